@@ -1,0 +1,49 @@
+"""Survival analysis for customer churn, from raw activity logs to a report.
+
+The public names below load on first use, so that ``import churnsurv`` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "ActivityLog": "data",
+    "ChurnRule": "data",
+    "ChurnsurvError": "errors",
+    "ChurnsurvWarning": "errors",
+    "ConvergenceError": "errors",
+    "CoxFit": "survival",
+    "DataNotReadyError": "errors",
+    "Feature": "data",
+    "FollowUpError": "errors",
+    "InputError": "errors",
+    "SchemaError": "errors",
+    "Spells": "data",
+    "Stages": "data",
+    "Study": "study",
+    "SurvivalCurves": "survival",
+    "connect": "data",
+    "cox": "survival",
+    "kaplan_meier": "survival",
+    "logrank": "survival",
+    "rule_sweep": "diagnosis",
+    "schema": "tables",
+    "simulate_app": "simulate",
+}
+
+__version__ = "0.1.0"
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'churnsurv' has no attribute {name!r}")
+    value = getattr(import_module(f"churnsurv.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,261 @@
+"""Schemas of the public tables, the column vocabulary, and the mixin that makes a dataclass a result.
+
+This module knows no result class: a result names its schema, and `Result` does the rest.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from churnsurv.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = ["SCHEMAS", "Column", "Result", "Schema", "plain", "schema"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a public table.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"text", "integer", "number", "boolean", "date", "any"}
+    meaning : str
+        One sentence with the unit.
+    """
+
+    name: str
+    kind: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A versioned table layout: these columns in this order, then any attributes of the user's own."""
+
+    name: str
+    version: int
+    columns: tuple[Column, ...]
+    open: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column names, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+def _schema(name: str, *columns: tuple[str, str, str], open: bool = False, version: int = 1) -> Schema:
+    return Schema(name, version, tuple(Column(*column) for column in columns), open)
+
+
+_INTERVAL = (
+    ("lower", "number", "lower limit of the confidence interval at `level`"),
+    ("upper", "number", "upper limit of the confidence interval at `level`"),
+)
+_MODEL = (
+    ("term", "text", "the term as printed, such as 'channel: invitation'"),
+    ("variable", "text", "the variable the term belongs to"),
+    ("category", "text", "the category compared with the reference; null for numeric terms"),
+    ("reference", "text", "the reference category; null for numeric terms"),
+    ("known_at", "text", "when the value is known: origin, day N, lag N or given"),
+    ("estimate", "number", "coefficient on the log scale"),
+    ("std_error", "number", "standard error of the estimate"),
+    ("statistic", "number", "Wald z"),
+    ("p_value", "number", "two-sided"),
+    *_INTERVAL,
+)
+
+SCHEMAS: Mapping[str, Schema] = {
+    s.name: s
+    for s in (
+        _schema(
+            "spells",
+            ("user_id", "any", "the user"),
+            ("spell", "integer", "1 from registration, then one more for each return"),
+            ("origin", "date", "day of registration or return: day 0 of the spell"),
+            ("origin_known", "boolean", "false where the log may have missed an earlier churn"),
+            ("entry", "integer", "days after origin at which the user came under observation; at risk after it"),
+            ("duration", "integer", "days from origin to churn or to the end of the log"),
+            ("churned", "boolean", "true where the spell ended in churn, false where it is censored"),
+            ("last_activity", "date", "last active day of the spell"),
+            ("end_date", "date", "the day of churn, or the last day of the log"),
+            open=True,
+        ),
+        _schema(
+            "rejects",
+            ("table", "text", "the input table: events, users or balances"),
+            ("row", "integer", "0-based position of the row in its source, where the source has one; else null"),
+            ("user_id", "text", "the user id as found"),
+            ("reason", "text", "why the row cannot be used"),
+            ("value", "text", "the value at fault, as found"),
+        ),
+        _schema(
+            "check",
+            ("table", "text", "the input table"),
+            ("problem", "text", "short name of the problem"),
+            ("severity", "text", "error, warning or note"),
+            ("n_rows", "integer", "rows concerned"),
+            ("example", "text", "a first example"),
+            ("advice", "text", "what to do"),
+        ),
+        _schema(
+            "story",
+            ("date", "date", "calendar day"),
+            ("spell", "integer", "number of the spell the day belongs to; null between spells"),
+            ("day", "integer", "days since the origin of the spell; null between spells"),
+            ("what", "text", "registered, active, entered, churned, returned, censored ..."),
+            ("detail", "text", "in words"),
+        ),
+        _schema(
+            "curves",
+            ("group", "text", "values of the `by` columns joined by ' | '; 'all' without `by`"),
+            ("time", "number", "days since origin"),
+            ("survival", "number", "P(T > time), right-continuous"),
+            ("std_error", "number", "standard error of survival"),
+            *_INTERVAL,
+            ("n_at_risk", "number", "users at risk just before `time` (entry < time <= duration)"),
+            ("n_events", "number", "churns on `time`"),
+            ("n_censored", "number", "spells censored on `time`"),
+            open=True,
+        ),
+        _schema(
+            "quantiles",
+            ("group", "text", "as in curves"),
+            ("probability", "number", "share that has churned"),
+            ("time", "number", "first day with survival at or below 1 - probability; null if never reached"),
+            *_INTERVAL,
+        ),
+        _schema(
+            "test",
+            ("group", "text", "as in curves"),
+            ("n", "number", "rows"),
+            ("observed", "number", "events observed"),
+            ("expected", "number", "events expected if all groups were alike"),
+            open=True,
+        ),
+        _schema(
+            "cox",
+            *_MODEL,
+            ("hazard_ratio", "number", "exp(estimate)"),
+            ("hr_lower", "number", "exp(lower)"),
+            ("hr_upper", "number", "exp(upper)"),
+        ),
+        _schema(
+            "baseline",
+            ("stratum", "text", "values of the strata columns; 'all' without strata"),
+            ("time", "number", "days since origin"),
+            ("cumulative_hazard", "number", "at covariates zero (categories at their reference)"),
+        ),
+        _schema(
+            "rule_sweep",
+            ("idle_days", "integer", "the churn rule tried"),
+            ("quantity", "text", "n_spells, churned, survival, median, hazard_ratio, return_share"),
+            ("group", "text", "the group, the term of the model, or 'all'"),
+            ("estimate", "number", "the figure"),
+            *_INTERVAL,
+        ),
+    )
+}
+
+
+def schema(name: str) -> Schema:
+    """Return the layout of a public table.
+
+    Parameters
+    ----------
+    name : str
+        One of the keys of `churnsurv.tables.SCHEMAS`.
+
+    Raises
+    ------
+    InputError
+        If there is no such table; the nearest name is given.
+
+    Examples
+    --------
+    >>> schema("quantiles").names
+    ('group', 'probability', 'time', 'lower', 'upper')
+    """
+    if name not in SCHEMAS:
+        raise InputError(f"There is no table {name!r}.{did_you_mean(name, SCHEMAS)} Tables: {', '.join(SCHEMAS)}.")
+    return SCHEMAS[name]
+
+
+def plain(value: Any) -> Any:
+    """Turn numpy scalars, dates and missing values into what JSON can hold; floats keep 9 significant digits.
+
+    Examples
+    --------
+    >>> plain({"a": float("nan"), "b": 1 / 3})
+    {'a': None, 'b': 0.333333333}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist") and not isinstance(value, (str, bytes)):
+        return plain(value.tolist())
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return float(f"{value:.9g}") if math.isfinite(value) else None
+    if type(value).__name__ in {"NAType", "NaTType"}:
+        return None
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+class Result:
+    """What every public result can do, given `table`, `_schema` and `_headline`.
+
+    A result is a frozen dataclass with this mixin. It never changes, and showing it computes nothing new.
+    """
+
+    __slots__ = ()
+
+    _schema: ClassVar[str]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A fresh tidy table; changing it changes nothing here."""
+        raise TypeError(f"{type(self).__name__} must define table")
+
+    def _headline(self) -> str:
+        """One line with the numbers that matter, without the class name."""
+        raise TypeError(f"{type(self).__name__} must define _headline")
+
+    def _facts(self) -> dict[str, Any]:
+        """What stands beside the table in JSON: rule, counts, level, method."""
+        return {}
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the table; see `churnsurv.plots`."""
+        raise InputError(f"{type(self).__name__} has no plot; use its .table.")
+
+    def to_json(self) -> str:
+        """The result as JSON text: kind, schema version, facts, and the table by columns."""
+        return json.dumps(self._to_plain(), ensure_ascii=False, allow_nan=False)
+
+    def _to_plain(self) -> dict[str, Any]:
+        table = self.table
+        return {
+            "kind": type(self).__name__,
+            "schema": {"name": self._schema, "version": schema(self._schema).version},
+            "facts": plain(self._facts()),
+            "table": {str(name): plain(table[name].tolist()) for name in table.columns},
+        }
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._headline()}>"
+
+    def _repr_html_(self) -> str:
+        shown = self.table.head(60).to_html(index=False, border=0, na_rep="", escape=True)
+        return f"<p>{html.escape(self._headline())}</p>{shown}"
