@@ -83,7 +83,11 @@ SCHEMAS: Mapping[str, Schema] = {
             ("spell", "integer", "1 from registration, then one more for each return"),
             ("origin", "date", "day of registration or return: day 0 of the spell"),
             ("origin_known", "boolean", "false where the log may have missed an earlier churn"),
-            ("entry", "integer", "days after origin at which the user came under observation; at risk after it"),
+            (
+                "entry",
+                "integer",
+                "days after origin at which the user came under observation; at risk after it",
+            ),
             ("duration", "integer", "days from origin to churn or to the end of the log"),
             ("churned", "boolean", "true where the spell ended in churn, false where it is censored"),
             ("last_activity", "date", "last active day of the spell"),
@@ -93,7 +97,11 @@ SCHEMAS: Mapping[str, Schema] = {
         _schema(
             "rejects",
             ("table", "text", "the input table: events, users or balances"),
-            ("row", "integer", "0-based position of the row in its source, where the source has one; else null"),
+            (
+                "row",
+                "integer",
+                "0-based position of the row in its source, where the source has one; else null",
+            ),
             ("user_id", "text", "the user id as found"),
             ("reason", "text", "why the row cannot be used"),
             ("value", "text", "the value at fault, as found"),
@@ -236,7 +244,7 @@ class Result:
         """What stands beside the table in JSON: rule, counts, level, method."""
         return {}
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None) -> Axes:  # noqa: ARG002 - the signature that every plot has
         """Draw the table; see `churnsurv.plots`."""
         raise InputError(f"{type(self).__name__} has no plot; use its .table.")
 

@@ -1,0 +1,84 @@
+"""``python -m benchmarks [CASE ...] [--rows N] [--output FILE]``: ratios of one run on one machine."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from benchmarks.cases import CASES, Case
+from benchmarks.measure import Measurement, as_json, in_fresh_process, measure
+
+
+def _one(case: Case, contestant: str, rows: int) -> Measurement:
+    def prepare() -> tuple[Callable[[], float], float]:
+        table = case.table(rows)
+        return case.contestants[contestant](table), table.memory_usage(deep=True).sum() / 2**20
+
+    return measure(prepare, case.repeats)
+
+
+def _lines(key: str, rows: int | None) -> list[str]:
+    case = CASES[key]
+    rows = rows or case.rows
+    found = {name: in_fresh_process(key, name, rows) for name in case.contestants}
+    ours = found["churnsurv"]
+    lines = [
+        f"\n**{case.title}, {rows:,} rows**\n",
+        "| contestant | seconds | ratio | goal | peak MB over load |",
+    ]
+    lines.append("|---|---:|---:|---:|---:|")
+    for name, got in found.items():
+        if isinstance(got, str):
+            lines.append(f"| {name} | failed: {got} | | | |")
+            continue
+        ratio = ""
+        if name != "churnsurv" and isinstance(ours, Measurement):
+            # For a peer: how many times longer it takes. For the limit: how far above it we are.
+            value = ours.seconds / got.seconds if name == "limit" else got.seconds / ours.seconds
+            ratio = f"{value:.2f}x"
+        goal = case.goals.get(name, "")
+        lines.append(f"| {name} | {got.seconds:.3f} | {ratio} | {goal} | {got.peak_mb_over_load:.0f} |")
+    if isinstance(ours, Measurement):
+        lines.append(f"\nThe table itself holds {ours.data_mb:.0f} MB.")
+    return lines
+
+
+def _versions() -> str:
+    said = []
+    for package in ("churnsurv", "lifelines", "numpy", "pandas", "tabmat"):
+        try:
+            said.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            said.append(f"{package} absent")
+    return f"Python {platform.python_version()}, {', '.join(said)}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("cases", nargs="*", help=f"of {', '.join(CASES)}; all without a name")
+    parser.add_argument("--rows", type=int, help="rows instead of each case's own number")
+    parser.add_argument("--output", type=Path, help="write the tables here as well")
+    parser.add_argument("--one", nargs=2, metavar=("CASE", "CONTESTANT"), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        name, contestant = asked.one
+        print(as_json(_one(CASES[name], contestant, asked.rows)))
+        return
+    unknown = [name for name in asked.cases if name not in CASES]
+    if unknown:
+        parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
+    said = [_versions()]
+    print(said[0], flush=True)
+    for name in asked.cases or CASES:
+        lines = _lines(name, asked.rows)
+        print("\n".join(lines), flush=True)
+        said += lines
+    if asked.output:
+        asked.output.write_text("\n".join(said) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""Who may import whom, read from the source itself; the table stands in docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "churnsurv"
+
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "numerics": {"errors"},
+    "tables": {"errors"},
+    "data": {"errors", "tables"},
+    "simulate": {"errors", "numerics", "tables", "data"},
+    "survival": {"errors", "numerics", "tables", "data"},
+    "diagnosis": {"errors", "numerics", "tables", "data", "survival"},
+    "plots": {"errors", "tables"},
+    "report": {"errors", "tables", "plots"},
+    "study": {
+        "errors", "numerics", "tables", "data", "simulate", "survival", "diagnosis", "plots", "report",
+    },
+    "cli": {"errors", "study"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}  # fmt: skip
+
+# Third-party packages and the rooms that may name them; a package not listed is free.
+KEPT_TO = {
+    "duckdb": {"data"},
+    "sqlglot": {"data"},
+    "matplotlib": {"plots", "report"},
+    "jinja2": {"report"},
+    "typer": {"cli"},
+    "formulaic": {"survival"},
+    "tabmat": {"survival", "numerics"},
+}
+NOT_IN_NUMERICS = {"pandas", "pyarrow", "polars", "matplotlib", "duckdb"}
+HEAVY = {
+    "numpy",
+    "pandas",
+    "scipy",
+    "matplotlib",
+    "lifelines",
+    "statsmodels",
+    "duckdb",
+    "tabmat",
+    "typer",
+    "pyarrow",
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    file: Path
+    line: int
+    target: str
+    at_top: bool
+    door: str | None  # name of the function that holds the import
+
+    @property
+    def room(self) -> str:
+        return self.file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+    @property
+    def target_room(self) -> str | None:
+        parts = self.target.split(".")
+        return parts[1] if parts[0] == "churnsurv" and len(parts) > 1 else None
+
+    def __str__(self) -> str:
+        return f"{self.file.relative_to(PACKAGE.parent)}:{self.line} imports {self.target}"
+
+
+def _targets(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute, so that this test can read them"
+        if node.module == "churnsurv":
+            return [f"churnsurv.{alias.name}" for alias in node.names]
+        return [node.module or ""]
+    return []
+
+
+def _walk(file: Path, body: ast.AST, *, door: str | None, typing_only: bool) -> Iterator[Import]:
+    for node in ast.iter_child_nodes(body):
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and not typing_only:
+            for target in _targets(node):
+                yield Import(file, node.lineno, target, door is None, door)
+        inner = node.name if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) else door
+        guarded = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        yield from _walk(file, node, door=inner, typing_only=typing_only or guarded)
+
+
+def _imports() -> list[Import]:
+    found = []
+    for file in sorted(PACKAGE.rglob("*.py")):
+        found += _walk(file, ast.parse(file.read_text(encoding="utf-8")), door=None, typing_only=False)
+    return found
+
+
+IMPORTS = _imports()
+
+
+def test_every_room_is_known() -> None:
+    rooms = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert rooms - {"__pycache__", "py.typed"} <= set(ROOMS)
+
+
+def test_rooms_import_only_what_the_table_allows() -> None:
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        if found.target_room is not None
+        and found.target_room != found.room
+        and found.target_room not in ROOMS[found.room]
+        and not (found.door == "plot" and found.target_room == "plots")  # the lazy door of a result
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_import_circle_between_modules() -> None:
+    modules = {
+        ".".join(("churnsurv", *file.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): file
+        for file in PACKAGE.rglob("*.py")
+    }
+    names = {file: name for name, file in modules.items()}
+    edges: dict[str, set[str]] = {name: set() for name in modules}
+    for found in IMPORTS:
+        if found.at_top and found.target in modules:
+            edges[names[found.file]].add(found.target)
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path, name))
+        if name not in done:
+            for target in sorted(edges[name]):
+                visit(target, (*path, name))
+            done.add(name)
+
+    for name in sorted(modules):
+        visit(name, ())
+
+
+def test_third_party_packages_stay_in_their_rooms() -> None:
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        if found.room not in KEPT_TO.get(found.target.split(".")[0], {found.room})
+        and not (found.door == "plot" and found.target.startswith("matplotlib"))
+    ]
+    wrong += [
+        str(found) for found in IMPORTS if found.room == "numerics" and found.target.split(".")[0] in NOT_IN_NUMERICS
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("statement", ["import churnsurv", "import churnsurv; dir(churnsurv)"])
+def test_the_import_is_light(statement: str) -> None:
+    code = f"{statement}; import sys; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not HEAVY & set(loaded)
+
+
+def test_the_public_names_load_and_are_documented() -> None:
+    import churnsurv as ch
+
+    api = (PACKAGE.parent / "docs" / "api.md").read_text(encoding="utf-8")
+    for name in ch.__all__:
+        assert getattr(ch, name).__doc__, f"{name} has no docstring"
+        assert name in api, f"{name} is not in docs/api.md"
+
+
+def test_an_unknown_public_name_is_an_attribute_error() -> None:
+    import churnsurv as ch
+
+    with pytest.raises(AttributeError, match="kaplan_maier"):
+        ch.kaplan_maier  # noqa: B018
