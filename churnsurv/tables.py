@@ -139,7 +139,11 @@ SCHEMAS: Mapping[str, Schema] = {
             "quantiles",
             ("group", "text", "as in curves"),
             ("probability", "number", "share that has churned"),
-            ("time", "number", "first day with survival at or below 1 - probability; null if never reached"),
+            (
+                "time",
+                "number",
+                "first day with survival at or below 1 - probability, midway to the next drop if equal; null if never",
+            ),
             *_INTERVAL,
         ),
         _schema(
@@ -170,6 +174,7 @@ SCHEMAS: Mapping[str, Schema] = {
             ("group", "text", "the group, the term of the model, or 'all'"),
             ("estimate", "number", "the figure"),
             *_INTERVAL,
+            ("note", "text", "why there is no estimate under this rule; else null"),
         ),
     )
 }

@@ -1,0 +1,360 @@
+"""From spells or any table to the arrays that every estimator takes, checked once and named when wrong.
+
+The arrays of the table are used as they are: integer days stay integers, the codes of a categorical column
+become the group codes, and nothing is copied that need not be.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from churnsurv.errors import ChurnsurvWarning, InputError, SchemaError, require_columns
+from churnsurv.survival.factors import joined
+from churnsurv.tables import Result, schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SurvivalData", "as_frame", "check_level", "column_list", "survival_data"]
+
+Codes: TypeAlias = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SurvivalData:
+    """Checked arrays of n rows; the rows stand in the order of the table.
+
+    Attributes
+    ----------
+    duration : (n,) integer or float64
+        Days, finite and >= 0.
+    churned : (n,) bool
+    entry : (n,) integer or float64, or None
+        At risk in (entry, duration]. None: from before day 0, so that events on day 0 count.
+    group_codes : (n,) integer, or None
+        Position of each row's group in `group_labels`; None where there is one group.
+    group_labels : tuple of str
+        The `by` values joined by " | ", in categorical order, else sorted; only groups that have rows. ("all",)
+        without `by`.
+    by : DataFrame
+        One row per group, one column per `by` column.
+    strata_codes, strata_labels
+        The same for `strata`.
+    cluster_codes : (n,) integer, or None
+        0 ... n_clusters - 1 where variances are clustered.
+    n_clusters : int
+    cluster_name : str or None
+    n_no_risk : int
+        Rows with duration equal to entry: kept, but never at risk.
+    frame : DataFrame
+        The table itself, for the columns that a model needs.
+    known_at : mapping
+        When the value of a column is known ("origin", "day 30"), where the table says so.
+    source : mapping
+        ``{"data": facts}`` (rule, counts) where the data is our own table; goes into the facts of a result.
+    """
+
+    duration: NDArray[Any]
+    churned: NDArray[np.bool_]
+    entry: NDArray[Any] | None
+    group_codes: Codes | None
+    group_labels: tuple[str, ...]
+    by: pd.DataFrame
+    strata_codes: Codes | None
+    strata_labels: tuple[str, ...]
+    cluster_codes: Codes | None
+    n_clusters: int
+    cluster_name: str | None
+    n_no_risk: int
+    frame: pd.DataFrame
+    known_at: Mapping[str, str] = field(default_factory=dict)
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return int(self.duration.shape[0])
+
+
+def survival_data(
+    data: Any,
+    *,
+    by: str | Sequence[str] | None = None,
+    strata: str | Sequence[str] | None = None,
+    cluster: str | None = "auto",
+    duration: str = "duration",
+    event: str = "churned",
+    entry: str | None = None,
+    columns: Sequence[str] | None = (),
+) -> SurvivalData:
+    """Check a table and return its arrays.
+
+    Parameters
+    ----------
+    data : Spells, or any table
+        pandas, polars, pyarrow, an engine relation, or the path of a Parquet or CSV file.
+    by, strata : str or sequence of str, optional
+        Columns; missing values in them form the category "(missing)".
+    cluster : str or None
+        A column without missing values. "auto": `user_id` for spells built with ``spells="all"``, else none.
+    duration, event, entry : str
+        Columns. `entry` is used where it is named, and from `Spells` always.
+    columns : sequence of str or None
+        Further columns that must be in `frame`; None: all columns.
+
+    Raises
+    ------
+    SchemaError
+        If a column is missing or of the wrong type.
+    InputError
+        If the table is empty or holds values that cannot be used: how many, and the first row (counted from 0).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> d = survival_data(pd.DataFrame({"duration": [30, 45], "churned": [True, False], "plan": ["b", "a"]}), by="plan")
+    >>> d.n, d.group_labels, d.group_codes.tolist()
+    (2, ('a', 'b'), [1, 0])
+    """
+    if entry is None and isinstance(data, Result) and "entry" in schema(data._schema).names:
+        entry = "entry"
+    cluster_name = _cluster_name(data, cluster)
+    by_names, strata_names = column_list("by", by), column_list("strata", strata)
+    needed = [duration, event, *by_names, *strata_names, *(x for x in (entry, cluster_name) if x is not None)]
+    needed += columns or ()
+    frame = as_frame(data, columns=None if columns is None else needed, needed=needed)
+    if len(frame) == 0:
+        raise InputError("data has no rows: there is nothing to estimate. Check the filters that made the table.")
+    days = _days(frame, duration)
+    churned = _events(frame, event)
+    entered = None if entry is None else _days(frame, entry)
+    groups, strata_factor = joined(frame, by_names), joined(frame, strata_names)
+    cluster_codes, n_clusters = (None, 0) if cluster_name is None else _clusters(frame, cluster_name)
+    return SurvivalData(
+        duration=days,
+        churned=churned,
+        entry=entered,
+        group_codes=groups.codes,
+        group_labels=groups.labels,
+        by=groups.values,
+        strata_codes=strata_factor.codes,
+        strata_labels=strata_factor.labels,
+        cluster_codes=cluster_codes,
+        n_clusters=n_clusters,
+        cluster_name=cluster_name,
+        n_no_risk=_n_no_risk(days, entered, churned, duration, str(entry)),
+        frame=frame,
+        known_at=dict(getattr(data, "known_at", {})) if isinstance(data, Result) else {},
+        source={"data": data._facts()} if isinstance(data, Result) else {},
+    )
+
+
+def as_frame(data: Any, *, columns: Sequence[str] | None = None, needed: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a table as pandas.
+
+    Parameters
+    ----------
+    data : Spells or another result of ours, pandas, polars, pyarrow, an engine relation, or a path
+        A path names a Parquet or CSV file. A pandas table is returned as it is, without a copy.
+    columns : sequence of str, optional
+        Read or convert only these, where that saves work.
+    needed : sequence of str
+        Columns that must be there, each once.
+
+    Raises
+    ------
+    SchemaError
+        If a needed column is missing; the nearest name is given.
+    InputError
+        If `data` is no table, or the file cannot be found.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> as_frame(pa.table({"duration": [3]}), needed=["duration"]).shape
+    (1, 1)
+    """
+    import pandas as pd
+
+    if isinstance(data, Result):
+        data = data.table
+    wanted = None if columns is None else [*columns, *needed]
+    if isinstance(data, (str, Path)):
+        data = _read(Path(data), wanted)
+    frame: pd.DataFrame = data if isinstance(data, pd.DataFrame) else _converted(data, wanted)
+    require_columns("data", needed, frame.columns)
+    for name in needed:
+        if list(frame.columns).count(name) > 1:
+            raise SchemaError(f"data has several columns named {name!r}. Rename all but one.")
+    return frame
+
+
+def column_list(what: str, names: str | Sequence[str] | None) -> list[str]:
+    """Return column names as a list; `what` names the argument in the error.
+
+    Examples
+    --------
+    >>> column_list("by", "channel"), column_list("by", None)
+    (['channel'], [])
+    """
+    listed = [names] if isinstance(names, str) else list(names or ())
+    if any(not isinstance(name, str) for name in listed):
+        raise InputError(f"{what} takes the name of a column or a list of names, not {names!r}.")
+    if len(set(listed)) < len(listed):
+        raise InputError(f"{what} names a column twice: {', '.join(listed)}.")
+    return listed
+
+
+def check_level(level: float) -> float:
+    """Return the confidence level, or say why it is none.
+
+    Examples
+    --------
+    >>> check_level(0.9)
+    0.9
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level must lie between 0 and 1, such as 0.95; got {level!r}.")
+    return float(level)
+
+
+def _read(path: Path, columns: list[str] | None) -> Any:
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    if not path.exists():
+        raise InputError(f"data: there is no file {str(path)!r}. Check the path.")
+    if path.suffix.lower() == ".csv":
+        return pd.read_csv(path)
+    if path.suffix.lower() != ".parquet":
+        raise InputError(
+            f"data: {str(path)!r} is neither a .parquet nor a .csv file. Read it first, and pass the table."
+        )
+    if columns is not None:
+        require_columns(str(path), columns, pq.read_schema(path).names)
+    return pd.read_parquet(path, columns=None if columns is None else list(dict.fromkeys(columns)))
+
+
+def _converted(data: Any, columns: list[str] | None) -> Any:
+    """A polars, pyarrow or engine table as pandas; the wanted columns are taken before they are converted."""
+    if hasattr(data, "collect") and hasattr(data, "lazy"):
+        data = data.collect()
+    names = getattr(data, "column_names", None) or getattr(data, "columns", None)
+    to_pandas = next((getattr(data, name) for name in ("to_pandas", "df") if hasattr(data, name)), None)
+    if names is None or to_pandas is None:
+        raise InputError(
+            "data must be Spells or a table (pandas, polars, pyarrow, a Parquet or CSV path), not "
+            f"{type(data).__name__}."
+        )
+    if columns is not None and hasattr(data, "select") and hasattr(data, "to_pandas"):
+        require_columns("data", columns, names)
+        return data.select(list(dict.fromkeys(columns))).to_pandas()
+    return to_pandas()
+
+
+def _cluster_name(data: Any, cluster: str | None) -> str | None:
+    if cluster != "auto":
+        return cluster
+    return "user_id" if isinstance(data, Result) and getattr(data, "spells", None) == "all" else None
+
+
+def _numbers(frame: pd.DataFrame, name: str, what: str) -> NDArray[Any]:
+    """A column as a numeric or boolean array; missing values of any type become NaN."""
+    import pandas as pd
+
+    column = frame[name]
+    if column.dtype == object:
+        column = column.infer_objects()
+        if column.dtype == object and column.isna().any():
+            column = column.convert_dtypes()
+    if not (pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)):
+        raise SchemaError(f"{name!r} must hold {what}; it has the type {frame[name].dtype}. Convert it first.")
+    if isinstance(column.dtype, np.dtype):
+        return column.to_numpy()
+    if column.isna().any():
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return column.to_numpy(dtype=np.dtype(getattr(column.dtype, "numpy_dtype", np.float64)))
+
+
+def _first(bad: NDArray[np.bool_], values: NDArray[Any]) -> str:
+    row = int(np.argmax(bad))
+    return f"{int(np.count_nonzero(bad))} such rows, first at row {row} ({values[row]})"
+
+
+def _days(frame: pd.DataFrame, name: str) -> NDArray[Any]:
+    days = _numbers(frame, name, "numbers of days")
+    if days.dtype.kind == "b":
+        raise SchemaError(f"{name!r} must hold numbers of days; it holds true and false. Is it the event column?")
+    if days.dtype.kind == "f":
+        # the extremes show a NaN and an infinity, so that fine data costs two passes and no copy
+        if not (np.isfinite(days.min()) and np.isfinite(days.max())):
+            bad = ~np.isfinite(days)
+            raise InputError(
+                f"{name} must be a finite number of days; {_first(bad, days)}. Leave out rows whose time is "
+                "not known, and count them."
+            )
+        days = days.astype(np.float64, copy=False)
+    if days.min() < 0:
+        raise InputError(
+            f"{name} must be >= 0; {_first(days < 0, days)}. Check that no end date lies before its origin."
+        )
+    return days
+
+
+def _events(frame: pd.DataFrame, name: str) -> NDArray[np.bool_]:
+    events = _numbers(frame, name, "true/false or 0/1")
+    if events.dtype.kind == "b":
+        return events
+    bad = ~((events == 0) | (events == 1))
+    if bad.any():
+        raise InputError(
+            f"{name} must hold true/false or 0/1; {_first(bad, events)}. Code churn as 1 and censoring as 0, and "
+            "leave out rows where it is not known."
+        )
+    return events.astype(np.bool_)
+
+
+def _clusters(frame: pd.DataFrame, name: str) -> tuple[Codes, int]:
+    import pandas as pd
+
+    codes, uniques = pd.factorize(frame[name])
+    if codes.min() < 0:
+        raise InputError(
+            f"cluster column {name!r} must not have missing values; {int(np.count_nonzero(codes < 0))} such rows, "
+            f"first at row {int(np.argmax(codes < 0))}. Give each of these rows an id of its own or leave them out."
+        )
+    return codes, len(uniques)
+
+
+def _n_no_risk(
+    duration: NDArray[Any], entry: NDArray[Any] | None, churned: NDArray[np.bool_], name: str, entry_name: str
+) -> int:
+    """Count rows with duration == entry; a duration before the entry is an error."""
+    if entry is None:
+        return 0
+    late = duration < entry
+    if late.any():
+        row = int(np.argmax(late))
+        raise InputError(
+            f"{name} must not be less than {entry_name}; {int(np.count_nonzero(late))} such rows, first at row {row} "
+            f"({duration[row]} < {entry[row]}). Both count days from the origin: check that {name} is not counted "
+            f"from {entry_name}."
+        )
+    none = duration == entry
+    n_none = int(np.count_nonzero(none))
+    n_lost = int(np.count_nonzero(none & churned)) if n_none else 0
+    if n_lost:
+        warnings.warn(
+            f"{n_lost} rows churned on the day they entered ({name} equals {entry_name}): nobody is at risk on the day "
+            "of entry, so that they carry no risk and no event.",
+            ChurnsurvWarning,
+            stacklevel=4,
+        )
+    return n_none
