@@ -71,7 +71,7 @@ class Import:
     @property
     def target_room(self) -> str | None:
         parts = self.target.split(".")
-        return parts[1] if parts[0] == "churnsurv" and len(parts) > 1 else None
+        return parts[1] if parts[0] == "churnsurv" and len(parts) > 1 and parts[1] != "__version__" else None
 
     def __str__(self) -> str:
         return f"{self.file.relative_to(PACKAGE.parent)}:{self.line} imports {self.target}"

@@ -82,7 +82,9 @@ def clustered_std_error(
         from_start=from_start,
         b=b,
     )
-    return np.concatenate([survival[:n_times] * np.sqrt(squares), np.zeros(survival.size - n_times)])
+    std_error = np.zeros(survival.size)
+    std_error[:n_times] = np.where(survival[:n_times] < 1, survival[:n_times] * np.sqrt(squares), 0.0)
+    return std_error
 
 
 def _sum_of_squares(

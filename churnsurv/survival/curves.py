@@ -94,7 +94,7 @@ class SurvivalCurves(Result):
         """
         days = _days(times)
         self._refuse_beyond(days)
-        return self._joined([_at_times(*pair, days) for pair in zip(self._curves, self._counts, strict=True)])
+        return self._joined([_at_times(*pair, days, self.ci) for pair in zip(self._curves, self._counts, strict=True)])
 
     def quantiles(self, probabilities: ArrayLike = (0.5,)) -> pd.DataFrame:
         """Return the days by which given shares of each group have churned, with limits; schema "quantiles".
@@ -364,11 +364,17 @@ def _at_own_times(curve: numerics.KaplanMeier, counts: DayCounts) -> dict[str, N
     return {name: np.insert(values, 0, start.get(name, 0)) for name, values in columns.items()}
 
 
-def _at_times(curve: numerics.KaplanMeier, counts: DayCounts, days: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def _at_times(
+    curve: numerics.KaplanMeier, counts: DayCounts, days: NDArray[Any], ci: numerics.CiType
+) -> dict[str, NDArray[Any]]:
     own = _at_own_times(curve, counts)
     at = np.searchsorted(own["time"], days, side="right") - 1
     exact = own["time"][at] == days
     columns = {name: own[name][at] for name in ("survival", "std_error", "lower", "upper")}
+    if ci == "log-log":
+        # the limits of the row at time 0 are certain there, and only there
+        without = (days > 0) & (columns["survival"] == 1)
+        columns |= {name: np.where(without, np.nan, columns[name]) for name in ("lower", "upper")}
     return {
         "time": days,
         **columns,

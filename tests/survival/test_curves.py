@@ -234,3 +234,12 @@ def test_the_plot_is_drawn_on_the_axes_given() -> None:
     ax = Figure().add_subplot()
     assert ch.kaplan_meier(DATA, by="channel").plot(ax) is ax
     assert ax.get_xlim()[1] == 60
+
+
+def test_limits_between_day_0_and_the_first_row_are_not_made_up() -> None:
+    table = pd.DataFrame({"duration": [20, 30, 40], "churned": [False, True, True]})
+    limits = ch.kaplan_meier(table).at([0, 10, 25, 30])[["lower", "upper"]].to_numpy()
+    np.testing.assert_array_equal(limits[0], [1.0, 1.0])
+    assert np.isnan(limits[1:3]).all()
+    assert np.isfinite(limits[3]).all()
+    np.testing.assert_array_equal(ch.kaplan_meier(table, ci="plain").at([10])[["lower", "upper"]], [[1.0, 1.0]])
