@@ -44,7 +44,7 @@ def clustered_std_error(
     Returns
     -------
     (n_times,) float64
-        0 where survival is 1 or 0.
+        0 where survival is 1, NaN where it is 0: as with Greenwood's there is nothing left to vary.
 
     Notes
     -----
@@ -82,7 +82,7 @@ def clustered_std_error(
         from_start=from_start,
         b=b,
     )
-    std_error = np.zeros(survival.size)
+    std_error = np.full(survival.size, np.nan)
     std_error[:n_times] = np.where(survival[:n_times] < 1, survival[:n_times] * np.sqrt(squares), 0.0)
     return std_error
 

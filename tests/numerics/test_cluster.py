@@ -65,7 +65,7 @@ def influence_matrix(duration, churned, entry, cluster) -> np.ndarray:
                 total[cluster[row], k] += a[counts.time[live] == duration[row]].sum()
             at_risk = (entry[row] < counts.time[live]) & (counts.time[live] <= min(t, duration[row]))
             total[cluster[row], k] -= b[at_risk].sum()
-    return np.concatenate([survival[live] * np.sqrt((total**2).sum(axis=0)), np.zeros((~live).sum())])
+    return np.concatenate([survival[live] * np.sqrt((total**2).sum(axis=0)), np.full((~live).sum(), np.nan)])
 
 
 def test_by_hand() -> None:
@@ -81,7 +81,8 @@ def test_one_row_each_and_no_censoring_is_the_binomial() -> None:
     churned = np.ones(8, bool)
     found = clustered_std_error(day_counts(days, churned), days, churned, np.arange(8))
     share = np.array([(days > t).mean() for t in np.unique(days)])
-    np.testing.assert_allclose(found, np.sqrt(share * (1 - share) / 8), rtol=1e-10, atol=1e-12)
+    assert np.isnan(found[-1]), "everybody has churned: nothing is left to vary"
+    np.testing.assert_allclose(found[:-1], np.sqrt(share * (1 - share) / 8)[:-1], rtol=1e-10, atol=1e-12)
 
 
 def test_is_the_derivative_of_the_curve_in_the_weights() -> None:
@@ -93,7 +94,9 @@ def test_is_the_derivative_of_the_curve_in_the_weights() -> None:
     counts = day_counts(duration, churned, entry=entry)
     assert counts.time.tolist() == times.tolist()
     found = clustered_std_error(counts, duration, churned, cluster, entry=entry)
-    np.testing.assert_allclose(found, np.sqrt(variance), rtol=1e-10, atol=1e-12)
+    left = kaplan_meier(counts).survival > 0
+    assert np.isnan(found[~left]).all()
+    np.testing.assert_allclose(found[left], np.sqrt(variance)[left], rtol=1e-10, atol=1e-12)
 
 
 @settings(max_examples=60)
@@ -157,7 +160,8 @@ def test_hard_numbers_lose_no_digits() -> None:
 def test_rows_without_risk_and_a_curve_of_zeros(entry: np.ndarray | None) -> None:
     duration, churned = np.array([2, 2, 2]), np.array([True, True, True])
     counts = day_counts(duration, churned, entry=entry)
-    assert clustered_std_error(counts, duration, churned, np.array([0, 1, 1]), entry=entry).tolist() == [0.0]
+    (found,) = clustered_std_error(counts, duration, churned, np.array([0, 1, 1]), entry=entry)
+    assert np.isnan(found)
     none = np.array([2, 2, 2])
     empty = day_counts(duration, churned, entry=none)
     assert clustered_std_error(empty, duration, churned, np.array([0, 1, 1]), entry=none).size == 0
