@@ -1,0 +1,35 @@
+"""Figures: a tidy table and an Axes go in, the Axes comes out. Nothing is fitted here.
+
+Each plot has a `..._frame` beside it that says how large a figure of a given width must be, and how much room its
+names and numbers need around the axes.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "Frame": "style",
+    "forest": "ratios",
+    "forest_frame": "ratios",
+    "rule_sweep": "sweep",
+    "rule_sweep_frame": "sweep",
+    "rule_sweep_quantities": "sweep",
+    "survival_curves": "curves",
+    "survival_curves_frame": "curves",
+    "svg": "document",
+    "themed": "document",
+}
+
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'churnsurv.plots' has no attribute {name!r}")
+    return getattr(import_module(f"churnsurv.plots.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,120 @@
+"""Small builders that all sections share: intervals in words, tables, names of files, tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from churnsurv.plots.text import shown
+from churnsurv.report.catalogue import Catalogue, Field
+from churnsurv.report.material import Point
+from churnsurv.report.model import Part, Sentence, Table
+from churnsurv.report.numbers import NOTHING, between, exists, number, p_value
+from churnsurv.tables import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "columns_of",
+    "estimate",
+    "interval",
+    "limits",
+    "p_words",
+    "plot_words",
+    "safe_name",
+    "table",
+    "test_fields",
+]
+
+
+def interval(point: Point, form: Callable[[Any], str]) -> str:
+    """Return the limits of an estimate as text; a dash for a limit that does not exist.
+
+    Examples
+    --------
+    >>> from churnsurv.report.numbers import share
+    >>> interval(Point(0.4, 0.38, 0.42), share)
+    '38.0–42.0%'
+    """
+    if not exists(point.lower) and not exists(point.upper):
+        return NOTHING
+    return between(form(point.lower), form(point.upper))
+
+
+def limits(point: Point, form: Callable[[Any], str]) -> Part:
+    """Return the limits as a part of a sentence that is not broken over two lines."""
+    return Part(interval(point, form), "keep")
+
+
+def estimate(point: Point, form: Callable[[Any], str]) -> str:
+    """Return an estimate with its limits in brackets; without them where they are the estimate itself."""
+    told = interval(point, form)
+    exact = point.lower == point.estimate == point.upper
+    return form(point.estimate) if exact or told == NOTHING else f"{form(point.estimate)} ({told})"
+
+
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    numeric_from: int = 1,
+    text_columns: Sequence[int] = (),
+    note: str = "",
+) -> Table:
+    """Return a table of texts; columns from `numeric_from` on are numbers, but for `text_columns`."""
+    numeric = tuple(place >= numeric_from and place not in text_columns for place in range(len(columns)))
+    finished = tuple(tuple(shown(cell) for cell in row) for row in rows)
+    return Table(title, tuple(columns), finished, numeric, note)
+
+
+def safe_name(prefix: str, label: str, taken: set[str]) -> str:
+    """Return a file name made of letters, digits and "_" that is not taken, and take it.
+
+    Examples
+    --------
+    >>> safe_name("curves", "channel", set()), safe_name("curves", "分銷", set())
+    ('curves_channel', 'curves')
+    """
+    word = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")[:40]
+    stem = name = f"{prefix}_{word}" if word else prefix
+    further = 2
+    while name in taken:
+        name, further = f"{stem}_{further}", further + 1
+    taken.add(name)
+    return name
+
+
+def columns_of(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    """Return a table as plain values, column by column."""
+    return {str(name): plain(frame[name].tolist()) for name in frame.columns}
+
+
+def p_words(value: Any) -> Part:
+    """Return a p-value as a part of a sentence: "= 0.034" or "< 0.001"."""
+    text = p_value(value)
+    return Part(text if text[:1] == "<" else f"= {text}", "keep")
+
+
+def plot_words(words: Catalogue, **further: str) -> dict[str, str]:
+    """Return the words of a figure in the language of the report, with some of them replaced."""
+    said = {key.removeprefix("plot."): text for key, text in words.messages.items() if key.startswith("plot.")}
+    return {**said, **further}
+
+
+def test_fields(words: Catalogue, result: Any, key: str, **further: Field) -> Sentence:
+    """Return a sentence on a test result."""
+    return words.say(
+        key,
+        method=_capital(str(result.method)),
+        statistic=number(float(result.statistic)),
+        df=f"{float(result.df):g}",
+        p=p_words(result.p_value),
+        **further,
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

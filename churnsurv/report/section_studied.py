@@ -1,0 +1,140 @@
+"""What was studied: the rule in words, the window, how rows became spells, and every row that was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from churnsurv.report.catalogue import strong
+from churnsurv.report.material import Material
+from churnsurv.report.model import Block, Listing, Part, Section, Sentence, Table
+from churnsurv.report.numbers import count, exists
+from churnsurv.report.pieces import table
+
+__all__ = ["activity_words", "studied"]
+
+_LOG_COUNTS = (
+    *("users_read", "users_rejected", "equal_users_collapsed", "users"),
+    *("events_read", "events_rejected", "outside_window", "events", "other_kinds", "equal_events"),
+)
+_SPELL_COUNTS = (
+    *("left_truncated_excluded", "undetermined", "not_seen", "life_not_observed", "ended_before_entry"),
+    *("spells", "churned", "censored", "returned", "no_risk", "person_days", "activity_days"),
+)
+# Shown even where they are zero: a reader looks for them.
+_ALWAYS = {"users_read", "users", "events_read", "events", "spells", "churned", "censored", "users_rejected"} | {
+    "events_rejected"
+}
+
+
+def studied(material: Material) -> Section:
+    """Return the section."""
+    words = material.words
+    found = [_rule(material), _window(material), _clock(material)]
+    blocks: list[Block] = [sentence for sentence in found if sentence is not None]
+    blocks += _left_out(material)
+    if material.notes:
+        notes = tuple(Sentence((Part(str(note)),)) for note in material.notes)
+        blocks += [Sentence((Part(words.text("studied.kept_in_mind"), "number"),)), Listing(notes)]
+    blocks += [found for found in (_counts(material), _rejects(material), _check(material)) if found is not None]
+    return Section("studied", words.text("studied.title"), tuple(blocks))
+
+
+def activity_words(material: Material) -> Part:
+    """Return the kinds of activity in words: "login or invest"."""
+    kinds = material.activity
+    words = material.words
+    return Part(words.text("any_event")) if kinds is None else Part(words.listed(kinds))
+
+
+def _rule(material: Material) -> Sentence | None:
+    if material.idle_days is None:
+        return None
+    days = strong(count(material.idle_days))
+    return material.words.say("studied.rule", days=days, activity=activity_words(material))
+
+
+def _window(material: Material) -> Sentence | None:
+    first, last = material.log.get("observed_from"), material.log.get("observed_until")
+    if not first or not last:
+        return None
+    words = material.words
+    days = (date.fromisoformat(str(last)[:10]) - date.fromisoformat(str(first)[:10])).days + 1
+    return words.say("studied.window", first=strong(words.date(first)), last=strong(words.date(last)), n=count(days))
+
+
+def _clock(material: Material) -> Sentence | None:
+    timestamps, zone = (material.log.get(key, material.spells.get(key)) for key in ("timestamps", "time_zone"))
+    if not timestamps or not zone:
+        return None
+    return material.words.say("studied.clock", timestamps=str(timestamps), zone=str(zone))
+
+
+def _left_out(material: Material) -> list[Block]:
+    """Sentences on censored, left-truncated and undecidable users, where there are any."""
+    words, counts = material.words, material.counts
+    days = count(material.idle_days)
+    kind = "studied.returns" if material.spells.get("spells") == "all" else "studied.first"
+    blocks: list[Block] = [words.say(kind)]
+    if material.spells.get("left_truncated") == "assume_first_spell":
+        blocks.append(words.say("studied.assumed"))
+    if counts.get("censored"):
+        number = strong(count(counts["censored"]))
+        blocks.append(words.say("studied.undecided", n=number, noun=material.noun, days=days))
+    for key, message in (("left_truncated_excluded", "studied.excluded"), ("undetermined", "studied.undetermined")):
+        if counts.get(key):
+            blocks.append(words.say(message, n=strong(count(counts[key]))))
+    return blocks
+
+
+def _counts(material: Material) -> Table | None:
+    words = material.words
+    given = {**dict(material.log.get("counts") or {})}
+    order = [key for key in _LOG_COUNTS if key in given]
+    order += [key for key in given if key not in _LOG_COUNTS]
+    spells = {key: value for key, value in material.counts.items() if key != "users"}
+    order += [key for key in _SPELL_COUNTS if key in spells and key not in order]
+    order += [key for key in spells if key not in order]
+    rows = []
+    for key in order:
+        value = {**given, **spells}[key]
+        if not isinstance(value, Mapping) and exists(value) and (value or key in _ALWAYS):
+            what = words.text(f"count.{key}") if words.has(f"count.{key}") else key.replace("_", " ")
+            meaning = words.text(f"meaning.{key}") if words.has(f"meaning.{key}") else ""
+            rows.append((what, count(value), meaning))
+    headings = [words.text(f"counts.{key}") for key in ("what", "n", "meaning")]
+    return table(words.text("counts.title"), headings, rows, text_columns=(2,)) if rows else None
+
+
+def _rejects(material: Material) -> Table | Sentence | None:
+    words, rejects = material.words, material.rejects
+    if rejects is None:
+        return None
+    if len(rejects) == 0:
+        return words.say("rejects.none")
+    rows = []
+    for (source, reason), some in rejects.groupby(["table", "reason"], sort=False, observed=True):
+        values = some["value"].dropna()
+        users = some["user_id"].dropna()
+        example = values.iloc[0] if len(values) else (users.iloc[0] if len(users) else "")
+        label = words.text(f"reason.{reason}") if words.has(f"reason.{reason}") else str(reason)
+        rows.append((source, label, count(len(some)), f"{example}"[:80]))
+    headings = [words.text(f"rejects.{key}") for key in ("table", "reason", "n", "example")]
+    return table(words.text("rejects.title"), headings, rows, numeric_from=2, text_columns=(3,))
+
+
+def _check(material: Material) -> Table | None:
+    words, check = material.words, material.check
+    if check is None or len(check) == 0:
+        return None
+    rows = []
+    for row in check.to_dict("records"):
+        severity = str(row["severity"])
+        label = words.text(f"severity.{severity}") if words.has(f"severity.{severity}") else severity
+        n = count(row["n_rows"]) if exists(row["n_rows"]) else ""
+        kind = str(row["problem"])
+        problem = words.text(f"reason.{kind}") if words.has(f"reason.{kind}") else kind.replace("_", " ")
+        problem += f" ({row['example']})" if exists(row["example"]) else ""
+        rows.append((label, row["table"], problem, n, row["advice"] if exists(row["advice"]) else ""))
+    headings = [words.text(f"check.{key}") for key in ("severity", "table", "problem", "n", "advice")]
+    return table(words.text("check.title"), headings, rows, numeric_from=3, text_columns=(4,))

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+import churnsurv as ch
+from churnsurv.report import Report, build
+
+HOSTILE = {
+    "advertising": "<script>alert(1)</script>",
+    "distribution": "分銷",
+    "invitation": "$x$ & co",
+    "organic": "organic",
+    "wealth_supermarket": '=HYPERLINK("http://evil.example")]]>\'',
+}
+
+
+@pytest.fixture(scope="session")
+def study() -> Mapping[str, Any]:
+    """The arguments of `build`, made by the real estimators from a log with hostile channel names."""
+    app = ch.simulate_app(700, seed=4)
+    users, events = app.users, app.events
+    users["channel"] = users["channel"].astype(str).map(HOSTILE)
+    users["channel"] = users["channel"].astype("category")
+    users["user_id"], events["user_id"] = (table["user_id"].astype(str).astype(object) for table in (users, events))
+    events.loc[events.index[:3], "user_id"] = "<img src=x onerror=alert(2)>\x00"
+    log = ch.ActivityLog(
+        events, users, observed_from="2024-01-01", observed_until="2025-06-23", time_zone="Asia/Taipei"
+    )
+    spells = log.churn_spells()
+    by = ("channel", "cohort")
+    facts = spells._facts()
+    return {
+        "title": "Churn & <b>簡理財</b>",
+        "config": {"study": {"title": "=cmd"}, "groups": {"by": list(by)}, "report": {"horizon": 90, "level": 0.95}},
+        "check": log.check(),
+        "log_facts": {**{k: v for k, v in facts.items() if k != "counts"}, "counts": dict(log.counts)},
+        "rejects": log.rejects,
+        "spells_counts": dict(spells.counts),
+        "spells_facts": facts,
+        "curves": {"all": ch.kaplan_meier(spells), **{name: ch.kaplan_meier(spells, by=name) for name in by}},
+        "tests": {name: ch.logrank(spells, by=name) for name in by},
+        "cox": ch.cox("channel", spells, reference={"channel": "organic"}),
+        "sweep": ch.rule_sweep(log, (21, 30, 60), by="channel", formula="channel", reference={"channel": "organic"}),
+        "provenance": {
+            "packages": {"churnsurv": "0.1.0", "numpy": "2"},
+            "inputs": {"events": {"path": "<e>.csv", "sha256": "ab" * 32}},
+            "seed": 4,
+        },
+        "notes": ("A note with <i>marks</i>.",),
+    }
+
+
+@pytest.fixture(scope="session")
+def report(study: Mapping[str, Any]) -> Report:
+    return build(**study)
+
+
+@pytest.fixture(scope="session")
+def page(report: Report) -> str:
+    from churnsurv.report import render_html
+
+    return render_html(report)
+
+
+@pytest.fixture
+def small() -> Callable[..., Report]:
+    """A report that takes no time to make."""
+    import pandas as pd
+
+    def make(**changes: Any) -> Report:
+        rows = pd.DataFrame(
+            {"plan": ["a", "b"] * 20, "duration": range(30, 70), "churned": [True, True, False, True] * 10}
+        )
+        given: dict[str, Any] = {"title": "Small", "curves": {"plan": ch.kaplan_meier(rows, by="plan")}}
+        return build(**{**given, **changes})
+
+    return make

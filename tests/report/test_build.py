@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import churnsurv
+import churnsurv as ch
+from churnsurv.errors import InputError
+from churnsurv.report import Report, build
+from churnsurv.report.catalogue import LANGUAGES, catalogue
+from churnsurv.report.material import Curves
+from churnsurv.report.model import Listing, Table
+from churnsurv.report.numbers import ratio, share
+
+
+def section(report: Report, name: str) -> list:
+    return list(next(each for each in report.sections if each.id == name).blocks)
+
+
+def said(report: Report) -> str:
+    return "\n".join(sentence.text for sentence in report.summary)
+
+
+def test_sections_stand_in_order(report: Report) -> None:
+    assert [each.id for each in report.sections] == [
+        "curves-all", "curves-channel", "curves-cohort", "model", "rule", "studied", "method", "reproduce",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gone", "section_gone"), [("cox", "model"), ("sweep", "rule"), ("curves", "curves-channel")])
+def test_a_section_without_data_is_absent(study: Mapping[str, Any], gone: str, section_gone: str) -> None:
+    changes: dict[str, Any] = {gone: None} if gone != "curves" else {"curves": {}, "tests": {}}
+    report = build(**{**study, **changes})
+    assert section_gone not in [each.id for each in report.sections]
+    assert section_gone not in [sentence.link for sentence in report.summary]
+
+
+def test_every_link_has_its_section(report: Report) -> None:
+    ids = {each.id for each in report.sections}
+    assert {sentence.link for sentence in report.summary} <= ids
+    assert {tile.link for tile in report.tiles} <= ids
+    assert len(ids) == len(report.sections)
+
+
+def test_the_summary_says_the_numbers_of_the_tables(report: Report, study: Mapping[str, Any]) -> None:
+    text = said(report)
+    counts = study["spells_counts"]
+    assert f"{counts['spells']:,} users were followed up to 23 Jun 2025: {counts['churned']:,} churned" in text
+    median = study["curves"]["all"].median.iloc[0]
+    assert f"churned by day {median['time']:.0f} ({median['lower']:.0f}–{median['upper']:.0f})" in text
+    by = study["curves"]["channel"].at([90]).sort_values("survival")
+    low, high = by.iloc[0], by.iloc[-1]
+    assert f"{share(low['survival'])} ({share(low['lower'])[:-1]}–{share(low['upper'])})" in text
+    assert f"{share(high['survival'])} ({share(high['lower'])[:-1]}–{share(high['upper'])})" in text
+    term = study["cox"].table.sort_values("hazard_ratio").iloc[-1]
+    assert f"churn {ratio(term['hazard_ratio'])} times as fast as “organic” users" in text
+
+
+def test_every_estimate_of_the_summary_has_its_interval(report: Report) -> None:
+    for sentence in report.summary:
+        parts = sentence.parts
+        for place, part in enumerate(parts):
+            if part.role == "number" and "%" in part.text:
+                assert [each.role for each in parts[place + 1 : place + 3]] == ["", "keep"], sentence.text
+
+
+def test_tiles_are_users_churned_median_and_share(report: Report, study: Mapping[str, Any]) -> None:
+    values = [tile.value for tile in report.tiles]
+    assert values[:2] == [f"{study['spells_counts'][key]:,}" for key in ("spells", "churned")]
+    assert [bool(tile.range) for tile in report.tiles] == [False, False, True, True]
+
+
+def test_the_table_of_curves_is_right(report: Report, study: Mapping[str, Any]) -> None:
+    (table,) = (block for block in section(report, "curves-channel") if isinstance(block, Table))
+    result = study["curves"]["channel"]
+    assert [row[0] for row in table.rows] == list(result.groups)
+    on = table.columns.index("Active on day 90")
+    for row, point in zip(table.rows, result.at([90]).itertuples(), strict=True):
+        assert row[on].startswith(share(point.survival))
+    observed = study["tests"]["channel"].table
+    expected = [ratio(value) for value in observed["observed"] / observed["expected"]]
+    assert [row[table.columns.index("Churned per expected")] for row in table.rows] == expected
+
+
+def test_days_beyond_follow_up_are_not_followed() -> None:
+    rows = pd.DataFrame(
+        {"plan": ["a"] * 4 + ["b"] * 4, "duration": [30, 40, 50, 200, 30, 31, 40, 45], "churned": [True] * 7 + [False]}
+    )
+    report = build(title="t", curves={"plan": ch.kaplan_meier(rows, by="plan")})
+    (table,) = (block for block in section(report, "curves-plan") if isinstance(block, Table))
+    first, second = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
+    assert second["Active on day 60"] == "not followed"
+    assert first["Active on day 180"].startswith("25.0%")
+    assert "not followed to that day" in table.note
+
+
+def test_a_median_that_is_not_reached_is_said() -> None:
+    rows = pd.DataFrame({"duration": [30, 60, 200, 200, 200], "churned": [True, False, False, False, False]})
+    report = build(title="t", curves={"all": ch.kaplan_meier(rows)}, spells_counts={"spells": 5})
+    assert "Fewer than half of the users have churned by day 200, the last day followed." in said(report)
+    assert report.tiles[1].value == "–"
+    (table,) = (block for block in section(report, "curves-all") if isinstance(block, Table))
+    assert "not reached" in table.rows[0]
+
+
+def test_an_open_upper_limit_is_said() -> None:
+    rows = pd.DataFrame({"duration": [30, 40, 50, 60, 100], "churned": [True, True, True, False, False]})
+    text = said(build(title="t", curves={"all": ch.kaplan_meier(rows)}))
+    assert "by day 50 (from day 30; the upper limit lies beyond the last day followed)" in text
+
+
+def test_curves_that_are_alike_are_not_told_apart() -> None:
+    rows = pd.DataFrame({"plan": ["a", "b"] * 60, "duration": [30 + i // 2 for i in range(120)], "churned": True})
+    report = build(
+        title="t", curves={"plan": ch.kaplan_meier(rows, by="plan")}, tests={"plan": ch.logrank(rows, by="plan")},
+        config={"report": {"horizon": 60}},
+    )  # fmt: skip
+    assert "differ no more than chance allows (log-rank test p = 1.00)" in said(report)
+    assert "lowest" not in said(report)
+
+
+def test_a_category_clear_by_chance_alone_is_not_told(study: Mapping[str, Any]) -> None:
+    """Four categories with p = 0.02 each: none stands out once four comparisons are allowed for."""
+
+    class Fit:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(study["cox"], name)
+
+        @property
+        def table(self) -> pd.DataFrame:
+            return study["cox"].table.assign(p_value=0.02)
+
+    text = said(build(**{**study, "cox": Fit()}))
+    assert "no “channel” stands out from “organic”" in text
+    assert "times as fast" not in text
+
+
+def test_rows_that_could_not_be_used_are_counted_with_their_reason(report: Report, study: Mapping[str, Any]) -> None:
+    assert len(study["rejects"]) == 3
+    tables = {block.title: block for block in section(report, "studied") if isinstance(block, Table)}
+    (row,) = tables["Rows that could not be used"].rows
+    assert row[:3] == ("events", "user not in the users table", "3")
+    assert "<img src=x onerror=alert(2)>\ufffd" in row[3]
+    counts = dict(row[:2] for row in tables["From rows to results"].rows)
+    assert counts["Event rows rejected"] == "3"
+    assert counts["Churned"] == f"{study['spells_counts']['churned']:,}"
+
+
+def test_all_spells_are_called_spells(study: Mapping[str, Any]) -> None:
+    report = build(**{**study, "spells_facts": {**study["spells_facts"], "spells": "all"}})
+    assert "spells were followed" in said(report)
+    assert report.figures[0].title.endswith("registration or return")
+
+
+def test_notes_stand_in_the_summary_and_whole_below(study: Mapping[str, Any]) -> None:
+    report = build(**{**study, "notes": [f"Note {i}." for i in range(5)]})
+    assert [line for line in said(report).splitlines() if "keep in mind" in line] == [
+        f"To keep in mind: Note {i}." for i in range(3)
+    ]
+    listings = [block for block in section(report, "studied") if isinstance(block, Listing)]
+    assert [sentence.text for sentence in listings[0].sentences] == [f"Note {i}." for i in range(5)]
+
+
+def test_a_ratio_that_turns_is_named(study: Mapping[str, Any]) -> None:
+    table = study["sweep"].table
+    term = study["cox"].table.sort_values("hazard_ratio")["term"].iloc[-1]
+    turned = (table["group"] == term) & (table["idle_days"] == 60)
+    table.loc[turned, ["estimate", "lower", "upper"]] = [0.5, 0.4, 0.6]
+    sweep = type("Sweep", (), {"table": table, "horizon": 90, "level": 0.95, "_to_plain": lambda _: {}})()
+    assert "point the other way under another rule" in said(build(**{**study, "sweep": sweep}))
+    assert "point the other way" not in said(build(**study))
+
+
+def test_reasons_for_missing_figures_are_listed(study: Mapping[str, Any]) -> None:
+    table = study["sweep"].table
+    gone = (table["quantity"] == "survival") & (table["idle_days"] == 60) & (table["group"] == "organic")
+    table.loc[gone, ["estimate", "lower", "upper"]] = None
+    table.loc[gone, "note"] = "the group is followed to day 70 only"
+    sweep = type("Sweep", (), {"table": table, "horizon": 90, "level": 0.95, "_to_plain": lambda _: {}})()
+    listing = section(build(**{**study, "sweep": sweep}), "rule")[-1]
+    assert [sentence.text for sentence in listing.sentences] == [
+        "Share still active on day 90 (organic) under 60 days: the group is followed to day 70 only."
+    ]
+
+
+def test_figures_carry_their_table_and_say_what_they_show(report: Report, study: Mapping[str, Any]) -> None:
+    assert [figure.kind for figure in report.figures] == [*["survival_curves"] * 3, "forest", "rule_sweep"]
+    names = [figure.name for figure in report.figures]
+    assert len(set(names)) == len(names)
+    for figure in report.figures:
+        assert figure.alt
+        assert len({len(values) for values in figure.data.values()}) == 1
+    assert len(report.figures[1].data["time"]) == len(study["curves"]["channel"].table)
+    assert "on day 90" in report.figures[1].alt
+
+
+def test_many_groups_are_cut_in_the_table_and_said_so() -> None:
+    rows = pd.DataFrame({"city": [f"c{i % 120}" for i in range(720)], "duration": [30 + i % 50 for i in range(720)]})
+    report = build(title="t", curves={"city": ch.kaplan_meier(rows.assign(churned=True), by="city")})
+    (table,) = (block for block in section(report, "curves-city") if isinstance(block, Table))
+    assert len(table.rows) == 100
+    assert table.note.startswith("The 100 largest groups; the data file of the figure has all 120.")
+
+
+def test_the_report_is_plain_data(report: Report) -> None:
+    told = json.loads(report.to_json())
+    assert told["sections"][0]["blocks"][0]["data"] == "figures/survival_all.csv"
+    assert told["results"]["curves"]["channel"]["schema"]["name"] == "curves"
+    assert told["results"]["cox"]["kind"] == "CoxFit"
+    assert told["results"]["log"]["rule"]["idle_days"] == 30
+    assert told["results"]["rejects"] == [{"table": "events", "reason": "unknown_user", "n": 3}]
+
+
+@pytest.mark.parametrize("rule", [ch.ChurnRule(14, ["login"]), {"idle_days": 14, "activity": ["login"]}])
+def test_the_rule_is_told_in_words(small: Callable[..., Report], rule: object) -> None:
+    report = small(log_facts={"rule": rule, "observed_from": "2024-01-01", "observed_until": date(2024, 3, 1)})
+    assert report.subtitle.text == "1 Jan 2024 to 1 Mar 2024 · churn is 14 days without login"
+    first, window = section(report, "studied")[:2]
+    assert first.text.startswith("Churn is 14 calendar days in a row without login.")
+    assert window.text == "The log covers 1 Jan 2024 to 1 Mar 2024, 61 days."
+    assert json.loads(report.to_json())["results"]["log"]["rule"] == {"idle_days": 14, "activity": ["login"]}
+
+
+def test_an_unknown_language_is_named(small: Callable[..., Report]) -> None:
+    with pytest.raises(InputError, match=r"language 'zh-Hant'.*Languages: en"):
+        small(lang="zh-Hant")
+
+
+def test_a_test_without_curves_is_named(study: Mapping[str, Any], small: Callable[..., Report]) -> None:
+    with pytest.raises(InputError, match="test 'channel' has no curves"):
+        small(tests={"channel": study["tests"]["channel"]})
+
+
+def test_curves_are_read_as_the_result_reads_them(study: Mapping[str, Any]) -> None:
+    result = study["curves"]["channel"]
+    curves = Curves(result)
+    for row in result.at([0, 31, 45.5, 90]).itertuples():
+        point = curves.at(row.group, row.time)
+        assert point is not None
+        assert (point.estimate, point.lower, point.upper) == (row.survival, row.lower, row.upper)
+    for row in result.number_at_risk([90]).groupby("time")["n_at_risk"].sum().items():
+        assert curves.at_risk(row[0]) == row[1]
+    assert curves.at("organic", 10_000) is None
+
+
+MESSAGES = [(lang, key, text) for lang in LANGUAGES for key, text in catalogue(lang).messages.items()]
+
+
+def test_no_message_claims_a_cause() -> None:
+    claims = re.compile(r"\b(caus\w*|effect\w*|because|due to|leads? to|led to|drives?|impact\w*|results? in)\b", re.I)
+    assert [(lang, key) for lang, key, text in MESSAGES if claims.search(text)] == []
+
+
+def test_every_message_is_used() -> None:
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (Path(churnsurv.__file__).parent / "report").rglob("*")
+        if path.suffix in {".py", ".j2"} and not path.name.startswith("messages_")
+    )
+    made = {"count", "meaning", "reason", "severity", "plot", "rejects", "check", "cox", "sweep", "repro", "counts"}
+    for _, key, _ in MESSAGES:
+        assert key.split(".")[0] in made or f'"{key}"' in source or f"'{key}'" in source, key

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import string
+
+import pytest
+
+from churnsurv.plots.words import WORDS
+from churnsurv.report.catalogue import LANGUAGES, catalogue, name, strong
+from churnsurv.report.model import Part
+from churnsurv.report.numbers import NOTHING, between, count, day, number, p_value, ratio, share
+from churnsurv.report.pieces import safe_name
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.5, "50.0%"), (0.0, "0%"), (1, "100%"), (0.00004, "< 0.01%"), (0.99997, "> 99.99%"), (0.012, "1.2%")],
+)
+def test_shares(value: float, expected: str) -> None:
+    assert share(value) == expected
+
+
+@pytest.mark.parametrize("form", [share, ratio, day, count, number, p_value])
+def test_what_is_not_there_is_a_dash(form: object) -> None:
+    assert form(None) == form(float("nan")) == NOTHING  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.00099, "< 0.001"), (0.001, "0.001"), (0.0994, "0.099"), (0.0996, "0.10"), (0.05, "0.050"), (0.0, "< 0.001")],
+)
+def test_p_values(value: float, expected: str) -> None:
+    assert p_value(value) == expected
+
+
+def test_intervals_with_signs_are_spelled() -> None:
+    assert between("-3", "4") == "-3 to 4"
+    assert between("< 0.01%", "0.5%") == "< 0.01% to 0.5%"
+
+
+def test_a_sentence_keeps_names_and_numbers_apart() -> None:
+    sentence = catalogue("en").say("curves.title", column=name("{day} <b>"))
+    assert sentence.parts == (Part("Churn by "), Part("{day} <b>", "name"))
+    assert sentence.text == "Churn by “{day} <b>”"
+    assert strong("1").role == "number"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_language_has_the_words_of_the_figures(lang: str) -> None:
+    messages = catalogue(lang).messages
+    own = {key.removeprefix("plot.") for key in messages if key.startswith("plot.")}
+    assert own <= set(WORDS)
+    for word in own - {"time"}:
+        fields = [
+            {f for _, f, _, _ in string.Formatter().parse(text) if f}
+            for text in (messages[f"plot.{word}"], WORDS[word])
+        ]
+        assert fields[0] == fields[1], word
+    assert {word for word in WORDS if not word.startswith("quantity.")} - own == {"missing_glyphs"}
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_languages_have_the_same_keys(lang: str) -> None:
+    assert set(catalogue(lang).messages) == set(catalogue("en").messages)
+    assert len(catalogue(lang).messages["months"].split()) == 12
+
+
+def test_file_names_are_safe_and_unique() -> None:
+    taken: set[str] = set()
+    names = [safe_name("survival", label, taken) for label in ("../../etc", "分銷", "流失", "A b", "a-B", "x" * 300)]
+    assert names[:5] == ["survival_etc", "survival", "survival_2", "survival_a_b", "survival_a_b_2"]
+    assert len(names[5]) < 60
