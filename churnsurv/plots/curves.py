@@ -67,10 +67,8 @@ class _Curve:
         return float(self.survival[np.searchsorted(self.time, day, side="right") - 1])
 
     def at_risk(self, day: float) -> float:
-        """Users at risk just before a day: nobody leaves between two rows of the table."""
+        """Users at risk just before a day: nobody enters or leaves between two rows of the table."""
         row = int(np.searchsorted(self.rows, day, side="left"))
-        if day <= 0 and row + 1 < len(self.rows) and self.rows[row] <= 0:
-            return float(max(self.n_at_risk[row : row + 2]))
         return float(self.n_at_risk[row]) if row < len(self.rows) else self.n_left
 
 
@@ -94,8 +92,7 @@ def survival_curves(
     ax : Axes, optional
         Where to draw; leave room around it (`survival_curves_frame` says how much). Without it a pyplot figure is made.
     at_risk : bool
-        Write the users at risk under the axis, for the named groups. With late entry a number is that of the next
-        row of the table.
+        Write the users at risk under the axis, for the named groups.
     level : float
         The level of the table's intervals; only written.
     max_groups : int

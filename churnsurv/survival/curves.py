@@ -69,8 +69,9 @@ class SurvivalCurves(Result):
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row for each time at which somebody of the group churns or is censored, and one at time 0."""
-        return self._joined([_at_own_times(*pair) for pair in zip(self._curves, self._counts, strict=True)])
+        """One row for each time at which somebody of the group churns, is censored or enters, and one at time 0."""
+        pairs = zip(self._curves, self._counts, strict=True)
+        return self._joined([_at_times(*pair, _row_times(pair[1]), self.ci) for pair in pairs])
 
     def at(self, times: ArrayLike) -> pd.DataFrame:
         """Return the curves on given days; columns as in `table`, events and censorings of that very day.
@@ -362,6 +363,11 @@ def _at_own_times(curve: numerics.KaplanMeier, counts: DayCounts) -> dict[str, N
         "survival": 1.0, "lower": 1.0, "upper": 1.0, "n_at_risk": counts.at_risk(np.zeros(1))[0, 0]
     }  # fmt: skip
     return {name: np.insert(values, 0, start.get(name, 0)) for name, values in columns.items()}
+
+
+def _row_times(counts: DayCounts) -> NDArray[Any]:
+    """The times of a group's rows; with the entries among them the next row tells who is at risk on any day."""
+    return np.union1d(np.append(counts.time, np.zeros(1, counts.time.dtype)), counts.entry_time)
 
 
 def _at_times(

@@ -45,12 +45,7 @@ def test_columns_span_what_the_formula_says_and_none_is_redundant(formula: str) 
     ours = np.column_stack([np.ones(len(table)), expanded(matrix)])
     theirs = np.asarray(formulaic.model_matrix(f"1 + {formula}", table), dtype=float)
     rank = np.linalg.matrix_rank(ours)
-    assert (
-        rank
-        == ours.shape[1]
-        == np.linalg.matrix_rank(theirs)
-        == np.linalg.matrix_rank(np.hstack([ours, theirs]))
-    )
+    assert rank == ours.shape[1] == np.linalg.matrix_rank(theirs) == np.linalg.matrix_rank(np.hstack([ours, theirs]))
 
 
 def test_rows_say_what_the_columns_are() -> None:
@@ -158,17 +153,13 @@ def test_categories_that_read_the_same_are_refused() -> None:
 
 
 def test_too_many_columns_are_refused_before_they_are_made() -> None:
-    with pytest.raises(
-        InputError, match="makes 6999 columns; 5000 are the most. 'a' alone has 7000 categories"
-    ):
+    with pytest.raises(InputError, match=r"makes 6999 columns; 5000 are the most. 'a' alone has 7000 categories"):
         learn_encoding(parse_formula("a"), pd.DataFrame({"a": [f"u{i}" for i in range(7_000)]}))
 
 
 def test_new_rows_are_encoded_like_the_first_ones() -> None:
     table = frame()
-    encoding, matrix, _ = learn_encoding(
-        parse_formula("a*x + bs(y, df=4) + scale(x)"), table, reference={"a": "r"}
-    )
+    encoding, matrix, _ = learn_encoding(parse_formula("a*x + bs(y, df=4) + scale(x)"), table, reference={"a": "r"})
     new = table.iloc[30:60].reset_index(drop=True)
     again = model_matrix(encoding, new)
     np.testing.assert_allclose(expanded(again), expanded(matrix)[30:60], rtol=1e-10, atol=1e-12)
@@ -178,7 +169,7 @@ def test_new_rows_are_encoded_like_the_first_ones() -> None:
 def test_an_unknown_category_in_new_rows_is_named() -> None:
     encoding, _, _ = learn_encoding(parse_formula("a"), frame())
     with pytest.raises(
-        InputError, match="'a' has the category 'P', which the model was not fitted to. Did you mean 'p'"
+        InputError, match=r"'a' has the category 'P', which the model was not fitted to. Did you mean 'p'"
     ):
         model_matrix(encoding, pd.DataFrame({"a": ["q", "P"]}))
 

@@ -29,16 +29,25 @@ DATA = pd.DataFrame(
 def test_the_table_by_hand() -> None:
     table = ch.kaplan_meier(DATA, by="channel", entry="entry").table
     assert list(table) == [*schema("curves").names, "channel"]
-    assert table["group"].tolist() == ["app"] * 3 + ["web"] * 4
+    assert table["group"].tolist() == ["app"] * 4 + ["web"] * 5
     assert table["channel"].tolist() == table["group"].tolist()
-    assert table["time"].tolist() == [0, 20, 40, 0, 30, 45, 60]
-    assert table["survival"].tolist() == pytest.approx([1, 1, 0.5, 1, 0.75, 0.5, 0.0])
-    # the app user of day 5 and the web user of day 10 are not yet there on day 0
-    assert table["n_at_risk"].tolist() == [2, 3, 2, 3, 4, 3, 1]
-    assert table["n_events"].tolist() == [0, 0, 1, 0, 1, 1, 1]
-    assert table["n_censored"].tolist() == [0, 1, 1, 0, 0, 1, 0]
-    assert table["std_error"].tolist()[:6] == pytest.approx([0, 0, math.sqrt(1 / 8), 0, math.sqrt(3 / 64), 0.25])
-    assert table["lower"].tolist()[0] == table["upper"].tolist()[3] == 1.0
+    assert table["time"].tolist() == [0, 5, 20, 40, 0, 10, 30, 45, 60]
+    assert table["survival"].tolist() == pytest.approx([1, 1, 1, 0.5, 1, 1, 0.75, 0.5, 0.0])
+    # who enters on day 5 (app) or 10 (web) is at risk after it
+    assert table["n_at_risk"].tolist() == [2, 2, 3, 2, 3, 3, 4, 3, 1]
+    assert table["n_events"].tolist() == [0, 0, 0, 1, 0, 0, 1, 1, 1]
+    assert table["n_censored"].tolist() == [0, 0, 1, 1, 0, 0, 0, 1, 0]
+    assert table["std_error"].tolist()[:8] == pytest.approx([0, 0, 0, math.sqrt(1 / 8), 0, 0, math.sqrt(3 / 64), 0.25])
+    assert table["lower"].tolist()[0] == table["upper"].tolist()[4] == 1.0
+
+
+def test_the_next_row_of_the_table_tells_who_is_at_risk_on_any_day() -> None:
+    curves = ch.kaplan_meier(DATA, by="channel", entry="entry")
+    for group, rows in curves.table.groupby("group"):
+        for day in range(1, 40):
+            told = rows.loc[rows["time"] >= day, "n_at_risk"].iloc[0]
+            asked = curves.number_at_risk([day]).set_index("group").loc[group, "n_at_risk"]
+            assert told == asked
 
 
 def test_a_churn_on_day_zero_makes_the_first_row() -> None:
