@@ -336,7 +336,7 @@ def _clusters(frame: pd.DataFrame, name: str) -> tuple[Codes, int]:
 def _n_no_risk(
     duration: NDArray[Any], entry: NDArray[Any] | None, churned: NDArray[np.bool_], name: str, entry_name: str
 ) -> int:
-    """Count rows with duration == entry; a duration before the entry is an error."""
+    """Count rows with duration == entry; a duration before the entry is an error. Our own tables count them already."""
     if entry is None:
         return 0
     late = duration < entry

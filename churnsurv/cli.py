@@ -1,0 +1,163 @@
+"""The command line: parse, call the study room, print. Nothing is computed here.
+
+Exit codes: 0 fine, 2 the input is at fault, 3 the data is not ready, 1 our fault.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from churnsurv import __version__
+from churnsurv.errors import ChurnsurvError, InputError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="churnsurv",
+    help="Survival analysis of customer churn: from raw logs to a report.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file, such as study.toml.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting, such as rule.idle_days=45. Repeatable."),
+]
+
+
+def main() -> None:
+    """Run the command line; a `ChurnsurvError` is one message on stderr and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except ChurnsurvError as error:
+        _say(f"churnsurv: {error}", to=sys.stderr)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if "--debug" in sys.argv[1:]:
+            raise
+        _say(f"churnsurv: unexpected {type(error).__name__}: {error}", to=sys.stderr)
+        _say("This is a fault of churnsurv. `churnsurv --debug ...` shows where it happened.", to=sys.stderr)
+        sys.exit(1)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        _say(f"churnsurv {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    del debug, version  # `main` looks for the first among the arguments, because it sees every error
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write.")] = Path("churnsurv-demo"),
+    users: Annotated[int, typer.Option(help="Number of simulated users.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same data.")] = 0,
+) -> None:
+    """Simulate an app with known truth, study it, and write the report."""
+    from churnsurv.study import demo_study
+
+    made = demo_study(folder, n_users=users, seed=seed, progress=True)
+    _list(made.findings)
+    _say(f"\nReport: {_from_here(made.report)}")
+    _say(f"Study:  {made.study}   (change it and run: churnsurv report {made.study})")
+
+
+@app.command()
+def init(
+    events: Annotated[str, typer.Argument(metavar="EVENTS", help="Parquet or CSV file of events, or a glob.")],
+    users: Annotated[str, typer.Argument(metavar="USERS", help="Parquet or CSV file of users, or a glob.")],
+    output: Annotated[Path, typer.Option(help="The study file to write.")] = Path("study.toml"),
+) -> None:
+    """Look at two files and write a commented study file for them, with the evidence for each choice."""
+    from churnsurv.study import init_study
+
+    made = init_study(events, users, output, progress=True)
+    width = max(len(topic) for topic, _ in made.evidence)
+    for topic, why in made.evidence:
+        _say(f"{topic:<{width}}  {why}")
+    _say("")
+    for line in made.chart:
+        _say(line)
+    _say(f"\nWritten: {made.path}. Look at it, then run: churnsurv check {made.path}; churnsurv report {made.path}")
+
+
+@app.command()
+def check(study: StudyFile, overrides: Overrides = None) -> None:
+    """Check a study file and its tables, and list every problem at once. Writes nothing."""
+    from churnsurv.study import check_study, in_words
+
+    found = check_study(study, _parsed(overrides), progress=True)
+    for problem in found.problems:
+        _say(f"{problem.severity}: {in_words(problem)}")
+    _say(f"{study}: {'fine' if found.ok else 'cannot run'} ({found._headline()})", to=None if found.ok else sys.stderr)
+    if not found.ok:
+        raise typer.Exit(InputError.exit_code)
+
+
+@app.command()
+def report(
+    study: StudyFile,
+    overrides: Overrides = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to write; by default the study's own folder.")
+    ] = None,
+) -> None:
+    """Run a study and write its report."""
+    from churnsurv.study import Study
+
+    read = Study.from_toml(study, _parsed(overrides))
+    result = read.run(progress=True)
+    page = result.report(output or read.folder, formats=read.config.formats, lang=read.config.lang, progress=True)
+    _list(result.findings)
+    _say(f"\nReport: {_from_here(page)}")
+
+
+def _parsed(overrides: Iterable[str] | None) -> dict[str, object]:
+    """``rule.idle_days=45`` as a key and a TOML value; a value that is not TOML is a text."""
+    parsed: dict[str, object] = {}
+    for item in overrides or ():
+        key, sign, value = item.partition("=")
+        if not sign or not key.strip():
+            raise InputError(f"--set takes KEY=VALUE, such as rule.idle_days=45; found {item!r}.")
+        try:
+            parsed[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed[key.strip()] = value.strip()
+    return parsed
+
+
+def _from_here(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _list(lines: Iterable[str]) -> None:
+    for line in lines:
+        _say(f"- {line}")
+
+
+def _say(text: str, *, to: Any = None) -> None:
+    """Print as plain text: control characters of the data cannot steer the terminal."""
+    shown = "".join(c if c.isprintable() or c in "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    typer.echo(shown, file=to or sys.stdout)

@@ -1,0 +1,154 @@
+"""Every problem of a study at once: its file, its tables, and what it asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from churnsurv.data.check import Check, Problem
+from churnsurv.errors import ChurnsurvError, did_you_mean
+from churnsurv.study.progress import stages
+from churnsurv.tables import schema
+
+if TYPE_CHECKING:
+    from churnsurv.data import Spells
+    from churnsurv.study.study import Study
+
+__all__ = ["check_study", "check_tables", "in_words"]
+
+#: Sections without which the tables cannot be read as meant.
+_NEEDED = ("sources", "columns", "window", "clock", "rule")
+
+
+def check_study(path: str | Path, overrides: Mapping[str, object] | None = None, *, progress: bool = False) -> Check:
+    """Check a study file and its tables, and try what it asks for.
+
+    Parameters
+    ----------
+    path : str or Path
+    overrides : mapping, optional
+        As in `Study.from_toml`.
+    progress : bool
+        Show a progress bar on a terminal.
+
+    Returns
+    -------
+    Check
+        Problems of the study file stand under the table "study".
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not TOML.
+    """
+    from churnsurv.study.study import read_study
+
+    study, faults = read_study(path, overrides)
+    problems = [_error(fault.where, fault.what) for fault in faults]
+    if not any(fault.where.split(".")[0] in _NEEDED for fault in faults):
+        with stages(("check the tables",), progress=progress) as stage:
+            stage()
+            problems += check_tables(study, fit=True).problems
+    return Check(tuple(problems))
+
+
+def check_tables(study: Study, *, fit: bool = False) -> Check:
+    """Check the tables of a study and whether they have what it asks for.
+
+    Parameters
+    ----------
+    study : Study
+    fit : bool
+        Also try the Cox model, which shows collinear columns and separation.
+    """
+    try:
+        problems = list(study.log.check().problems)
+    except ChurnsurvError as error:
+        return Check((_error("sources", str(error)),))
+    if any(problem.severity == "error" for problem in problems):
+        return Check(tuple(problems))
+    try:
+        spells = study.spells
+    except ChurnsurvError as error:
+        return Check((*problems, _error("spells", str(error))))
+    problems += _asked(study, spells)
+    if fit and not any(problem.severity == "error" for problem in problems):
+        problems += _fitted(study, spells)
+    return Check(tuple(problems))
+
+
+def in_words(problem: Problem) -> str:
+    """Say a problem in one line.
+
+    Examples
+    --------
+    >>> in_words(Problem("events", "unknown_user", "warning", 3, "u7", "Look at the export."))
+    "events: unknown_user (3 rows, such as 'u7'). Look at the export."
+    """
+    rows = f"{problem.n_rows:,} rows" if problem.n_rows else ""
+    example = f"such as {problem.example!r}" if problem.example and problem.example not in problem.advice else ""
+    detail = ", ".join(part for part in (rows, example) if part)
+    return f"{problem.table}: {problem.problem}{f' ({detail})' if detail else ''}. {problem.advice}"
+
+
+def _asked(study: Study, spells: Spells) -> Iterator[Problem]:
+    """What the study asks for and the spells do not have."""
+    from churnsurv.study.run import some_churned
+
+    config = study.config
+    try:
+        some_churned(spells)
+    except ChurnsurvError as error:
+        yield _error("rule.idle_days", str(error))
+    table = spells.table
+    features = [feature if isinstance(feature, str) else feature.name for feature in config.features]
+    known = [name for name in table.columns if name not in schema("spells").names]
+    for where, names in _columns_asked(study).items():
+        there = [*known, *(features if where.startswith("cox") else ())]
+        for name in names:
+            if name not in there:
+                yield _error(where, _not_there(name, there))
+            elif where == "groups.by" and len(table[name].drop_duplicates()) < 2:
+                what = f"{name!r} has one value only: there is nothing to compare. Take it out of the list."
+                yield _error(where, what)
+    longest = int(table["duration"].max()) if len(table) else 0
+    if config.horizon > longest:
+        what = f"{config.horizon} days lie beyond the longest follow-up, {longest} days: its figures are left out."
+        yield Problem("study", "report.horizon", "warning", None, None, what)
+
+
+def _not_there(name: str, there: list[str]) -> str:
+    if name in schema("spells").names:
+        return f"{name!r} is part of the outcome, or of its ids: it cannot explain churn. There are {', '.join(there)}."
+    return f"{name!r} is missing.{did_you_mean(name, there)} There are {', '.join(there)}."
+
+
+def _columns_asked(study: Study) -> dict[str, tuple[str, ...]]:
+    from churnsurv.survival.formula import parse_formula
+
+    config = study.config
+    asked = {"groups.by": config.by, "cox.strata": config.strata, "cox.reference": tuple(config.reference)}
+    if config.formula is not None:
+        try:
+            asked["cox.formula"] = parse_formula(config.formula).variables
+        except ChurnsurvError:
+            asked["cox.formula"] = ()  # the fit says what is wrong with it
+    return asked
+
+
+def _fitted(study: Study, spells: Spells) -> Iterator[Problem]:
+    from churnsurv.study.run import fit_model, gather_notes
+
+    try:
+        with gather_notes() as notes:
+            fit_model(study.log, spells, study.config)
+    except ChurnsurvError as error:
+        yield _error("cox.formula", str(error))
+    else:
+        for note in notes:
+            yield Problem("study", "cox.formula", "warning", None, None, note)
+
+
+def _error(where: str, what: str) -> Problem:
+    return Problem("study", where, "error", None, None, what)

@@ -1,0 +1,314 @@
+"""The study file: what stands in it, what it means, and every problem in it at once.
+
+A study file is TOML. Only `[sources]` is needed; every other key has the default shown here.
+
+    [study]
+    title = "Churn study"
+    about = "Export of 1 May"            # where the data are from; goes into the provenance
+    seed = 0                             # of simulated data; goes into the provenance
+    lang = "en"
+    folder = "report"                    # where the report goes
+
+    [sources]                            # paths, globs, or queries; relative ones start from the folder of this file
+    events = "events.parquet"
+    users = { sql = "SELECT * FROM 'users.parquet' WHERE NOT test" }
+    balances = "balances.csv"            # optional
+
+    [columns.events]                     # ours = "theirs"; also [columns.users] and [columns.balances]
+    event_at = "created"
+
+    [window]                             # by default from the first registration or event to the last event
+    observed_from = 2024-01-01
+    observed_until = 2024-12-31
+
+    [clock]
+    timestamps = "UTC"                   # the zone of a time without zone
+    time_zone = "UTC"                    # the zone whose midnight ends a day
+
+    [rule]
+    idle_days = 30
+    activity = ["login", "invest"]       # or "all": every event
+    sensitivity = [14, 21, 30, 45, 60]   # the same answers under these rules; [] for none
+
+    [stages]                             # of the feature "stage"
+    by = "n_investments"
+    starts = { new = 0, growth = 3, mature = 10 }
+
+    [groups]
+    by = []                              # columns of users, or cohort; the first also splits the answers by rule
+
+    [cox]                                # no model without a formula
+    formula = "channel + n_investments + logins"
+    reference = { channel = "organic" }
+    strata = []
+    ties = "efron"                       # or "breslow"
+    features = ["n_investments", { name = "logins", agg = "count", kind = "login", last = 14 }]
+    baseline_day = 30                    # needed with features: they are known at the end of this day
+
+    [report]
+    formats = ["html"]
+    horizon = 90                         # days; shares are compared on this day
+    level = 0.95
+
+`SECTIONS` lists each section and key with the reader that checks its value; `read_config` turns the parsed file into a
+frozen `StudyConfig` and the list of all problems. Nothing here touches data.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import Any, Literal
+
+import churnsurv.study.readers as read
+from churnsurv.data.feature import Feature
+from churnsurv.errors import did_you_mean
+from churnsurv.report.catalogue import LANGUAGES
+
+__all__ = ["SECTIONS", "Problem", "Source", "StudyConfig", "read_config"]
+
+TABLES = ("events", "users", "balances")
+FORMATS = ("html",)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a table comes from: the path or glob of files, as written in the study file, or a SQL query."""
+
+    path: str | None = None
+    sql: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The path as it stands in results: without the folders of one machine."""
+        path = str(self.path)
+        return PurePath(path).name if PurePath(path).is_absolute() else path
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a study file: `where` is the key (``rule.idle_days``), `what` the sentence about it."""
+
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyConfig:
+    """A study file that was read without a problem; the fields are named after its sections and keys."""
+
+    title: str = "Churn study"
+    about: str | None = None
+    seed: int | None = None
+    lang: str = "en"
+    folder: str = "report"
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    observed_from: date | None = None
+    observed_until: date | None = None
+    timestamps: str = "UTC"
+    time_zone: str = "UTC"
+    idle_days: int = 30
+    activity: tuple[str, ...] | None = ("login", "invest")
+    sensitivity: tuple[int, ...] = (14, 21, 30, 45, 60)
+    stages_by: str = "n_investments"
+    stages_starts: Mapping[str, float] | None = None
+    by: tuple[str, ...] = ()
+    formula: str | None = None
+    reference: Mapping[str, Any] = field(default_factory=dict)
+    strata: tuple[str, ...] = ()
+    ties: Literal["efron", "breslow"] = "efron"
+    features: tuple[str | Feature, ...] = ()
+    baseline_day: int | None = None
+    formats: tuple[str, ...] = ("html",)
+    horizon: int = 90
+    level: float = 0.95
+
+    def to_dict(self) -> dict[str, Any]:
+        """The study as nested plain values in the layout of the file, defaults filled in."""
+        return {
+            "study": {
+                "title": self.title,
+                "about": self.about,
+                "seed": self.seed,
+                "lang": self.lang,
+                "folder": self.folder,
+            },
+            "sources": {name: s.shown if s.sql is None else {"sql": s.sql} for name, s in self.sources.items()},
+            "columns": {name: dict(pairs) for name, pairs in self.columns.items()},
+            "window": {
+                "observed_from": self.observed_from and self.observed_from.isoformat(),
+                "observed_until": self.observed_until and self.observed_until.isoformat(),
+            },
+            "clock": {"timestamps": self.timestamps, "time_zone": self.time_zone},
+            "rule": {
+                "idle_days": self.idle_days,
+                "activity": "all" if self.activity is None else list(self.activity),
+                "sensitivity": list(self.sensitivity),
+            },
+            "stages": {"by": self.stages_by, "starts": dict(self.stages_starts)} if self.stages_starts else None,
+            "groups": {"by": list(self.by)},
+            "cox": {
+                "formula": self.formula,
+                "reference": dict(self.reference),
+                "strata": list(self.strata),
+                "ties": self.ties,
+                "features": [_plain_feature(feature) for feature in self.features],
+                "baseline_day": self.baseline_day,
+            },
+            "report": {"formats": list(self.formats), "horizon": self.horizon, "level": self.level},
+        }
+
+
+def _plain_feature(feature: str | Feature) -> Any:
+    if isinstance(feature, str):
+        return feature
+    return {key: value for key, value in asdict(feature).items() if value is not None}
+
+
+Reader = Callable[[Any], Any]
+
+# section -> key -> (field of StudyConfig, reader)
+SECTIONS: Mapping[str, Mapping[str, tuple[str, Reader]]] = MappingProxyType(
+    {
+        "study": {
+            "title": ("title", read.text),
+            "about": ("about", read.text),
+            "seed": ("seed", read.whole(0)),
+            "lang": ("lang", read.choice(*LANGUAGES)),
+            "folder": ("folder", read.text),
+        },
+        "window": {"observed_from": ("observed_from", read.day), "observed_until": ("observed_until", read.day)},
+        "clock": {"timestamps": ("timestamps", read.time_zone), "time_zone": ("time_zone", read.time_zone)},
+        "rule": {
+            "idle_days": ("idle_days", read.whole(1)),
+            "activity": ("activity", read.kinds),
+            "sensitivity": ("sensitivity", read.wholes(1)),
+        },
+        "stages": {"by": ("stages_by", read.text), "starts": ("stages_starts", read.stages)},
+        "groups": {"by": ("by", read.texts)},
+        "cox": {
+            "formula": ("formula", read.text),
+            "reference": ("reference", read.categories),
+            "strata": ("strata", read.texts),
+            "ties": ("ties", read.choice("efron", "breslow")),
+            "features": ("features", read.features),
+            "baseline_day": ("baseline_day", read.whole(0)),
+        },
+        "report": {
+            "formats": ("formats", read.choices(*FORMATS)),
+            "horizon": ("horizon", read.whole(1)),
+            "level": ("level", read.share),
+        },
+        "sources": {name: (name, read.source) for name in TABLES},
+        "columns": {name: (name, read.columns) for name in TABLES},
+    }
+)
+
+
+def read_config(
+    document: Mapping[str, Any], overrides: Mapping[str, object] | None = None
+) -> tuple[StudyConfig, list[Problem]]:
+    """Read a parsed study file.
+
+    Parameters
+    ----------
+    document : mapping
+        What `tomllib` returns.
+    overrides : mapping, optional
+        Values that replace those of the file, by dotted key: ``{"rule.idle_days": 45}``.
+
+    Returns
+    -------
+    StudyConfig, list of Problem
+        A key with a problem has its default in the configuration. No problem: the list is empty.
+
+    Examples
+    --------
+    >>> config, problems = read_config({"rule": {"idle_day": 45}, "sources": {"events": "e.csv", "users": "u.csv"}})
+    >>> problems[0].what
+    "There is no such key. Did you mean 'idle_days'? Keys of [rule]: idle_days, activity, sensitivity."
+    """
+    problems: list[Problem] = []
+    merged = _override(document, overrides or {}, problems)
+    values: dict[str, Any] = {"sources": {}, "columns": {}}
+    for section, body in merged.items():
+        if section not in SECTIONS:
+            hint = did_you_mean(section, SECTIONS)
+            problems.append(Problem(section, f"There is no such section.{hint} Sections: {', '.join(SECTIONS)}."))
+        elif not isinstance(body, Mapping):
+            problems.append(Problem(section, f"expected a section [{section}], found {read.describe(body)}."))
+        else:
+            _read_section(section, body, values, problems)
+    _fill_sources(values, problems)
+    config = StudyConfig(**values)
+    _check_together(config, problems)
+    return config, problems
+
+
+def _read_section(section: str, body: Mapping[str, Any], values: dict[str, Any], problems: list[Problem]) -> None:
+    keys = SECTIONS[section]
+    target = values[section] if section in ("sources", "columns") else values
+    for key, value in body.items():
+        where = f"{section}.{key}"
+        if key not in keys:
+            hint = did_you_mean(key, keys)
+            what = f"There is no such key.{hint} Keys of [{section}]: {', '.join(keys)}."
+            problems.append(Problem(where, what))
+            continue
+        name, reader = keys[key]
+        try:
+            target[name] = reader(value)
+        except read.RefusedValueError as wrong:
+            problems.append(Problem(where, str(wrong)))
+
+
+def _fill_sources(values: dict[str, Any], problems: list[Problem]) -> None:
+    values["sources"] = {
+        name: Source(sql=value["sql"]) if isinstance(value, Mapping) else Source(path=value)
+        for name, value in values["sources"].items()
+    }
+    named = {problem.where for problem in problems}
+    for name in ("events", "users"):
+        where = f"sources.{name}"
+        if name not in values["sources"] and where not in named and "sources" not in named:
+            what = f'is missing. Name the {name} table: {name} = "{name}.parquet" or {{ sql = "SELECT ..." }}.'
+            problems.append(Problem(where, what))
+
+
+def _check_together(config: StudyConfig, problems: list[Problem]) -> None:
+    """What no single key can tell."""
+    start, end = config.observed_from, config.observed_until
+    if start and end and start > end:
+        problems.append(Problem("window.observed_from", f"{start} is after observed_until, {end}."))
+    if config.features and config.baseline_day is None:
+        what = "features need baseline_day, the day after registration at whose end they are known (such as 30)."
+        problems.append(Problem("cox.features", what))
+    if config.formula is None and (config.features or config.strata or config.reference):
+        problems.append(Problem("cox.formula", 'is missing. Such as formula = "channel".'))
+    problems += [
+        Problem(f"columns.{name}", f"sources.{name} is missing.")
+        for name in config.columns
+        if name not in config.sources
+    ]
+
+
+def _override(document: Mapping[str, Any], overrides: Mapping[str, object], problems: list[Problem]) -> dict[str, Any]:
+    merged: dict[str, Any] = copy.deepcopy(dict(document))
+    for dotted, value in overrides.items():
+        *path, last = dotted.split(".")
+        if not path or not all([*path, last]):
+            what = "cannot be set. Write section.key=value, such as rule.idle_days=45."
+            problems.append(Problem(dotted or "(empty)", what))
+            continue
+        body = merged
+        for part in path:
+            if not isinstance(body.get(part), dict):
+                body[part] = {}
+            body = body[part]
+        body[last] = value
+    return merged

@@ -1,0 +1,205 @@
+"""Readers of single values of the study file: each returns the checked value or says what it expected."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time
+from typing import Any
+
+from churnsurv.data.feature import Feature, resolve
+from churnsurv.data.rule import Stages
+from churnsurv.errors import InputError, did_you_mean
+
+__all__ = ["RefusedValueError", "WrongValueError", "describe"]
+
+
+class RefusedValueError(ValueError):
+    """A value that cannot be used; the text says why."""
+
+
+class WrongValueError(RefusedValueError):
+    """A value that is not what its key expects; the text says both."""
+
+    def __init__(self, expected: str, found: object, hint: str = "") -> None:
+        super().__init__(f"expected {expected}, found {describe(found)}.{hint}")
+
+
+def describe(value: object) -> str:
+    """Say what a TOML value is, for an error message.
+
+    Examples
+    --------
+    >>> describe("30"), describe(2.5), describe(True)
+    ("the text '30'", 'the number 2.5', 'true')
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"the text {value!r}"
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, (datetime, date, time)):
+        return f"the date or time {value}"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return "a table" if isinstance(value, Mapping) else repr(value)
+
+
+def text(value: Any) -> str:
+    """A text that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise WrongValueError("a text in quotes", value)
+    return value
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """One text or a list of texts."""
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) and item.strip() for item in items):
+        raise WrongValueError('a list of texts such as ["channel", "cohort"]', value)
+    return tuple(dict.fromkeys(items))
+
+
+def whole(lowest: int) -> Callable[[Any], int]:
+    """A whole number of at least `lowest`."""
+
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+            raise WrongValueError(f"a whole number of at least {lowest}", value)
+        return value
+
+    return read
+
+
+def wholes(lowest: int) -> Callable[[Any], tuple[int, ...]]:
+    """A list of whole numbers of at least `lowest`; sorted, each once."""
+
+    def read(value: Any) -> tuple[int, ...]:
+        expected = f"a list of whole numbers of at least {lowest}, such as [14, 30, 60]"
+        if not isinstance(value, list):
+            raise WrongValueError(expected, value)
+        for item in value:
+            if isinstance(item, bool) or not isinstance(item, int) or item < lowest:
+                raise WrongValueError(expected, item)
+        return tuple(sorted(set(value)))
+
+    return read
+
+
+def share(value: Any) -> float:
+    """A number strictly between 0 and 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
+        raise WrongValueError("a number between 0 and 1", value)
+    return float(value)
+
+
+def day(value: Any) -> date:
+    """A date, with or without quotes."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise WrongValueError("a date such as 2024-05-01", value) from None
+
+
+def time_zone(value: Any) -> str:
+    """The name of a time zone."""
+    from zoneinfo import ZoneInfo, available_timezones
+
+    name = text(value)
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        hint = did_you_mean(name, available_timezones())
+        raise WrongValueError('a time zone such as "UTC" or "Asia/Shanghai"', value, hint) from None
+    return name
+
+
+def choice(*options: str) -> Callable[[Any], str]:
+    """One of the options."""
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str) or value not in options:
+            expected = " or ".join(f'"{option}"' for option in options)
+            raise WrongValueError(expected, value, did_you_mean(str(value), options))
+        return value
+
+    return read
+
+
+def choices(*options: str) -> Callable[[Any], tuple[str, ...]]:
+    """A list of some of the options, at least one."""
+
+    def read(value: Any) -> tuple[str, ...]:
+        items = texts(value)
+        one = choice(*options)
+        if not items:
+            raise WrongValueError(f'a list such as ["{options[0]}"]', value)
+        return tuple(one(item) for item in items)
+
+    return read
+
+
+def kinds(value: Any) -> tuple[str, ...] | None:
+    """Kinds of events that are activity; ``"all"`` is every event."""
+    if value == "all":
+        return None
+    if isinstance(value, str) or not (items := texts(value)):
+        raise WrongValueError('a list of kinds such as ["login", "invest"], or "all" for every event', value)
+    return items
+
+
+def columns(value: Any) -> dict[str, str]:
+    """Our column names and theirs."""
+    if not isinstance(value, Mapping) or not all(isinstance(item, str) and item for item in value.values()):
+        raise WrongValueError('ours = "theirs", such as event_at = "created"', value)
+    return dict(value)
+
+
+def categories(value: Any) -> dict[str, Any]:
+    """Variables and their reference category."""
+    if not isinstance(value, Mapping) or any(isinstance(item, (list, Mapping)) for item in value.values()):
+        raise WrongValueError('variable = "category", such as channel = "organic"', value)
+    return dict(value)
+
+
+def source(value: Any) -> Any:
+    """A path, or a table with the key `sql`."""
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, Mapping) and set(value) == {"sql"} and isinstance(value["sql"], str) and value["sql"].strip():
+        return dict(value)
+    raise WrongValueError('a path such as "events.parquet", or { sql = "SELECT ..." }', value)
+
+
+def features(value: Any) -> tuple[str | Feature, ...]:
+    """Built-in names, or tables with the arguments of `churnsurv.Feature`."""
+    if not isinstance(value, list):
+        raise WrongValueError('a list such as ["n_investments", { name = "logins", agg = "count" }]', value)
+    try:
+        resolve([item if isinstance(item, str) else _feature(item) for item in value])
+    except InputError as error:
+        raise RefusedValueError(str(error)) from None
+    return tuple(item if isinstance(item, str) else _feature(item) for item in value)
+
+
+def _feature(item: Any) -> Feature:
+    if not isinstance(item, Mapping) or not {"name", "agg"} <= set(item):
+        raise WrongValueError('a feature such as { name = "logins", agg = "count", kind = "login" }', item)
+    keys = tuple(each.name for each in dataclasses.fields(Feature))
+    for key in item:
+        if key not in keys:
+            raise WrongValueError(f"a feature with keys among {', '.join(keys)}", key, did_you_mean(key, keys))
+    return Feature(**item)
+
+
+def stages(value: Any) -> Mapping[str, float]:
+    """Stages and the value at which each starts."""
+    if not isinstance(value, Mapping):
+        raise WrongValueError("stages with their starts, such as { new = 0, growth = 3, mature = 10 }", value)
+    try:
+        return Stages(starts=value).starts
+    except InputError as error:
+        raise RefusedValueError(str(error)) from None

@@ -1,0 +1,100 @@
+"""The result of a study: every table of it, what it was made from, and its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from churnsurv.data import ActivityLog, Check, Spells
+    from churnsurv.diagnosis import RuleSweep
+    from churnsurv.study.config import StudyConfig
+    from churnsurv.survival import CoxFit, SurvivalCurves, TestResult
+
+__all__ = ["StudyResult"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class StudyResult:
+    """Everything that a study found. Made by `Study.run`.
+
+    Attributes
+    ----------
+    log : ActivityLog
+    check : Check
+        What is wrong with the tables, short of an error.
+    spells : Spells
+        First spells under the study's rule.
+    curves : mapping of str to SurvivalCurves
+        Kaplan-Meier curves: "all", then one entry for each column of `groups.by`.
+    tests : mapping of str to TestResult
+        Log-rank tests by the same columns.
+    cox : CoxFit or None
+        None where the study has no formula.
+    sweep : RuleSweep or None
+        The same under other churn rules; None where the study has no sensitivity list.
+    config : StudyConfig
+    provenance : mapping
+        Versions and hashes.
+    notes : tuple of str
+        What a reader must know about the figures.
+    """
+
+    log: ActivityLog
+    check: Check
+    spells: Spells
+    curves: Mapping[str, SurvivalCurves]
+    tests: Mapping[str, TestResult]
+    cox: CoxFit | None
+    sweep: RuleSweep | None
+    config: StudyConfig
+    provenance: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("curves", "tests", "provenance"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def report(
+        self, folder: str | Path, *, formats: Sequence[str] = ("html",), lang: str = "en", progress: bool = False
+    ) -> Path:
+        """Write the report into a folder.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made where it is not there; a report already in it is replaced whole.
+        formats : sequence of str
+            Only "html" so far.
+        lang : str
+            Language of the report.
+        progress : bool
+            Show a progress bar on a terminal.
+
+        Returns
+        -------
+        Path
+            The page to open.
+        """
+        from churnsurv.study.reporting import write_report
+
+        return write_report(self, Path(folder), formats=tuple(formats), lang=lang, progress=progress)
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """The answers in a few sentences: the summary of the report."""
+        from churnsurv.study.reporting import to_report
+
+        return tuple(sentence.text for sentence in to_report(self, lang=self.config.lang).summary)
+
+    def __repr__(self) -> str:
+        return f"<StudyResult: {self.config.title}; {self.spells._headline()}>"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        items = "".join(f"<li>{html.escape(line)}</li>" for line in self.findings)
+        return f"<p>{html.escape(self.config.title)}</p><ul>{items}</ul>"

@@ -1,0 +1,190 @@
+"""A study: what a study file says, opened on its tables, checked and run."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churnsurv.errors import InputError
+from churnsurv.study.config import Problem, StudyConfig, read_config
+
+if TYPE_CHECKING:
+    from churnsurv.data import ActivityLog, Check, Spells
+    from churnsurv.study.result import StudyResult
+
+__all__ = ["Study", "read_study"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Study:
+    r"""What to study, as a study file says it (`churnsurv.study.config` has the format). Made by `Study.from_toml`.
+
+    Attributes
+    ----------
+    config : StudyConfig
+        The settings, defaults filled in.
+    base : Path
+        Folder that relative paths in the file start from.
+    text : str
+        The file as it stands.
+    overrides : mapping
+        Values set beside the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import churnsurv as ch
+    >>> with tempfile.TemporaryDirectory() as here:
+    ...     folder = ch.simulate_app(300).write(here)
+    ...     file = folder / "study.toml"
+    ...     _ = file.write_text("[sources]\nevents = 'events.parquet'\nusers = 'users.parquet'\n")
+    ...     study = ch.Study.from_toml(file, {"groups.by": ["channel"], "rule.sensitivity": []})
+    ...     result = study.run()
+    >>> study
+    <Study: Churn study; 30 idle days, by channel>
+    >>> list(result.curves), result.check.ok
+    (['all', 'channel'], True)
+    """
+
+    config: StudyConfig
+    base: Path
+    text: str
+    overrides: Mapping[str, object]
+    _made: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_toml(cls, path: str | Path, overrides: Mapping[str, object] | None = None) -> Study:
+        """Read a study file.
+
+        Parameters
+        ----------
+        path : str or Path
+        overrides : mapping, optional
+            Values that replace those of the file, by dotted key: ``{"rule.idle_days": 45}``.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, is not TOML, or has problems: all of them are listed.
+        """
+        study, problems = read_study(path, overrides)
+        if problems:
+            lines = "\n".join(f"  {problem.where}: {problem.what}" for problem in problems)
+            count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+            raise InputError(f"{Path(path).name} has {count}:\n{lines}")
+        return study
+
+    @property
+    def folder(self) -> Path:
+        """Where the report goes unless another place is named."""
+        return self.base / self.config.folder
+
+    @property
+    def log(self) -> ActivityLog:
+        """The log of the study's tables under its rule, clock and window; nothing is read before it is asked."""
+        if "log" not in self._made:
+            self._made["log"] = _open_log(self.config, self.base)
+        log: ActivityLog = self._made["log"]
+        return log
+
+    @property
+    def spells(self) -> Spells:
+        """First spells under the study's rule, computed once."""
+        if "spells" not in self._made:
+            self._made["spells"] = self.log.churn_spells()
+        spells: Spells = self._made["spells"]
+        return spells
+
+    def check(self) -> Check:
+        """List every problem of the study's tables, and of what the study asks of them, at once."""
+        from churnsurv.study.check import check_tables
+
+        return check_tables(self)
+
+    def run(self, progress: bool = False) -> StudyResult:
+        """Compute everything that the study asks for.
+
+        Parameters
+        ----------
+        progress : bool
+            Show a progress bar on a terminal.
+
+        Returns
+        -------
+        StudyResult
+
+        Raises
+        ------
+        ChurnsurvError
+            If the tables have errors, nobody churned, a group has one value only, or the model cannot be fitted.
+        """
+        from churnsurv.study.run import run_study
+
+        return run_study(self, progress=progress)
+
+    def __repr__(self) -> str:
+        config = self.config
+        groups = f", by {', '.join(config.by)}" if config.by else ""
+        model = f", Cox: {config.formula}" if config.formula else ""
+        return f"<Study: {config.title}; {config.idle_days} idle days{groups}{model}>"
+
+
+def read_study(path: str | Path, overrides: Mapping[str, object] | None = None) -> tuple[Study, list[Problem]]:
+    """Read a study file with everything that is wrong with it.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not TOML.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except FileNotFoundError:
+        raise InputError(f"There is no study file {str(path)!r}. `churnsurv init EVENTS USERS` writes one.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"The study file {str(path)!r} cannot be read: {error}. It must be a text file in UTF-8."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            f"{path.name} is not TOML: {error}. Texts stand in quotes, lists in [ ], Windows paths in single quotes."
+        ) from error
+    config, problems = read_config(document, overrides)
+    return Study(config, path.absolute().parent, text, dict(overrides or {})), problems
+
+
+def _open_log(config: StudyConfig, base: Path) -> ActivityLog:
+    from churnsurv.data import ActivityLog, ChurnRule, Stages
+    from churnsurv.data.propose import engine_in, require_one_file
+
+    engine = engine_in(base)
+    for source in config.sources.values():
+        if source.sql is not None:
+            require_one_file(source.sql, base)
+    tables = {
+        name: engine.sql(source.sql) if source.sql is not None else _located(str(source.path), base)
+        for name, source in config.sources.items()
+    }
+    stages = Stages(config.stages_by, config.stages_starts) if config.stages_starts else None
+    return ActivityLog(
+        tables["events"],
+        tables["users"],
+        balances=tables.get("balances"),
+        rule=ChurnRule(config.idle_days, config.activity),
+        stages=stages,
+        timestamps=config.timestamps,
+        time_zone=config.time_zone,
+        observed_from=config.observed_from,
+        observed_until=config.observed_until,
+        columns=config.columns,
+        engine=engine,
+    )
+
+
+def _located(path: str, base: Path) -> str:
+    return path if "://" in path else str(base / path)

@@ -1,0 +1,350 @@
+"""The command line: what it prints, its exit codes, and that bad input leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import churnsurv as ch
+from churnsurv import cli
+from churnsurv.simulate import simulate_app
+
+APP = simulate_app(600, seed=9)
+
+
+@dataclass
+class Run:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Run]:
+    """Call the console entry point in this process, from an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Run:
+        monkeypatch.setattr(sys, "argv", ["churnsurv", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return Run(code, said.out, said.err)
+
+    return call
+
+
+def write_study(
+    folder: Path, *, users: pd.DataFrame | None = None, events: pd.DataFrame | None = None, **settings: Any
+) -> Path:
+    """Parquet files and a study file; `settings` replace sections of the file."""
+    (APP.users if users is None else users).to_parquet(folder / "users.parquet")
+    (APP.events if events is None else events).to_parquet(folder / "events.parquet")
+    sections: dict[str, Any] = {
+        "study": {"folder": "out"},
+        "sources": {"events": "events.parquet", "users": "users.parquet"},
+        "window": {"observed_until": "2025-06-23"},
+        "rule": {"sensitivity": [30, 45]},
+        "groups": {"by": ["channel"]},
+        "cox": {"formula": "channel"},
+    }
+    lines = []
+    for section, keys in (sections | settings).items():
+        lines.append(f"[{section}]")
+        lines += [f"{key} = {toml(value)}" for key, value in keys.items()]
+    path = folder / "study.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+# ------------------------------------------------------------------------------------------------- the commands
+
+
+def test_demo_writes_data_study_and_report(run: Callable[..., Run], tmp_path: Path) -> None:
+    done = run("demo", "shown", "--users", "400", "--seed", "2")
+    assert done.code == 0, done.err
+    assert done.err == ""
+    assert sorted(path.name for path in (tmp_path / "shown").iterdir()) == [
+        "events.parquet", "report", "study.toml", "users.parquet",
+    ]  # fmt: skip
+    assert (tmp_path / "shown/report/report.html").stat().st_size > 10_000
+    assert done.out.startswith("- 400 users were followed")
+    assert len([line for line in done.out.splitlines() if line.startswith("- ")]) >= 5
+    assert f"Report: {Path('shown/report/report.html')}" in done.out
+    facts = json.loads((tmp_path / "shown/report/result.json").read_text(encoding="utf-8"))
+    assert facts["provenance"]["seed"] == 2
+    assert str(tmp_path) not in json.dumps(facts)
+
+
+def test_demo_is_the_same_for_the_same_seed(run: Callable[..., Run], tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        assert run("demo", folder, "--users", "300", "--seed", "1").code == 0
+    assert snapshot(tmp_path / "a") == snapshot(tmp_path / "b")
+    assert run("report", "a/study.toml", "--output", "c").code == 0
+    assert snapshot(tmp_path / "c") == snapshot(tmp_path / "a/report")
+    assert run("demo", "a", "--users", "300", "--seed", "1").code == 0
+    assert snapshot(tmp_path / "a") == snapshot(tmp_path / "b")
+
+
+def test_init_then_check_then_report_on_csv(run: Callable[..., Run], tmp_path: Path) -> None:
+    APP.events.rename(columns={"user_id": "client", "event_at": "at"}).to_csv(tmp_path / "log.csv", index=False)
+    APP.users.rename(columns={"user_id": "id", "registered_at": "created"}).to_csv(tmp_path / "who.csv", index=False)
+    made = run("init", "log.csv", "who.csv", "--output", "sub/mine.toml")
+    assert made.code == 0, made.err
+    assert "100.0% of the ids in the events are among the users" in made.out
+    assert "idle days" in made.out
+    assert "####" in made.out
+    text = (tmp_path / "sub/mine.toml").read_text(encoding="utf-8")
+    assert 'events = "../log.csv"' in text
+    assert 'event_at = "at"' in text
+    checked = run("check", "sub/mine.toml")
+    assert (checked.code, checked.err) == (0, "")
+    assert "sub/mine.toml: fine" in checked.out.replace("\\", "/")
+    reported = run("report", "sub/mine.toml")
+    assert reported.code == 0, reported.err
+    assert (tmp_path / "sub/report/report.html").is_file()
+    facts = json.loads((tmp_path / "sub/report/result.json").read_text(encoding="utf-8"))
+    assert facts["results"]["log"]["counts"]["users"] == APP.n_users
+
+
+def test_init_does_not_replace_a_study(run: Callable[..., Run], tmp_path: Path) -> None:
+    APP.write(tmp_path)
+    (tmp_path / "study.toml").write_text("mine", encoding="utf-8")
+    refused = run("init", "events.parquet", "users.parquet")
+    assert refused.code == 2
+    assert "is there already" in refused.err
+    assert (tmp_path / "study.toml").read_text(encoding="utf-8") == "mine"
+
+
+def test_set_replaces_a_setting(run: Callable[..., Run], tmp_path: Path) -> None:
+    write_study(tmp_path)
+    done = run(
+        "report", "study.toml", "--set", "rule.idle_days=45", "--set", "study.title=My own = title", "--output", "o"
+    )
+    assert done.code == 0, done.err
+    facts = json.loads((tmp_path / "o/result.json").read_text(encoding="utf-8"))
+    assert facts["title"] == "My own = title"
+    assert facts["config"]["rule"]["idle_days"] == 45
+    assert facts["results"]["log"]["rule"]["idle_days"] == 45
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("setting", ["rule.idle_days", "=3", "idle_days=3"])
+def test_set_that_is_no_setting(run: Callable[..., Run], tmp_path: Path, setting: str) -> None:
+    write_study(tmp_path)
+    done = run("check", "study.toml", "--set", setting)
+    assert done.code == 2
+    assert "rule.idle_days=45" in done.err + done.out
+
+
+def test_check_lists_every_problem_at_once_and_writes_nothing(run: Callable[..., Run], tmp_path: Path) -> None:
+    write_study(tmp_path, rule={"idle_day": 30}, groups={"by": ["chanel"]}, cox={"formula": "channel", "tie": "efron"})
+    before = snapshot(tmp_path)
+    done = run("check", "study.toml")
+    assert done.code == 2
+    assert "rule.idle_day" in done.out
+    assert "cox.tie" in done.out
+    write_study(tmp_path, groups={"by": ["chanel", "duration"]}, cox={"formula": "channle", "tie": "efron"})
+    before = snapshot(tmp_path)
+    done = run("check", "study.toml")
+    assert [line.split(".")[0] for line in done.out.splitlines() if line.startswith("error")] == [
+        "error: study: cox", "error: study: groups", "error: study: groups", "error: study: cox",
+    ]  # fmt: skip
+    assert done.out.count("Did you mean 'channel'?") == 2
+    assert "'duration' is part of the outcome" in done.out
+    assert "cannot run (4 errors" in done.err
+    assert snapshot(tmp_path) == before
+
+
+# ---------------------------------------------------------------------------------------------------- bad input
+
+
+def drop(table: str, column: str) -> dict[str, pd.DataFrame]:
+    return {table: getattr(APP, table).drop(columns=column)}
+
+
+def all_censored() -> dict[str, pd.DataFrame]:
+    users = APP.users.assign(registered_at=pd.Timestamp("2025-06-10"))
+    events = APP.events[APP.events["event_at"] > "2025-06-11"]
+    return {"users": users, "events": events}
+
+
+def separated() -> dict[str, pd.DataFrame]:
+    """A category of users who are active on every tenth day to the end: none of them churns."""
+    loyal = pd.DataFrame(
+        {"user_id": range(10_001, 10_041), "registered_at": pd.Timestamp("2025-01-01"), "channel": "loyal"}
+    )
+    days = pd.date_range("2025-01-01", "2025-06-23", freq="10D")
+    visits = pd.DataFrame([(user, day, "login") for user in loyal["user_id"] for day in days])
+    visits.columns = pd.Index(["user_id", "event_at", "kind"])
+    return {
+        "users": pd.concat([APP.users[["user_id", "registered_at", "channel"]], loyal]),
+        "events": pd.concat([APP.events[["user_id", "event_at", "kind"]].astype({"kind": str}), visits]),
+    }
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "missing file": ({"sources": {"events": "event.parquet", "users": "users.parquet"}}, "Did you mean"),
+    "missing column": (
+        {"events": APP.events.rename(columns={"event_at": "event_att"})},
+        "'event_at' is missing. Did you mean 'event_att'?",
+    ),
+    "missing kind": (drop("events", "kind"), "'kind' is missing"),
+    "wrong dtype": ({"events": APP.events.assign(event_at=1_700_000_000)}, "to_datetime"),
+    "dates that don't parse": ({"users": APP.users.assign(registered_at="soon")}, "soon"),
+    "empty table": ({"events": APP.events.head(0)}, "no rows"),
+    "all users censored": (all_censored(), "Nobody churned"),
+    "one group only": ({"users": APP.users.assign(channel="organic")}, "one value only"),
+    "covariate without variance": (
+        {"users": APP.users.assign(same=1.0), "cox": {"formula": "channel + same"}},
+        "same",
+    ),
+    "collinear columns": (
+        {"users": APP.users.assign(twin=APP.users["channel"]), "cox": {"formula": "channel + twin"}},
+        "twin",
+    ),
+    "separation": (separated(), "loyal"),
+    "group column missing": ({"groups": {"by": ["chanel"]}}, "Did you mean 'channel'?"),
+    "formula column missing": ({"cox": {"formula": "channel + devise"}}, "Did you mean 'device'?"),
+    "formula with a left side": ({"cox": {"formula": "churned ~ channel"}}, "left side"),
+    "reference that never occurs": ({"cox": {"formula": "channel", "reference": {"channel": "organik"}}}, "organic"),
+    "kind that never occurs": ({"rule": {"activity": ["log-in"]}}, "Did you mean 'login'?"),
+    "unknown key": ({"rule": {"idle_day": 30}}, "Did you mean 'idle_days'?"),
+    "wrong type": ({"rule": {"idle_days": "30"}}, "expected a whole number"),
+}
+
+
+@pytest.mark.parametrize("case", list(BAD))
+def test_bad_input_is_one_message_and_leaves_the_output_alone(
+    run: Callable[..., Run], tmp_path: Path, case: str
+) -> None:
+    settings, expected = BAD[case]
+    write_study(tmp_path, **settings)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/kept.txt").write_text("kept", encoding="utf-8")
+    before = snapshot(tmp_path)
+    done = run("report", "study.toml")
+    assert done.code == 2, done
+    assert expected in done.err
+    assert done.err.startswith("churnsurv: ")
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    assert snapshot(tmp_path) == before
+    checked = run("check", "study.toml")
+    assert checked.code == 2
+    assert expected in checked.out
+
+
+def test_a_query_that_fails(run: Callable[..., Run], tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    query = "{ sql = \"SELECT * FROM 'events.parquet' WHERE nonsense\" }"
+    path.write_text(path.read_text(encoding="utf-8").replace('"events.parquet"', query), encoding="utf-8")
+    done = run("report", "study.toml")
+    assert done.code == 2
+    assert "nonsense" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_files_that_are_no_study(run: Callable[..., Run], tmp_path: Path) -> None:
+    assert "There is no study file" in run("report", "none.toml").err
+    (tmp_path / "bad.toml").write_text("[study", encoding="utf-8")
+    assert "is not TOML" in run("check", "bad.toml").err
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    done = run("check", "binary.toml")
+    assert (done.code, "UTF-8" in done.err) == (2, True)
+    assert run("report", ".").code == 2
+
+
+def test_a_folder_with_work_of_others_is_not_replaced(run: Callable[..., Run], tmp_path: Path) -> None:
+    write_study(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine.txt").write_text("mine", encoding="utf-8")
+    done = run("report", "study.toml")
+    assert done.code == 2
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_a_demo_that_cannot_be(run: Callable[..., Run], tmp_path: Path) -> None:
+    done = run("demo", "shown", "--users", "0")
+    assert (done.code, "n_users must be" in done.err) == (2, True)
+    assert not (tmp_path / "shown").exists()
+
+
+# --------------------------------------------------------------------------------------------- codes and output
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ch.InputError("x"), 2), (ch.ConvergenceError("x"), 2), (ch.DataNotReadyError("x"), 3)],
+)
+def test_errors_have_their_exit_codes(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, error: ch.ChurnsurvError, code: int
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("churnsurv.study.Study.from_toml", fail)
+    done = run("report", "study.toml")
+    assert (done.code, done.err) == (code, "churnsurv: x\n")
+
+
+def test_an_unexpected_error_is_ours(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("churnsurv.study.Study.from_toml", fail)
+    done = run("report", "study.toml")
+    assert done.code == 1
+    assert "unexpected RuntimeError: broken" in done.err
+    assert "Traceback" not in done.err
+    with pytest.raises(RuntimeError, match="broken"):
+        run("--debug", "report", "study.toml")
+
+
+@pytest.mark.parametrize("arguments", [("report",), ("nonsense",), ("demo", "--users", "many"), ("check", "a", "b")])
+def test_wrong_usage_is_exit_code_2(run: Callable[..., Run], arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.code == 2
+    assert "Usage" in done.err
+
+
+def test_user_text_cannot_steer_the_terminal(run: Callable[..., Run], tmp_path: Path) -> None:
+    users = APP.users.assign(channel=APP.users["channel"].replace("organic", "[red]\x1b[31m分銷"))
+    write_study(tmp_path, users=users)
+    done = run("report", "study.toml")
+    assert done.code == 0, done.err
+    assert "\x1b" not in done.out
+    assert "[red]" in done.out
+    assert "分銷" in done.out
+
+
+def test_it_runs_as_a_module_and_without_a_bar_where_there_is_no_terminal(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "churnsurv", "demo", "shown", "--users", "200"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, encoding="utf-8")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\r" not in done.stdout
+    shown = subprocess.run(
+        [sys.executable, "-m", "churnsurv", "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    assert shown.strip() == f"churnsurv {ch.__version__}"
