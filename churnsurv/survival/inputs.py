@@ -149,7 +149,7 @@ def survival_data(
         cluster_codes=cluster_codes,
         n_clusters=n_clusters,
         cluster_name=cluster_name,
-        n_no_risk=_n_no_risk(days, entered, churned, duration, str(entry)),
+        n_no_risk=_n_no_risk(days, entered, churned, (duration, str(entry)), own=isinstance(data, Result)),
         frame=frame,
         known_at=dict(getattr(data, "known_at", {})) if isinstance(data, Result) else {},
         source={"data": data._facts()} if isinstance(data, Result) else {},
@@ -334,11 +334,17 @@ def _clusters(frame: pd.DataFrame, name: str) -> tuple[Codes, int]:
 
 
 def _n_no_risk(
-    duration: NDArray[Any], entry: NDArray[Any] | None, churned: NDArray[np.bool_], name: str, entry_name: str
+    duration: NDArray[Any],
+    entry: NDArray[Any] | None,
+    churned: NDArray[np.bool_],
+    names: tuple[str, str],
+    *,
+    own: bool,
 ) -> int:
     """Count rows with duration == entry; a duration before the entry is an error. Our own tables count them already."""
     if entry is None:
         return 0
+    name, entry_name = names
     late = duration < entry
     if late.any():
         row = int(np.argmax(late))
@@ -349,7 +355,7 @@ def _n_no_risk(
         )
     none = duration == entry
     n_none = int(np.count_nonzero(none))
-    n_lost = int(np.count_nonzero(none & churned)) if n_none else 0
+    n_lost = int(np.count_nonzero(none & churned)) if n_none and not own else 0
     if n_lost:
         warnings.warn(
             f"{n_lost} rows churned on the day they entered ({name} equals {entry_name}): nobody is at risk on the day "
