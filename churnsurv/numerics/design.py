@@ -1,0 +1,296 @@
+"""A model matrix that never expands categories: numeric columns side by side, categories as integer codes.
+
+Products with such a matrix are weighted counts: the block of two categories in X' diag(v) X is a cross table, a
+category against numeric columns is a sum by category. Numeric columns are centred, and scaled by a power of two (which
+is exact), so that columns in the 1e9s and in the 1e-9s fit side by side; coefficients are turned back at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.blas import dsyrk
+from scipy.sparse import csc_matrix
+
+from churnsurv.errors import InputError
+
+__all__ = ["Design", "Indicators", "count", "design", "weighted_gram"]
+
+Floats: TypeAlias = NDArray[np.float64]
+
+_BLOCK = 8192  # rows of a block of the Gram matrix: it stays in the second-level cache
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Indicators:
+    """Columns 1{code = 1}, ..., 1{code = n_columns} of one categorical term, each times `values` where given.
+
+    Attributes
+    ----------
+    codes : (n,) int32
+        0 where no column is 1: the reference.
+    names : tuple of str
+        One name per column.
+    reference : str or None
+        What code 0 stands for; None where no row has it.
+    values : (n,) float64, or None
+        The numeric part of an interaction, scaled by a power of two but not centred.
+    scale : float
+        What the values were divided by.
+    """
+
+    codes: NDArray[np.int32]
+    names: tuple[str, ...]
+    reference: str | None = None
+    values: Floats | None = None
+    scale: float = 1.0
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns."""
+        return len(self.names)
+
+    def sums(self, weights: Floats) -> Floats:
+        """Sum weights by column, shape (n_columns,)."""
+        return count(self.codes, self.weigh(weights), self.n_columns + 1)[1:]
+
+    def weigh(self, weights: Floats) -> Floats:
+        """Weights times values."""
+        return weights if self.values is None else weights * self.values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Design:
+    """n rows by p columns: the numeric columns first, then those of each `Indicators`.
+
+    Attributes
+    ----------
+    dense : (n, p_numeric) float64
+        ``(column - centre) / scale``.
+    centre, scale : (p,) float64
+        0 and the scale of the values for columns of categories.
+    indicators : tuple of Indicators
+    names : tuple of str
+        Names of the p columns.
+    """
+
+    dense: Floats
+    centre: Floats
+    scale: Floats
+    indicators: tuple[Indicators, ...]
+    names: tuple[str, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(self.dense.shape[0])
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns, p."""
+        return len(self.names)
+
+    def parts(self) -> list[slice]:
+        """Return the columns of the numeric part and of each of the indicators."""
+        ends = np.cumsum([0, self.dense.shape[1], *(part.n_columns for part in self.indicators)]).tolist()
+        return [slice(first, after) for first, after in pairwise(ends)]
+
+    def times(self, coefficients: Floats) -> Floats:
+        """Return X b, shape (n,)."""
+        numeric, *others = self.parts()
+        total: Floats = self.dense @ coefficients[numeric]
+        for part, columns in zip(self.indicators, others, strict=True):
+            effect = np.concatenate([[0.0], coefficients[columns]])[part.codes]
+            total += part.weigh(effect)
+        return total
+
+    def transposed_times(self, weights: Floats) -> Floats:
+        """Return X' w, shape (p,)."""
+        numeric = np.zeros(self.dense.shape[1])
+        for block in _blocks(self.n_rows):
+            numeric += weights[block] @ self.dense[block]
+        return np.concatenate([numeric, *(part.sums(weights) for part in self.indicators)])
+
+    def sums_by(self, codes: NDArray[np.int32], n_codes: int, weights: Floats) -> Floats:
+        """Sum w x by code, shape (n_codes, p)."""
+        out = np.empty((n_codes, self.n_columns))
+        numeric, *others = self.parts()
+        out[:, numeric] = _sums_by(codes, n_codes, weights, self.dense)
+        for part, columns in zip(self.indicators, others, strict=True):
+            width = part.n_columns + 1
+            cell = codes * np.int64(width) + part.codes
+            out[:, columns] = count(cell, part.weigh(weights), n_codes * width).reshape(n_codes, width)[:, 1:]
+        return out
+
+    def gram(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Return X' diag(w) X, shape (p, p), and X' w, shape (p,), for weights >= 0."""
+        out = np.zeros((self.n_columns, self.n_columns))
+        sums = np.empty(self.n_columns)
+        numeric, *others = self.parts()
+        out[numeric, numeric], sums[numeric] = weighted_gram(self.dense, weights)
+        for i, (part, columns) in enumerate(zip(self.indicators, others, strict=True)):
+            weighted = part.weigh(weights)
+            sums[columns] = part.sums(weights)
+            squares = sums[columns] if part.values is None else part.sums(weighted)
+            np.fill_diagonal(out[columns, columns], squares)
+            with_numeric = _sums_by(part.codes, part.n_columns + 1, weighted, self.dense)[1:]
+            out[columns, numeric] = with_numeric
+            out[numeric, columns] = with_numeric.T
+            for other, more in zip(self.indicators[i + 1 :], others[i + 1 :], strict=True):
+                out[columns, more] = _cross_table(part, other, weighted)
+                out[more, columns] = out[columns, more].T
+        return out, sums
+
+    def rows(self, which: NDArray[Any] | slice) -> Floats:
+        """Return some rows as an ordinary matrix, shape (n_which, p)."""
+        numeric, *others = self.parts()
+        dense = self.dense[which]
+        out = np.zeros((dense.shape[0], self.n_columns))
+        out[:, numeric] = dense
+        for part, columns in zip(self.indicators, others, strict=True):
+            codes = part.codes[which]
+            row = np.flatnonzero(codes)
+            out[row, columns.start + codes[row] - 1] = 1.0 if part.values is None else part.values[which][row]
+        return out
+
+
+def design(
+    numeric: Sequence[NDArray[Any]],
+    numeric_names: Sequence[str],
+    indicators: Sequence[Indicators] = (),
+    *,
+    n_rows: int,
+) -> Design:
+    """Put columns together.
+
+    Parameters
+    ----------
+    numeric : sequence of (n,) arrays
+        Numeric columns, in any layout; they are copied once.
+    numeric_names : sequence of str
+    indicators : sequence of Indicators
+    n_rows : int
+
+    Raises
+    ------
+    InputError
+        If a numeric column has values that are not finite, or only one value; the column is named.
+
+    Examples
+    --------
+    >>> made = design([np.array([1.0, 3.0, 5.0])], ["x"], n_rows=3)
+    >>> made.dense.ravel().tolist(), made.centre.tolist(), made.scale.tolist()
+    ([-1.0, 0.0, 1.0], [3.0], [2.0])
+    """
+    centre, scale = _centre_and_scale(numeric, numeric_names, n_rows)
+    dense = np.empty((n_rows, len(numeric)))
+    for block in _blocks(n_rows):
+        for j, column in enumerate(numeric):
+            np.multiply(np.subtract(column[block], centre[j], dtype=np.float64), 1 / scale[j], out=dense[block, j])
+    scaled = tuple(_scaled(part) for part in indicators)
+    return Design(
+        dense=dense,
+        centre=np.concatenate([centre, *(np.zeros(part.n_columns) for part in scaled)]),
+        scale=np.concatenate([scale, *(np.full(part.n_columns, part.scale) for part in scaled)]),
+        indicators=scaled,
+        names=(*numeric_names, *(name for part in scaled for name in part.names)),
+    )
+
+
+def _blocks(n_rows: int) -> list[slice]:
+    return [slice(first, min(first + _BLOCK, n_rows)) for first in range(0, n_rows, _BLOCK)]
+
+
+def _centre_and_scale(columns: Sequence[NDArray[Any]], names: Sequence[str], n_rows: int) -> tuple[Floats, Floats]:
+    """Mean of each column, and a power of two near its largest distance from the mean."""
+    lowest, highest, total = (
+        np.full(len(columns), np.inf),
+        np.full(len(columns), -np.inf),
+        np.zeros(len(columns)),
+    )
+    buffer = np.empty((len(columns), min(_BLOCK, n_rows)))
+    for block in _blocks(n_rows):
+        rows = buffer[:, : block.stop - block.start]
+        for j, column in enumerate(columns):
+            rows[j] = column[block]
+        lowest, highest = np.minimum(lowest, rows.min(axis=1)), np.maximum(highest, rows.max(axis=1))
+        total += rows.sum(axis=1)
+    for column, name, low, high in zip(columns, names, lowest, highest, strict=True):
+        _check_values(column, name, float(low), float(high))
+    centre = total / n_rows
+    return centre, np.array([_power_of_two(size) for size in np.maximum(highest - centre, centre - lowest)])
+
+
+def _check_values(column: NDArray[Any], name: str, lowest: float, highest: float) -> None:
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        bad = ~np.isfinite(column)
+        row = int(np.argmax(bad))
+        raise InputError(
+            f"covariate {name!r} must be finite; {int(np.count_nonzero(bad))} rows are missing or infinite, first at "
+            f"row {row} ({column[row]}). Fill them in, leave these rows out, or make the column a category."
+        )
+    if lowest == highest:
+        raise InputError(f"covariate {name!r} has no variance: every row is {lowest:g}. Leave it out of the formula.")
+
+
+def _power_of_two(size: float) -> float:
+    """Return the power of two next below `size`: dividing by it is exact."""
+    return float(2.0 ** np.floor(np.log2(size))) if size > 0 else 1.0
+
+
+def _scaled(part: Indicators) -> Indicators:
+    if part.values is None:
+        return part
+    scale = _power_of_two(float(np.abs(part.values).max()))
+    return Indicators(part.codes, part.names, part.reference, part.values / scale, scale)
+
+
+def count(codes: NDArray[np.integer[Any]], weights: Floats, n_codes: int) -> Floats:
+    """Sum weights by code, shape (n_codes,).
+
+    Examples
+    --------
+    >>> count(np.array([0, 2, 2]), np.array([1.0, 2.0, 3.0]), 3).tolist()
+    [1.0, 0.0, 5.0]
+    """
+    return np.bincount(codes, weights, n_codes).astype(np.float64, copy=False)
+
+
+def weighted_gram(dense: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Return X' diag(w) X and X' w of an ordinary matrix, for weights >= 0.
+
+    By blocked rank-k updates: several times faster than one product, which would form the weighted matrix in memory.
+    """
+    p = dense.shape[1]
+    total, sums = np.zeros((p, p), order="F"), np.zeros(p)
+    if p == 0:
+        return total, sums
+    root = np.sqrt(weights)[:, None]
+    buffer = np.empty((min(_BLOCK, dense.shape[0]), p))
+    for block in _blocks(dense.shape[0]):
+        rows = np.multiply(dense[block], root[block], out=buffer[: block.stop - block.start])
+        total = dsyrk(1.0, rows.T, beta=1.0, c=total, overwrite_c=True)
+        sums += weights[block] @ dense[block]
+    return np.triu(total) + np.triu(total, 1).T, sums
+
+
+def _sums_by(codes: NDArray[np.int32], n_codes: int, weights: Floats, dense: Floats) -> Floats:
+    """Sum w x by code: the product of a sparse matrix with one weight per row, and the dense one."""
+    n_rows, p = dense.shape
+    if p == 0:
+        return np.empty((n_codes, 0))
+    pointers = np.arange(n_rows + 1, dtype=np.int32 if n_rows < 2**31 - 1 else np.int64)
+    sums: Floats = csc_matrix((weights, codes, pointers), shape=(n_codes, n_rows)) @ dense
+    return sums
+
+
+def _cross_table(left: Indicators, right: Indicators, weighted: Floats) -> Floats:
+    width = right.n_columns + 1
+    cell = left.codes * np.int64(width) + right.codes
+    n_cells = (left.n_columns + 1) * width
+    return count(cell, right.weigh(weighted), n_cells).reshape(-1, width)[1:, 1:]

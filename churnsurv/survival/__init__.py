@@ -1,0 +1,45 @@
+"""Curves, tests and models of the time to churn: table and formula doors to the formulas of `numerics`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from churnsurv.survival.cox import CoxFit, cox
+    from churnsurv.survival.curves import SurvivalCurves, kaplan_meier
+    from churnsurv.survival.tests_ import TestResult, logrank
+
+__all__ = ["CoxFit", "SurvivalCurves", "TestResult", "cox", "kaplan_meier", "logrank"]
+
+_HOME = {
+    "CoxFit": "cox",
+    "SurvivalCurves": "curves",
+    "TestResult": "tests_",
+    "cox": "cox",
+    "kaplan_meier": "curves",
+    "logrank": "tests_",
+}
+
+
+class _Room(ModuleType):
+    """A package whose public names win over its files: `cox` stays the function once the file cox.py is imported."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Room
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'churnsurv.survival' has no attribute {name!r}")
+    return getattr(import_module(f"churnsurv.survival.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])
