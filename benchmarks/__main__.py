@@ -48,7 +48,7 @@ def _lines(key: str, rows: int | None) -> list[str]:
 
 def _versions() -> str:
     said = []
-    for package in ("churnsurv", "lifelines", "numpy", "pandas", "tabmat"):
+    for package in ("churnsurv", "lifelines", "numpy", "pandas", "scipy"):
         try:
             said.append(f"{package} {version(package)}")
         except PackageNotFoundError:

@@ -39,7 +39,6 @@ KEPT_TO = {
     "jinja2": {"report"},
     "typer": {"cli"},
     "formulaic": {"survival"},
-    "tabmat": {"survival", "numerics"},
 }
 NOT_IN_NUMERICS = {"pandas", "pyarrow", "polars", "matplotlib", "duckdb"}
 HEAVY = {
@@ -50,7 +49,6 @@ HEAVY = {
     "lifelines",
     "statsmodels",
     "duckdb",
-    "tabmat",
     "typer",
     "pyarrow",
 }

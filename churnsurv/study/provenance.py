@@ -15,7 +15,7 @@ __all__ = ["PACKAGES", "hash_text", "provenance"]
 
 PACKAGES = (
     *("churnsurv", "duckdb", "formulaic", "jinja2", "lifelines", "matplotlib", "numpy", "pandas", "pyarrow"),
-    *("scipy", "statsmodels", "tabmat"),
+    *("scipy", "statsmodels"),
 )
 
 
