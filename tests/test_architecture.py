@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -180,3 +182,32 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match="kaplan_maier"):
         ch.kaplan_maier  # noqa: B018
+
+
+def _documented_parameters(api: str, name: str) -> set[str]:
+    """Parameter names in the first signature of ``ch.name(...)`` on the page; annotations and defaults cut off."""
+    start = api.index(f"ch.{name}(") + len(f"ch.{name}(")
+    depth, parts, part = 1, [], ""
+    for sign in api[start:]:
+        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(sign, 0)
+        if depth == 0:
+            break
+        if sign == "," and depth == 1:
+            parts.append(part)
+            part = ""
+        else:
+            part += sign
+    names = {re.split(r"[:=]", text.strip())[0].strip() for text in [*parts, part]}
+    return names - {"*", ""}
+
+
+@pytest.mark.parametrize(
+    "name", ["ActivityLog", "ChurnRule", "Feature", "Stages", "connect", "cox", "kaplan_meier", "logrank", "rule_sweep",
+             "simulate_app"],
+)  # fmt: skip
+def test_the_documented_signature_is_the_real_one(name: str) -> None:
+    import churnsurv as ch
+
+    api = (PACKAGE.parent / "docs" / "api.md").read_text(encoding="utf-8")
+    real = {parameter for parameter in inspect.signature(getattr(ch, name)).parameters if parameter != "self"}
+    assert _documented_parameters(api, name) == real
