@@ -1,0 +1,328 @@
+"""The checks themselves. Each looks at one thing and returns the problems it finds; none stops the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from statistics import median
+from typing import TYPE_CHECKING
+
+from churnsurv.data.check import Check, Problem
+from churnsurv.data.events import judge
+from churnsurv.data.ids import user_ids
+from churnsurv.data.reading import Reading
+from churnsurv.data.sources import MissingColumnsError
+from churnsurv.data.sql import literal, name
+from churnsurv.data.users import read_users
+from churnsurv.errors import ChurnsurvError, did_you_mean
+
+if TYPE_CHECKING:
+    from churnsurv.data.reading import Kinds
+    from churnsurv.data.rule import ChurnRule
+
+__all__ = ["check_log"]
+
+_ADVICE = {
+    "missing_user_id": "Rows without a user id can't be used; look at the export.",
+    "unknown_user": "The users table has no usable row for these ids; check that both tables are complete.",
+    "missing_date": "Rows without a date can't be used; look at the export.",
+    "unparsable_date": "Write dates as 2024-05-01 and times as 2024-05-01 09:30, with an offset if need be.",
+    "missing_kind": "Give each event a kind, or let every event count with ChurnRule(activity=None).",
+    "before_registration": "Check the zone of the times and the date of registration.",
+    "amount_not_a_number": "Amounts must be finite numbers without thousands separators; leave missing ones empty.",
+    "balance_not_a_number": "Balances must be finite numbers without thousands separators.",
+    "duplicate_user": "A user has several different rows; the earliest registration is kept.",
+    "registered_after_window": "These users registered after the log ends; check observed_until.",
+}
+
+
+def check_log(reading: Reading, rule: ChurnRule) -> Check:
+    """Run every check; a table that cannot be opened does not keep the others from being checked."""
+    kinds: Kinds = None if rule.activity is None else tuple(rule.activity)
+    problems, opened = _open(reading, kinds)
+    if any(problem.problem == "missing_column" for problem in problems):
+        kinds = None
+    if opened != set(reading.data):
+        reading = _part(reading, opened)
+    if {"events", "users"} <= opened:
+        problems += _together(reading, rule, kinds)
+    else:
+        for table in sorted(opened):
+            problems += _alone(reading, table)
+    return Check(tuple(problems))
+
+
+def _part(reading: Reading, tables: set[str]) -> Reading:
+    data = {table: given for table, given in reading.data.items() if table in tables}
+    return Reading(data, reading.columns, reading.clock, reading.first, reading.last, reading.engine)
+
+
+def _open(reading: Reading, kinds: Kinds) -> tuple[list[Problem], set[str]]:
+    """Open the tables; say what is missing in each."""
+    problems, opened = [], set()
+    columns: dict[str, set[str]] = {}
+    try:
+        columns = {table: set(source.columns) for table, source in reading.sources.items()}
+        opened = set(columns)
+    except ChurnsurvError:
+        for table in reading.data:
+            try:
+                columns[table] = set(reading.open(table).columns)
+                opened.add(table)
+            except MissingColumnsError as error:
+                there = str(error).partition("The table has")[2]
+                problems += [
+                    Problem(table, "missing_column", "error", None, column, f"{what} The table has{there}")
+                    for column, what in error.missing.items()
+                ]
+            except ChurnsurvError as error:
+                problems.append(Problem(table, "cannot_be_read", "error", None, None, str(error)))
+    if kinds is not None and "events" in opened and "kind" not in columns["events"]:
+        hint = did_you_mean("kind", columns["events"])
+        advice = f"'kind' is missing.{hint} Map it, or let every event count with ChurnRule(activity=None)."
+        problems.append(Problem("events", "missing_column", "error", None, "kind", advice))
+    return problems, opened
+
+
+def _alone(reading: Reading, table: str) -> list[Problem]:
+    """What can be said of one table without the others."""
+    part = _part(reading, {table})
+    try:
+        ids = user_ids(part.engine, part.sources)
+        if table == "users":
+            read = read_users(part.engine, part.sources[table], ids[table], part.clock)
+            counted = f"SELECT _reason, count(*), min(CAST(_at AS VARCHAR)) FROM {read.judged}"
+        else:
+            stub = part.engine.fresh("ids")
+            part.engine.run(
+                f"CREATE TEMP TABLE {stub} AS SELECT DISTINCT {ids[table]} AS user_id, 0 AS _user_key,"
+                f" DATE '0001-01-01' AS registered_at FROM {part.sources[table].view}"
+            )
+            judged = judge(part.engine, part.sources[table], ids[table], part.clock, stub)
+            counted = f"SELECT _reason, count(*), min(CAST(_at AS VARCHAR)) FROM {judged}"
+        rows = part.engine.rows(f"{counted} GROUP BY _reason ORDER BY _reason")
+    except ChurnsurvError as error:
+        return [Problem(table, "wrong_type", "error", None, None, str(error))]
+    fine = any(reason is None for reason, *_ in rows)
+    return [_reject(table, reason, n, example, fine=fine) for reason, n, example in rows if reason is not None]
+
+
+def _reject(table: str, reason: str, n: int, example: str | None, *, fine: bool) -> Problem:
+    return Problem(table, reason, "warning" if fine else "error", n, example, _ADVICE[reason])
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """What a check may look at."""
+
+    reading: Reading
+    rule: ChurnRule
+    kinds: Kinds
+
+    @property
+    def gaps(self) -> str:
+        return self.reading.gaps(self.kinds, self.rule.idle_days)
+
+    def one(self, query: str) -> int:
+        return int(self.reading.engine.rows(query)[0][0] or 0)
+
+
+def _together(reading: Reading, rule: ChurnRule, kinds: Kinds) -> list[Problem]:
+    """All checks of users and events; where they can't be brought together, each on its own."""
+    problems: list[Problem] = []
+    steps: tuple[tuple[str, str, Callable[[], object]], ...] = (
+        ("users", "mismatched_ids", lambda: reading.ids),
+        ("users", "no_readable_dates", lambda: reading.users_read),
+        ("events", "no_readable_dates", lambda: reading.window),
+        ("events", "wrong_type", lambda: reading.audit),
+    )
+    for table, problem, step in steps:
+        try:
+            step()
+        except ChurnsurvError as error:
+            problems.append(Problem(table, problem, "error", None, None, str(error)))
+            return problems + [each for table in sorted(reading.data) for each in _alone(reading, table)]
+    try:
+        reading.require_activity(kinds)
+    except ChurnsurvError as error:
+        problems.append(Problem("events", "no_activity", "error", None, None, str(error)))
+        kinds = None
+    log = _Log(reading, rule, kinds)
+    for check in (_rejects, _equal_rows, _kinds, _window, _days, _users, _attributes, _balances):
+        problems += check(log)
+    return problems
+
+
+def _rejects(log: _Log) -> Iterator[Problem]:
+    reading = log.reading
+    rejected = reading.rejects
+    counts: dict[tuple[str, str], list[str | None]] = {}
+    for table, reason, value in zip(
+        *(rejected[column].to_pylist() for column in ("table", "reason", "value")), strict=True
+    ):
+        counts.setdefault((table, reason), []).append(value)
+    accepted = {"events": log.reading.audit.accepted, "users": reading.n_users}
+    if "balances" in reading.sources:
+        view = reading.judged("balances")
+        accepted["balances"] = log.one(f"SELECT count(*) FROM {view} WHERE _reason IS NULL")
+    for (table, reason), values in counts.items():
+        example = next((value for value in values if value), None)
+        yield _reject(table, reason, len(values), example, fine=accepted[table] > 0)
+
+
+def _equal_rows(log: _Log) -> Iterator[Problem]:
+    if n := log.reading.users_read.n_collapsed:
+        yield Problem("users", "equal_rows", "note", n, None, "Equal user rows count once.")
+    if n := log.reading.equal_events:
+        advice = (
+            "Rows equal in all columns are kept: they may be true repeats. If the export doubled them, drop them first."
+        )
+        yield Problem("events", "equal_rows", "note", n, None, advice)
+
+
+def _kinds(log: _Log) -> Iterator[Problem]:
+    if log.kinds is None:
+        return
+    there = log.reading.audit.kinds
+    for kind in log.kinds:
+        if kind not in there:
+            hint = did_you_mean(kind, there)
+            yield Problem(
+                "events", "kind_never_occurs", "warning", 0, kind, f"No event is {kind!r}.{hint} See ChurnRule."
+            )
+    others = {kind: n for kind, n in there.items() if kind not in log.kinds}
+    if others:
+        advice = f"These kinds do not count as activity: {', '.join(map(repr, list(others)[:10]))}."
+        yield Problem("events", "other_kinds", "note", sum(others.values()), next(iter(others)), advice)
+
+
+def _window(log: _Log) -> Iterator[Problem]:
+    reading, window = log.reading, log.reading.window
+    length = (window.last - window.first).days + 1
+    if length == 1:
+        yield Problem(
+            "events", "one_day_log", "warning", None, str(window.first), "Nobody can be seen to churn in one day."
+        )
+    elif length <= log.rule.idle_days:
+        advice = (
+            f"The log covers {length} days; nobody can be seen to churn by a rule of {log.rule.idle_days} idle days."
+        )
+        yield Problem("events", "log_shorter_than_rule", "warning", None, str(window.last), advice)
+    if n := reading.audit.outside_window:
+        advice = f"Events before {window.first} or after {window.last} are left out."
+        yield Problem("events", "outside_window", "note", n, None, advice)
+    before = log.one(f"SELECT count(*) FROM {reading.users} WHERE registered_at < {literal(window.first)}")
+    if before:
+        advice = "They registered before the log begins: their first spells are left out unless assumed to be first."
+        yield Problem("users", "registered_before_window", "note", before, None, advice)
+    first = _first_event(log)
+    if first is not None and reading.first is None and (first - window.first).days > 7:
+        n = log.one(f"SELECT count(*) FROM {reading.users} WHERE registered_at < {literal(first)}")
+        advice = (
+            f"Registrations begin on {window.first}, events on {first}. If earlier events are missing, set "
+            f"observed_from={str(first)!r}, or users who were active before look as if they had churned."
+        )
+        yield Problem("events", "events_start_late", "warning", n, str(first), advice)
+
+
+def _first_event(log: _Log) -> date | None:
+    rows = log.reading.engine.rows(f"SELECT min(_day) FROM {log.reading.judged('events')} WHERE _reason IS NULL")
+    day: date | None = rows[0][0]
+    return day
+
+
+def _days(log: _Log) -> Iterator[Problem]:
+    """Days that look half loaded: thin, empty, or far away from the rest."""
+    reading, window = log.reading, log.reading.window
+    counts: dict[date, int] = dict(
+        reading.engine.rows(
+            f"SELECT _day, count(*) FROM {reading.judged('events')} WHERE _reason IS NULL"
+            f" AND _day BETWEEN {literal(window.first)} AND {literal(window.last)} GROUP BY _day ORDER BY _day"
+        )
+    )
+    if not counts:
+        return
+    weeks = [counts.get(window.last - timedelta(days=7 * week), 0) for week in (1, 2, 3, 4)]
+    last = counts.get(window.last, 0)
+    if median(weeks) >= 20 and last < 0.5 * median(weeks):
+        advice = (
+            f"The last day has {last:,} events; the same weekday has about {median(weeks):,.0f}. If it is half loaded, "
+            "set observed_until to the day before, or users look idle who are not."
+        )
+        yield Problem("events", "thin_last_day", "warning", last, str(window.last), advice)
+    if reading.last is None and (bulk := _bulk_ends(counts)) and (window.last - bulk).days > log.rule.idle_days:
+        n = sum(count for day, count in counts.items() if day > bulk)
+        advice = f"Almost all events lie up to {bulk}. If the rest are wrong dates, set observed_until={str(bulk)!r}."
+        yield Problem("events", "stray_late_events", "warning", n, str(window.last), advice)
+    begin, end = min(counts), _bulk_ends(counts)
+    empty = [day for day in _between(begin, end) if day not in counts]
+    if empty and median(counts.values()) >= 20:
+        advice = "Days without one event in the middle of a busy log are probably missing from the export."
+        yield Problem("events", "empty_days", "warning", len(empty), str(empty[0]), advice)
+
+
+def _bulk_ends(counts: dict[date, int]) -> date:
+    """The day by which 99.9 % of the events have happened."""
+    total, seen = sum(counts.values()), 0
+    for day, n in counts.items():
+        seen += n
+        if seen >= 0.999 * total:
+            return day
+    return max(counts)
+
+
+def _between(first: date, last: date) -> Iterator[date]:
+    for offset in range((last - first).days + 1):
+        yield first + timedelta(days=offset)
+
+
+def _users(log: _Log) -> Iterator[Problem]:
+    reading, window = log.reading, log.reading.window
+    n_users = reading.n_users
+    silent = log.one(f"SELECT count(*) FROM {log.gaps} WHERE next_day IS NULL AND n_rows = 1")
+    if silent:
+        share = f"{silent / n_users:.0%} of the users"
+        severity = "warning" if silent == n_users else "note"
+        yield Problem(
+            "users", "users_without_activity", severity, silent, None, f"{share} have no activity in the log."
+        )
+    undecided = log.one(
+        f"SELECT count(*) FROM {log.gaps} WHERE next_day IS NULL AND day >= {literal(window.first)}"
+        f" AND day + {log.rule.idle_days} > {literal(window.last)}"
+    )
+    if undecided:
+        advice = (
+            f"{undecided / n_users:.0%} of the users were active within {log.rule.idle_days} days of the end of the "
+            "log: whether they churn is not decided yet, and they are censored."
+        )
+        yield Problem("users", "undecided", "note", undecided, str(window.last), advice)
+
+
+def _attributes(log: _Log) -> Iterator[Problem]:
+    reading = log.reading
+    for column in reading.users_read.attributes:
+        quoted = name(column)
+        nulls, distinct, example = reading.engine.rows(
+            f"SELECT count(*) - count({quoted}), count(DISTINCT {quoted}), min(CAST({quoted} AS VARCHAR))"
+            f" FROM {reading.users}"
+        )[0]
+        if nulls:
+            advice = f"{column!r} is missing for {nulls / max(reading.n_users, 1):.0%} of the users."
+            yield Problem("users", "missing_values", "warning" if not distinct else "note", nulls, column, advice)
+        if distinct == 1 and reading.n_users > 1 and not nulls:
+            advice = f"{column!r} is {example!r} for everybody: it can't explain anything."
+            yield Problem("users", "constant_attribute", "note", reading.n_users, column, advice)
+
+
+def _balances(log: _Log) -> Iterator[Problem]:
+    reading = log.reading
+    if "balances" not in reading.sources:
+        return
+    repeated = log.one(
+        f"SELECT sum(n) FROM (SELECT count(*) AS n FROM {reading.judged('balances')} WHERE _reason IS NULL"
+        " GROUP BY _user_key, _day HAVING count(DISTINCT balance) > 1)"
+    )
+    if repeated:
+        advice = "Several balances of one user on one day: the latest counts, of equal times the highest."
+        yield Problem("balances", "several_on_one_day", "note", repeated, None, advice)

@@ -1,0 +1,313 @@
+"""Any input table becomes one engine view with our column names."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churnsurv.data.engine import UnreadableDataError
+from churnsurv.data.sql import literal, name
+from churnsurv.errors import InputError, SchemaError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from churnsurv.data.engine import Engine
+
+__all__ = ["NEEDED", "RESERVED", "MissingColumnsError", "Source", "open_source"]
+
+#: The columns that a table must have. `kind` is needed too, unless every event counts.
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "events": ("user_id", "event_at"),
+    "users": ("user_id", "registered_at"),
+    "balances": ("user_id", "date", "balance"),
+}
+#: Names that our own statements add to a source.
+RESERVED = ("_row", "_at", "_day", "_reason", "_user_key", "_user_id", "_date", "_naive", "_utc", "_amount", "_bad")
+_PARQUET = (".parquet", ".pq", ".parq")
+_TEXT = (".csv", ".tsv", ".txt")
+_ACCEPTED = "a pandas, polars or pyarrow table, the path or glob of Parquet or CSV files, or a relation of `engine`"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One input table as the engine sees it.
+
+    Attributes
+    ----------
+    table : str
+        events, users or balances.
+    view : str
+        Quoted name of the view or temporary table with our column names.
+    columns : Mapping of str to str
+        DuckDB type of each column.
+    from_csv : bool
+        True where every type is only a guess from text.
+    numbered : bool
+        True where the view itself has the 0-based position of each row as `_row`.
+    ordered : bool
+        True where the source has an order, so that positions can be counted.
+    orders : Mapping of str to tuple
+        Category order of categorical columns that have one.
+    """
+
+    table: str
+    view: str
+    columns: Mapping[str, str]
+    from_csv: bool = False
+    numbered: bool = False
+    ordered: bool = False
+    orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def with_row(self) -> str:
+        """SQL that can stand in FROM: the source with the position of each row as `_row`, null where it has none."""
+        if self.numbered:
+            return self.view
+        position = "row_number() OVER () - 1" if self.ordered else "CAST(NULL AS BIGINT)"
+        return f"(SELECT *, {position} AS _row FROM {self.view})"
+
+
+def open_source(
+    engine: Engine, table: str, data: object, mapping: Mapping[str, str], needed: tuple[str, ...]
+) -> Source:
+    """Make `data` readable by the engine under our names.
+
+    Parameters
+    ----------
+    engine : Engine
+    table : str
+        events, users or balances.
+    data : object
+        A data frame, an Arrow table, a path or glob, or a relation.
+    mapping : Mapping of str to str
+        Our column name to theirs.
+    needed : tuple of str
+        Our names that must be there.
+
+    Raises
+    ------
+    SchemaError
+        If a column is missing or named twice.
+    InputError
+        If the file is missing or unreadable, the table is empty, or the type of `data` is not known.
+    """
+    import duckdb
+
+    try:
+        raw = _read(engine, table, data, text=tuple(mapping.get(ours, ours) for ours in NEEDED[table]))
+        theirs = engine.describe(raw.sql)
+        theirs.pop("file_row_number", None)
+        chosen = _renaming(table, tuple(theirs), mapping, needed)
+        view = engine.fresh(table)
+        picked = [f"{_typed(wanted, theirs)} AS {name(ours)}" for ours, wanted in chosen.items()]
+        position = [f"{raw.position} AS _row"] if raw.position else []
+        engine.run(f"CREATE TEMP VIEW {view} AS SELECT {', '.join(picked + position)} FROM {raw.sql}")
+        if engine.rows(f"SELECT count(*) FROM (SELECT 1 FROM {view} LIMIT 1)") == [(0,)]:
+            raise InputError(f"{table}: the table has no rows. Check the source and its filter.")
+    except (duckdb.Error, UnreadableDataError) as error:
+        raise InputError(f"{table}: the table cannot be read: {error}") from error
+    columns = {ours: theirs[wanted] for ours, wanted in chosen.items()}
+    orders = {ours: raw.orders[wanted] for ours, wanted in chosen.items() if wanted in raw.orders}
+    return Source(table, view, columns, raw.from_csv, bool(raw.position), raw.ordered, orders)
+
+
+def _typed(column: str, theirs: dict[str, str]) -> str:
+    """A column without one value has no type; as text it can be missing everywhere."""
+    if theirs[column] != '"NULL"':
+        return name(column)
+    theirs[column] = "VARCHAR"
+    return f"CAST({name(column)} AS VARCHAR)"
+
+
+class MissingColumnsError(SchemaError):
+    """A table lacks columns; `missing` has each with a sentence."""
+
+    def __init__(self, table: str, missing: dict[str, str], there: tuple[str, ...]) -> None:
+        self.missing = missing
+        listed = ", ".join(map(repr, there)) or "no columns"
+        what = " ".join(missing.values())
+        super().__init__(f"{table}: {what} The table has {listed}. Map names with columns={{{table!r}: ...}}.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """What can stand in FROM, before columns are renamed."""
+
+    sql: str
+    from_csv: bool = False
+    position: str | None = None
+    ordered: bool = False
+    orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def _read(engine: Engine, table: str, data: object, *, text: tuple[str, ...]) -> _Raw:
+    if isinstance(data, (str, Path)):
+        return _file(engine, table, str(data), text)
+    module = type(data).__module__.partition(".")[0]
+    if module in {"duckdb", "_duckdb"} and hasattr(data, "query"):
+        return _Raw(_relation(engine, table, data))
+    arrow, orders = _to_arrow(table, data, module)
+    view = engine.fresh(f"{table}_raw")
+    engine.register(view, arrow)
+    return _Raw(view, ordered=True, orders=orders)
+
+
+def _file(engine: Engine, table: str, path: str, text: tuple[str, ...]) -> _Raw:
+    remote = "://" in path
+    files = [path] if remote else sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - absolute patterns too
+    if not files:
+        raise InputError(f"{table}: there is no file {path!r}.{_near_file(path)}")
+    if not remote and Path(files[0]).is_dir():
+        raise InputError(
+            f"{table}: {path!r} is a folder; give a file, or a glob such as '{path.rstrip('/')}/*.parquet'."
+        )
+    single = len(files) == 1 and not remote
+    suffix = Path(files[0].removesuffix(".gz").removesuffix(".zst")).suffix.lower()
+    if suffix in _TEXT:
+        loaded = _csv(engine, table, path, text, _separator(files[0]))
+        return _Raw(loaded, True, "rowid" if single else None, single)
+    if suffix not in _PARQUET:
+        raise InputError(f"{table}: {files[0]!r} is neither Parquet (.parquet) nor CSV (.csv, .tsv, .txt, also .gz).")
+    if single:
+        return _Raw(f"read_parquet({literal(path)}, file_row_number = true)", False, "file_row_number", True)
+    return _Raw(f"read_parquet({literal(path)})")
+
+
+def _csv(engine: Engine, table: str, path: str, text: tuple[str, ...], separator: str | None) -> str:
+    """Load CSV once. Ids, times and amounts stay text, so that one bad value is one reject and not the end."""
+    loaded = engine.fresh(f"{table}_csv")
+    # Nothing about the form is guessed from the rows: a guess could swallow a broken line in silence.
+    options = "header = true, skip = 0, quote = '\"', escape = '\"', comment = ''"
+    options += "" if separator is None else f", delim = {literal(separator)}"
+    header = f"read_csv({literal(path)}, {options}, all_varchar = true)"
+    if table == "users":
+        there = engine.describe(header)
+        types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in text if column in there)
+        # Whole-file type detection: an attribute is a number only where every row is one.
+        header = f"read_csv({literal(path)}, {options}, sample_size = -1{f', types = {{{types}}}' if types else ''})"
+    engine.run(f"CREATE TEMP TABLE {loaded} AS SELECT * FROM {header}")
+    return loaded
+
+
+def _separator(path: str) -> str | None:
+    """The separator that the header line has most of; None where the engine has to look itself."""
+    if "://" in path or path.endswith(".zst"):
+        return None
+    try:
+        with gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb") as file:
+            header = file.readline(1_000_000)
+    except OSError as error:
+        raise InputError(f"The file {path!r} cannot be read: {error}") from error
+    return max(",;\t|", key=lambda separator: header.count(separator.encode()))
+
+
+def _near_file(path: str) -> str:
+    folder = Path(path).parent
+    if not folder.is_dir():
+        return f" Nor is there a folder {str(folder)!r}."
+    near = difflib.get_close_matches(Path(path).name, [file.name for file in folder.iterdir()], n=1)
+    return f" Did you mean {str(folder / near[0])!r}?" if near else f" The folder {str(folder)!r} is there."
+
+
+def _relation(engine: Engine, table: str, relation: Any) -> str:
+    import duckdb
+
+    view = engine.fresh(f"{table}_relation")
+    try:
+        # Runs on the connection that the relation belongs to: only its own engine sees the table afterwards.
+        made = relation.query(f"{view}_source", f"CREATE TEMP TABLE {view} AS SELECT * FROM {view}_source")
+        if made is not None:
+            made.fetchall()
+    except duckdb.Error as error:
+        raise InputError(f"{table}: the relation cannot be read: {error}") from error
+    try:
+        engine.describe(view)
+    except duckdb.Error as error:
+        raise InputError(
+            f"{table}: the relation belongs to another connection. Make it with engine.sql(...), pass engine=engine."
+        ) from error
+    return view
+
+
+def _to_arrow(table: str, data: Any, module: str) -> tuple[pa.Table, Mapping[str, tuple[str, ...]]]:
+    import pyarrow as pa
+
+    if module == "polars" and hasattr(data, "collect"):
+        data = data.collect()
+    if module == "pandas" and hasattr(data, "columns"):
+        _require_single(table, [str(column) for column in data.columns])
+        return _from_pandas(table, data)
+    if module == "polars" and hasattr(data, "to_arrow"):
+        return data.to_arrow(), _polars_orders(data)
+    if isinstance(data, (pa.Table, pa.RecordBatch)):
+        arrow = pa.Table.from_batches([data]) if isinstance(data, pa.RecordBatch) else data
+        _require_single(table, arrow.column_names)
+        return arrow, {}
+    raise InputError(f"{table}: a {type(data).__name__} cannot be read. Give {_ACCEPTED}.")
+
+
+def _from_pandas(table: str, frame: pd.DataFrame) -> tuple[pa.Table, Mapping[str, tuple[str, ...]]]:
+    import pandas as pd
+    import pyarrow as pa
+
+    orders = {
+        str(column): tuple(str(value) for value in frame[column].cat.categories)
+        for column in frame.columns
+        if isinstance(frame[column].dtype, pd.CategoricalDtype)
+    }
+    arrays = {}
+    for column in frame.columns:
+        values = frame[column]
+        try:
+            arrays[str(column)] = pa.array(values, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            if values.dtype != object:
+                raise SchemaError(f"{table}: {str(column)!r} has dtype {values.dtype}, which cannot be read.") from None
+            arrays[str(column)] = pa.array([None if pd.isna(value) else str(value) for value in values], pa.string())
+    return pa.table(arrays), orders
+
+
+def _polars_orders(frame: Any) -> dict[str, tuple[str, ...]]:
+    """Only Enum has an order that was stated; Categorical is in order of appearance."""
+    return {
+        column: tuple(kind.categories.to_list())
+        for column, kind in frame.schema.items()
+        if type(kind).__name__ == "Enum" or str(kind).startswith("Enum")
+    }
+
+
+def _require_single(table: str, columns: list[str]) -> None:
+    seen: dict[str, str] = {}
+    for column in columns:
+        if column.lower() in seen:
+            twice = f"{seen[column.lower()]!r} and {column!r}" if seen[column.lower()] != column else repr(column)
+            raise SchemaError(f"{table}: two columns have the same name ({twice}; case does not count). Rename one.")
+        seen[column.lower()] = column
+
+
+def _renaming(
+    table: str, theirs: tuple[str, ...], mapping: Mapping[str, str], needed: tuple[str, ...]
+) -> dict[str, str]:
+    """Our name to theirs for every column of the source, or an error that names each missing one."""
+    missing = {}
+    for ours in dict.fromkeys((*needed, *mapping)):
+        wanted = mapping.get(ours, ours)
+        if wanted not in theirs:
+            via = f" (columns maps {ours!r} to it)" if wanted != ours else ""
+            missing[ours] = f"{wanted!r} is missing{via}.{did_you_mean(wanted, theirs)}"
+    if missing:
+        raise MissingColumnsError(table, missing, theirs)
+    taken = set(mapping.values())
+    chosen = dict(mapping)
+    chosen |= {column: column for column in theirs if column not in taken and column not in mapping}
+    _require_single(table, list(chosen))
+    for column in chosen:
+        if column.lower() in RESERVED:
+            raise SchemaError(f"{table}: {column!r} is a name that churnsurv keeps for itself. Rename the column.")
+    return chosen
