@@ -204,7 +204,7 @@ def _risk_sums(sets: RiskSets, weights: Floats) -> tuple[Floats, Floats, bool]:
     S0 = np.maximum(S0, D0)
     without_subtraction, _ = sets.sums(by_place, None)
     # a product, not a ratio: where every theta underflows both sums are 0, and that is a loss too
-    return S0, D0, bool((S0 <= _LEFT_OF_SUM * without_subtraction).any())
+    return S0, D0, bool(np.less_equal(S0, _LEFT_OF_SUM * without_subtraction).any())
 
 
 def derivatives(data: CoxData, state: CoxState, events: Floats) -> Derivatives:

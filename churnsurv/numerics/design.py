@@ -19,7 +19,7 @@ from scipy.sparse import csc_matrix
 
 from churnsurv.errors import InputError
 
-__all__ = ["Design", "Indicators", "count", "design", "weighted_gram"]
+__all__ = ["Design", "Indicators", "count", "design", "not_finite", "weighted_gram"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -207,12 +207,12 @@ def _blocks(n_rows: int) -> list[slice]:
 
 
 def _centre_and_scale(columns: Sequence[NDArray[Any]], names: Sequence[str], n_rows: int) -> tuple[Floats, Floats]:
-    """Mean of each column, and a power of two near its largest distance from the mean."""
-    lowest, highest, total = (
-        np.full(len(columns), np.inf),
-        np.full(len(columns), -np.inf),
-        np.zeros(len(columns)),
-    )
+    """Mean of each column, and a power of two near its largest distance from the mean; a NaN shows in the extremes.
+
+    By blocks of rows: columns that are views of one table share its cache lines, and would be fetched p times one after
+    the other.
+    """
+    lowest, highest, total = np.full(len(columns), np.inf), np.full(len(columns), -np.inf), np.zeros(len(columns))
     buffer = np.empty((len(columns), min(_BLOCK, n_rows)))
     for block in _blocks(n_rows):
         rows = buffer[:, : block.stop - block.start]
@@ -226,14 +226,27 @@ def _centre_and_scale(columns: Sequence[NDArray[Any]], names: Sequence[str], n_r
     return centre, np.array([_power_of_two(size) for size in np.maximum(highest - centre, centre - lowest)])
 
 
+def not_finite(name: str, values: NDArray[Any]) -> InputError:
+    """Return the error for a column with missing or infinite values: how many, and the first.
+
+    Examples
+    --------
+    >>> print(not_finite("age", np.array([31.0, np.nan])))
+    covariate 'age' has 1 missing or infinite values, first at row 1 (nan). Fill them in, or leave these rows out and \
+say so. As a category, C(age), missing values are a category of their own.
+    """
+    bad = ~np.isfinite(values)
+    row = int(np.argmax(bad))
+    return InputError(
+        f"covariate {name!r} has {int(np.count_nonzero(bad))} missing or infinite values, first at row {row} "
+        f"({values[row]}). Fill them in, or leave these rows out and say so. As a category, C({name}), missing values "
+        "are a category of their own."
+    )
+
+
 def _check_values(column: NDArray[Any], name: str, lowest: float, highest: float) -> None:
     if not (np.isfinite(lowest) and np.isfinite(highest)):
-        bad = ~np.isfinite(column)
-        row = int(np.argmax(bad))
-        raise InputError(
-            f"covariate {name!r} must be finite; {int(np.count_nonzero(bad))} rows are missing or infinite, first at "
-            f"row {row} ({column[row]}). Fill them in, leave these rows out, or make the column a category."
-        )
+        raise not_finite(name, column)
     if lowest == highest:
         raise InputError(f"covariate {name!r} has no variance: every row is {lowest:g}. Leave it out of the formula.")
 

@@ -160,13 +160,16 @@ def learn_encoding(
     ['channel: friend', 'x']
     """
     chosen = dict(reference or {})
+    # a column that enters as it is, and only so, is checked by `design`: all such columns in one pass
+    joint = {part for term in formula.terms for part in term if len(term) > 1}
+    alone = set(formula.variables) - joint
     factors: dict[str, FactorCode] = {}
     found: dict[str, Values] = {}
     coded: dict[str, Codes] = {}
     notes: list[str] = []
     for expression in dict.fromkeys(part for term in formula.terms for part in term):
         state: dict[str, Any] = {}
-        found[expression] = values = evaluate(expression, frame, state)
+        found[expression] = values = evaluate(expression, frame, state, unchecked=alone & {expression})
         columns = columns_of(expression)
         factors[expression] = code = FactorCode(expression, columns, None, values.labels, state)
         if values.category is not None:

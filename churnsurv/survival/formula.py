@@ -11,7 +11,7 @@ import ast
 import itertools
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, SchemaError, did_you_mean
+from churnsurv.numerics.design import not_finite
 from churnsurv.survival.factors import MISSING
 
 if TYPE_CHECKING:
@@ -237,7 +238,9 @@ def _parsed(expression: str) -> tuple[ast.expr, dict[str, str]]:
         raise InputError(f"formula: {expression!r} cannot be read ({error.msg}).") from error
 
 
-def evaluate(expression: str, frame: pd.DataFrame, state: dict[str, Any]) -> Values:
+def evaluate(
+    expression: str, frame: pd.DataFrame, state: dict[str, Any], *, unchecked: Collection[str] = frozenset()
+) -> Values:
     """Compute one expression on a table.
 
     Parameters
@@ -249,6 +252,8 @@ def evaluate(expression: str, frame: pd.DataFrame, state: dict[str, Any]) -> Val
     state : dict
         What center, scale, poly and the splines learned from the rows they were fitted to. Filled when empty, else
         used, so that new rows are treated like the first ones.
+    unchecked : collection of str
+        Columns whose values somebody else checks.
 
     Raises
     ------
@@ -263,7 +268,7 @@ def evaluate(expression: str, frame: pd.DataFrame, state: dict[str, Any]) -> Val
     """
     tree, quoted = _parsed(expression)
     with np.errstate(all="ignore"):
-        found = _Evaluation(expression, frame, quoted, state).of(tree)
+        found = _Evaluation(expression, frame, quoted, state, unchecked).of(tree)
     if _is_series(found):
         return Values(category=found)
     if isinstance(found, Values):
@@ -273,7 +278,8 @@ def evaluate(expression: str, frame: pd.DataFrame, state: dict[str, Any]) -> Val
         raise InputError(f"formula: {expression!r} holds no column.")
     if array.dtype == np.bool_:
         return Values(category=_series(array, frame))
-    _check_finite(expression, array, frame, tree, quoted)
+    if not isinstance(tree, ast.Name):  # a plain column was checked when it was read
+        _check_finite(expression, array, frame, tree, quoted)
     return Values((array,), ("",))
 
 
@@ -285,11 +291,13 @@ class _Evaluation:
     frame: pd.DataFrame
     quoted: Mapping[str, str]
     state: dict[str, Any]
+    unchecked: Collection[str] = frozenset()
 
     def of(self, node: ast.expr) -> Any:
         match node:
             case ast.Name(id=name):
-                return _column(self.frame, self.quoted.get(name, name))
+                name = self.quoted.get(name, name)
+                return _column(self.frame, name, complete=name not in self.unchecked)
             case ast.Constant(value=bool() | int() | float() | str() as value):
                 return value
             case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -416,15 +424,8 @@ def _finite(values: NDArray[Any]) -> bool:
 
 
 def _check_complete(name: str, values: NDArray[Any]) -> None:
-    if _finite(values):
-        return
-    bad = ~np.isfinite(values)
-    row = int(np.argmax(bad))
-    raise InputError(
-        f"covariate {name!r} has {int(np.count_nonzero(bad))} missing or infinite values, first at row {row} "
-        f"({values[row]}). Fill them in, or leave these rows out and say so. As a category, C({name}), missing values "
-        "are a category of their own."
-    )
+    if not _finite(values):
+        raise not_finite(name, values)
 
 
 def _check_finite(

@@ -76,7 +76,7 @@ def test_integers_and_booleans_are_numbers() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite_are_named(bad: float) -> None:
-    with pytest.raises(InputError, match=r"covariate 'x' must be finite; 2 rows .* first at row 1 \("):
+    with pytest.raises(InputError, match=r"covariate 'x' has 2 missing or infinite values, first at row 1 \("):
         design([np.array([1.0, bad, 3.0, bad])], ["x"], n_rows=4)
 
 

@@ -438,5 +438,5 @@ def test_separation_is_named_where_every_hazard_of_a_segment_underflows() -> Non
             "x": [-0.031, -0.139, -0.031, 0.027, 0.002, -0.005],
         }
     )
-    with pytest.raises(ConvergenceError, match="separation.*infinity"):
+    with pytest.raises(ConvergenceError, match=r"separation.*infinity"):
         ch.cox("g + x", data, entry="entry", strata="s")
