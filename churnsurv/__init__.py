@@ -24,6 +24,7 @@ _HOME = {
     "Stages": "data",
     "Study": "study",
     "SurvivalCurves": "survival",
+    "concordance": "survival",
     "connect": "data",
     "cox": "survival",
     "kaplan_meier": "survival",

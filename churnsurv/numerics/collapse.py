@@ -14,8 +14,9 @@ __all__ = ["collapse"]
 def collapse(data: CoxData) -> CoxData:
     """Collapse rows that are equal in covariates, entry, end and event; the likelihood stays what it is.
 
-    Returns `data` itself where there are numeric columns or an offset, or where there could be more patterns than
-    rows: that count decides, and costs nothing.
+    Frequencies and sampling weights of equal rows add up; the number of events of a day, which is what Efron's ties
+    share, stands in the risk sets and stays. Returns `data` itself where there are numeric columns or an offset, or
+    where there could be more patterns than rows: that count decides, and costs nothing.
 
     Examples
     --------
@@ -42,8 +43,9 @@ def collapse(data: CoxData) -> CoxData:
     for column, width in columns[1:]:
         cell *= width
         cell += column
-    frequency = np.bincount(cell, data.frequency, int(np.prod(widths)))
-    found = np.flatnonzero(frequency)
+    total = np.bincount(cell, data.weights, int(np.prod(widths)))
+    found = np.flatnonzero(total)
+    weights = total[found].astype(np.float64)
     place, *codes = (part.astype(np.int32) for part in np.unravel_index(found, widths))
     start = None if sets.start is None else codes.pop()
     indicators = tuple(replace(part, codes=code) for part, code in zip(design.indicators, codes, strict=True))
@@ -51,5 +53,6 @@ def collapse(data: CoxData) -> CoxData:
         data,
         design=replace(design, dense=np.empty((found.shape[0], 0)), indicators=indicators),
         sets=replace(sets, place=place, start=start, event=(place % 2 == 1)),
-        frequency=frequency[found].astype(np.float64),
+        frequency=weights if data.sampling is None else None,
+        sampling=None if data.sampling is None else weights,
     )

@@ -10,11 +10,14 @@ rows at risk, D0 and D1 the same over the d tied events, the six `TieSums` of th
     v_i = theta_i (A summed over the days at which row i is at risk) - 1{event} theta_i B of its day.
 
 So a Newton step is one weighted Gram matrix and a few sums by day, for any number of ties (Efron 1977; Breslow 1974).
+
+Weights enter the sums S and D and those over events in either kind. A frequency counts users: d is its sum. A sampling
+weight does not: d is the number of rows, and the six sums of the day are multiplied by the mean weight of its events.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -60,6 +63,8 @@ class CoxData:
         A row stands for so many equal rows; the same as in `sets`.
     offset : (n,) float64, or None
         Added to the linear predictor, with coefficient 1.
+    sampling : (n,) float64, or None
+        Weight of the row in every sum, > 0; `sets` counts rows. Not together with `frequency`.
     """
 
     design: Design
@@ -67,10 +72,22 @@ class CoxData:
     ties: Literal["efron", "breslow"] = "efron"
     frequency: Floats | None = None
     offset: Floats | None = None
+    sampling: Floats | None = None
+
+    @property
+    def weights(self) -> Floats | None:
+        """Frequencies or sampling weights, whichever there are."""
+        return self.frequency if self.sampling is None else self.sampling
 
     def weighted(self, values: Floats) -> Floats:
-        """Values times frequencies."""
-        return values if self.frequency is None else values * self.frequency
+        """Values times weights."""
+        return values if self.weights is None else values * self.weights
+
+    def event_weight(self) -> Floats:
+        """Return the weight of the events of each slot, shape (n_slots,): their number, where there are no weights."""
+        if self.sampling is None:
+            return self.sets.n_events.astype(np.float64)
+        return count(self.sets.place[self.sets.event] // 2, self.sampling[self.sets.event], self.sets.n_slots)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +105,7 @@ class CoxState:
     shift : float
         Largest linear predictor: keeps theta within floating point.
     sums : TieSums
+        With sampling weights, times the mean weight of the events of the day.
     """
 
     coefficients: Floats
@@ -148,6 +166,12 @@ def fit_cox(data: CoxData) -> CoxSolution:
     if data.sets.n_slots == 0:
         raise ConvergenceError("there is no event among the rows at risk: nothing can be estimated from them.")
     check_categories(data.design, data.sets, data.frequency)
+    if data.sampling is not None:
+        return _fit_in_own_unit(data, data.sampling)
+    return _fit(data)
+
+
+def _fit(data: CoxData) -> CoxSolution:
     events = data.design.transposed_times(data.weighted(data.sets.event.astype(np.float64)))
     top = maximise(
         lambda coefficients: state_at(data, coefficients),
@@ -164,6 +188,21 @@ def fit_cox(data: CoxData) -> CoxSolution:
         score_statistic=top.first_decrement,
         iterations=top.iterations,
         state=top.state,
+    )
+
+
+def _fit_in_own_unit(data: CoxData, sampling: Floats) -> CoxSolution:
+    """Fit with weights of about one, whatever their unit: Newton's method must not stop sooner where they are small."""
+    unit = float(2.0 ** np.round(np.log2(sampling[data.sets.event].mean())))  # dividing by a power of two is exact
+    found = _fit(replace(data, sampling=sampling / unit))
+    state = state_at(data, found.state.coefficients)
+    return replace(
+        found,
+        inverse_information=found.inverse_information / unit,
+        log_likelihood=state.log_likelihood,
+        log_likelihood_null=state_at(data, np.zeros(data.design.n_columns)).log_likelihood,
+        score_statistic=found.score_statistic * unit,
+        state=state,
     )
 
 
@@ -189,6 +228,8 @@ def state_at(data: CoxData, coefficients: Floats) -> CoxState:
     d = sets.n_events.astype(np.float64)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         sums = efron_sums(S0, np.minimum(D0, S0), d) if data.ties == "efron" else breslow_sums(S0, d)
+        if data.sampling is not None:
+            sums = sums.times(data.event_weight() / d)
     value = of_events - float(sums.log_sum.sum())
     usable = not lost and np.isfinite(value) and all(np.isfinite(x).all() for x in (sums.A2, sums.B2, sums.C2))
     return CoxState(coefficients, value if usable else -np.inf, theta, shift, sums)

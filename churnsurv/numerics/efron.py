@@ -51,6 +51,10 @@ class TieSums:
     C2: Array
     log_sum: Array
 
+    def times(self, factor: Array) -> TieSums:
+        """Return every sum times a factor of its day, shape (n_days,)."""
+        return TieSums(*(getattr(self, name) * factor for name in self.__slots__))
+
 
 def breslow_sums(S0: Array, d: Array) -> TieSums:
     """Breslow's (1974) convention: every tied event faces the whole risk set, u_l = S0.

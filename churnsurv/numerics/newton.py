@@ -114,8 +114,8 @@ def maximise(
     state = state_at(np.zeros(len(names)))
     if not np.isfinite(state.log_likelihood):
         raise ConvergenceError(
-            "the likelihood cannot be computed at coefficients zero: the offset spans too wide a range, or nearly "
-            "all rows enter long after the first days with events. Check the offset and the entry column."
+            "the likelihood cannot be computed at coefficients zero: the offset or the weights span too wide a range, "
+            "or nearly all rows enter long after the first days with events. Check these columns."
         )
     here = derivatives(state)
     check_rank(here.information, here.uncentred, names)

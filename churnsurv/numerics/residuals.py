@@ -1,4 +1,4 @@
-"""Score residuals, exact under ties, and the cluster-robust covariance made of them.
+"""Residuals, exact under ties, and the cluster-robust covariance made of the score residuals.
 
 With P = A2 S1 - B2 D1, Q = B2 S1 - C2 D1 and m = (A S1 - B D1) / d on each day with d events, the residual of row i,
 at risk on the days from its entry to T, is
@@ -6,9 +6,12 @@ at risk on the days from its entry to T, is
     u_i = 1{event} (x_i - m_T) - theta_i [x_i (sum of A over these days) - (sum of P over these days)]
         + 1{event} theta_i (x_i B_T - Q_T).
 
-The residuals sum to the score. The robust covariance is I^-1 (sum over clusters of U_c U_c') I^-1, U_c the sum of the
-residuals of the cluster, without a small-sample factor (Lin and Wei 1989; the robust variance of coxph in R's survival
-package, Efron's ties included).
+With weights the residuals are those of one user, or one drawn row: u_i is not multiplied by w_i. A, B, P and Q carry
+the weights, m does not (its d is then the weight of the events). The weighted residuals sum to the score. The robust
+covariance is I^-1 (sum over clusters of U_c U_c') I^-1, U_c the sum of w_i u_i over the cluster, without a small-sample
+factor (Lin and Wei 1989; the robust variance of coxph in R's survival package, Efron's ties included).
+
+Event less expected events is the martingale residual, x_i - m_T of an event its Schoenfeld residual.
 """
 
 from __future__ import annotations
@@ -24,7 +27,14 @@ from scipy.sparse import csc_matrix
 from churnsurv.numerics.cox import CoxData, CoxSolution, CoxState, first_moments, hazard_weights
 from churnsurv.numerics.risk_sets import running_sums
 
-__all__ = ["ScoreResiduals", "cluster_covariance", "score_residuals"]
+__all__ = [
+    "ScoreResiduals",
+    "cluster_covariance",
+    "deviance_residuals",
+    "martingale_residuals",
+    "schoenfeld_residuals",
+    "score_residuals",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -66,6 +76,15 @@ class ScoreResiduals:
         through += self.data.design.rows(rows) * self.own[rows, None]
         return through
 
+    def all(self) -> Floats:
+        """Residuals of all rows on the scale of the design, shape (n, p)."""
+        n_rows, p = self.data.design.n_rows, self.data.design.n_columns
+        out = np.empty((n_rows, p))
+        for first in range(0, n_rows, _CHUNK):
+            part = slice(first, min(first + _CHUNK, n_rows))
+            out[part] = self.of(part)
+        return out
+
 
 def score_residuals(data: CoxData, state: CoxState) -> ScoreResiduals:
     """Prepare the score residuals at a state.
@@ -87,16 +106,76 @@ def score_residuals(data: CoxData, state: CoxState) -> ScoreResiduals:
     S1, D1 = first_moments(data, state)
     P = running_sums(sums.A2[:, None] * S1 - sums.B2[:, None] * D1, sets.segments)
     Q = sums.B2[:, None] * S1 - sums.C2[:, None] * D1
-    m = (sums.A[:, None] * S1 - sums.B[:, None] * D1) / sets.n_events[:, None]
+    m = _event_means(data, state, S1, D1)
     nothing = np.zeros((1, P.shape[1]))
     return ScoreResiduals(
         data=data,
-        own=sets.event - hazard_weights(data, state),
+        own=martingale_residuals(data, state),
         theta=state.theta,
         by_place=np.concatenate([np.stack([P, P - Q], axis=1).reshape(-1, P.shape[1]), nothing]),
         of_event=np.concatenate([np.stack([np.zeros_like(m), -m], axis=1).reshape(-1, P.shape[1]), nothing]),
         by_start=np.concatenate([P, nothing]),
     )
+
+
+def martingale_residuals(data: CoxData, state: CoxState) -> Floats:
+    """Return event less expected events of each row, shape (n,); 0 where the row is never at risk on a day with events.
+
+    Under Efron's ties a tied event is expected with the part of its day that it was still at risk.
+
+    Examples
+    --------
+    >>> from churnsurv.numerics.design import design
+    >>> from churnsurv.numerics.cox import state_at
+    >>> from churnsurv.numerics.risk_sets import risk_sets
+    >>> sets = risk_sets(np.array([1, 2, 2]), np.array([True, True, False]))
+    >>> data = CoxData(design([np.array([0.0, 1.0, 0.0])], ["x"], n_rows=3), sets)
+    >>> martingale_residuals(data, state_at(data, np.zeros(1))).round(4).tolist()
+    [0.6667, 0.1667, -0.8333]
+    """
+    residuals: Floats = data.sets.event - hazard_weights(data, state)
+    return residuals
+
+
+def deviance_residuals(data: CoxData, state: CoxState) -> Floats:
+    """Return martingale residuals made symmetric about zero, shape (n,).
+
+    The root of twice what the row's own log-likelihood could still gain, with the sign of the martingale residual
+    (Therneau, Grambsch and Fleming 1990). With E expected events: 2 (E - 1 - log E) for an event, 2 E else.
+    """
+    expected, event = hazard_weights(data, state), data.sets.event
+    gain = expected.copy()
+    with np.errstate(divide="ignore"):
+        gain[event] -= 1.0 + np.log(expected[event])
+    residuals: Floats = np.sign(event - expected) * np.sqrt(2 * np.maximum(gain, 0.0))
+    return residuals
+
+
+def schoenfeld_residuals(data: CoxData, state: CoxState) -> tuple[NDArray[np.intp], Floats]:
+    """Return the rows with the event, by stratum, day and row, and x less its mean over the risk set.
+
+    With Efron's ties the mean is that of the d risk sets of the day, each without its part of the events.
+
+    Returns
+    -------
+    rows : (n_events,) integer
+    residuals : (n_events, p) float64
+        On the scale of the design.
+    """
+    sets = data.sets
+    rows = np.flatnonzero(sets.event)
+    rows = rows[np.argsort(sets.place[rows], kind="stable")]
+    means = _event_means(data, state, *first_moments(data, state))
+    residuals = data.design.rows(rows)
+    residuals -= means[sets.place[rows] // 2]
+    return rows, residuals
+
+
+def _event_means(data: CoxData, state: CoxState, S1: Floats, D1: Floats) -> Floats:
+    """Mean of x over the risk sets of the events, m, shape (n_slots, p)."""
+    sums = state.sums
+    means: Floats = (sums.A[:, None] * S1 - sums.B[:, None] * D1) / data.event_weight()[:, None]
+    return means
 
 
 def cluster_covariance(data: CoxData, solution: CoxSolution, cluster: NDArray[np.integer[Any]]) -> Floats:
@@ -114,8 +193,8 @@ def cluster_covariance(data: CoxData, solution: CoxSolution, cluster: NDArray[np
     meat, carried, carried_code = np.zeros((p, p)), np.zeros(p), None
     for rows, codes in _by_cluster(cluster):
         found = residuals.of(rows)
-        if data.frequency is not None:
-            found *= data.frequency[rows, None]
+        if data.weights is not None:
+            found *= data.weights[rows, None]
         begins = np.concatenate([[True], codes[1:] != codes[:-1]])
         local = np.cumsum(begins) - 1
         pointers = np.arange(codes.shape[0] + 1)

@@ -49,7 +49,7 @@ class RiskSets:
         Where runs of slots begin that share rows at risk: strata, cut again where a risk set runs empty. Risk-set
         sums are taken within segments, so that an empty risk set leaves no rounding error behind.
     n_no_risk : int
-        Rows with duration equal to entry.
+        Rows with duration equal to entry, weighted by their frequency.
     """
 
     place: NDArray[np.int32]
@@ -156,7 +156,7 @@ def risk_sets(
         n_at_risk=n_at_risk,
         strata=strata,
         segments=segments,
-        n_no_risk=0 if no_risk is None else int(np.count_nonzero(no_risk)),
+        n_no_risk=_how_many(no_risk, frequency),
     )
 
 
@@ -262,6 +262,12 @@ def _count(slot: NDArray[Any], frequency: NDArray[np.integer[Any]] | None, n: in
     if frequency is None:
         return np.bincount(slot, minlength=n)
     return np.rint(np.bincount(slot, weights=frequency, minlength=n)).astype(np.int64)
+
+
+def _how_many(rows: NDArray[np.bool_] | None, frequency: NDArray[np.integer[Any]] | None) -> int:
+    if rows is None:
+        return 0
+    return int(np.count_nonzero(rows)) if frequency is None else round(float(frequency[rows].sum()))
 
 
 def _starts(

@@ -8,16 +8,29 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from churnsurv.survival.cox import CoxFit, cox
+    from churnsurv.survival.concordance import Concordance, concordance
+    from churnsurv.survival.cox import cox
+    from churnsurv.survival.cox_fit import CoxFit
     from churnsurv.survival.curves import SurvivalCurves, kaplan_meier
     from churnsurv.survival.tests_ import TestResult, logrank
 
-__all__ = ["CoxFit", "SurvivalCurves", "TestResult", "cox", "kaplan_meier", "logrank"]
+__all__ = [
+    "Concordance",
+    "CoxFit",
+    "SurvivalCurves",
+    "TestResult",
+    "concordance",
+    "cox",
+    "kaplan_meier",
+    "logrank",
+]
 
 _HOME = {
-    "CoxFit": "cox",
+    "Concordance": "concordance",
+    "CoxFit": "cox_fit",
     "SurvivalCurves": "curves",
     "TestResult": "tests_",
+    "concordance": "concordance",
     "cox": "cox",
     "kaplan_meier": "curves",
     "logrank": "tests_",

@@ -5,29 +5,31 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, ndtr, ndtri
 
 from churnsurv.errors import ChurnsurvWarning, ConvergenceError, InputError, did_you_mean
 from churnsurv.numerics.collapse import collapse
 from churnsurv.numerics.cox import CoxData, CoxSolution, baseline_hazard, fit_cox, state_at
+from churnsurv.numerics.prediction import BaselineMoments, baseline_moments, last_days
 from churnsurv.numerics.residuals import cluster_covariance
-from churnsurv.numerics.risk_sets import RiskSets, risk_sets
+from churnsurv.numerics.risk_sets import RiskSets
 from churnsurv.survival.covariates import Encoding, ModelMatrix, Row, learn_encoding
+from churnsurv.survival.cox_fit import CoxFit
+from churnsurv.survival.cox_notes import crowded_days, quiet_strata, too_few_events
 from churnsurv.survival.formula import Formula, parse_formula
 from churnsurv.survival.inputs import SurvivalData, check_level, column_list, survival_data
-from churnsurv.survival.tests_ import TestResult
+from churnsurv.survival.training import USER_ID, Training, cox_data, rows_at_risk, user_ids
 from churnsurv.tables import Result
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
-__all__ = ["CoxFit", "cox"]
+
+__all__ = ["cox"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -40,158 +42,6 @@ _OUTCOMES = {
     "entry": "it says when observation began, not who the user is",
     "origin_known": "it says what the log could see, not who the user is",
 }
-# Ties pull coefficients to zero where one day takes more than this share of its risk set.
-_CROWDED_SHARE, _CROWDED_EVENTS, _CROWDED_PART = 0.2, 10, 0.01
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class CoxFit(Result):
-    """A fitted Cox model.
-
-    Attributes
-    ----------
-    formula : str
-    ties : {"efron", "breslow"}
-    strata : tuple of str
-        Columns whose values have a baseline hazard each.
-    cluster : str or None
-        Column whose rows may depend on each other; the standard errors are then cluster-robust.
-    level : float
-        Of the confidence intervals.
-    n, n_events : int
-        Rows at risk, and churns among them.
-    n_no_risk : int
-        Rows whose duration equals their entry: they are in the table but never at risk.
-    log_likelihood, log_likelihood_null : float
-        At the estimates, and at coefficients zero.
-    iterations : int
-        Newton steps.
-    covariance : (n_terms, n_terms) float64, read-only
-        Of the estimates; cluster-robust with a cluster.
-    notes : tuple of str
-        What a reader of the result must know.
-    """
-
-    _schema: ClassVar[str] = "cox"
-
-    formula: str
-    ties: str
-    strata: tuple[str, ...]
-    cluster: str | None
-    level: float
-    n: int
-    n_events: int
-    n_no_risk: int
-    log_likelihood: float
-    log_likelihood_null: float
-    iterations: int
-    covariance: Floats
-    notes: tuple[str, ...]
-    _rows: tuple[Row, ...]
-    _known_at: tuple[str, ...]
-    _estimates: Floats
-    _score_statistic: float
-    _n_clusters: int
-    _baseline: pd.DataFrame
-    _encoding: Encoding
-    _source: Mapping[str, Any]
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row per coefficient: estimate, standard error, z, p-value, interval, and the same as hazard ratio."""
-        import pandas as pd
-
-        error = np.sqrt(np.diagonal(self.covariance))
-        z = self._estimates / error
-        reach = ndtri((1 + self.level) / 2) * error
-        lower, upper = self._estimates - reach, self._estimates + reach
-        with np.errstate(over="ignore", under="ignore"):
-            ratio = {
-                "hazard_ratio": np.exp(self._estimates),
-                "hr_lower": np.exp(lower),
-                "hr_upper": np.exp(upper),
-            }
-        return pd.DataFrame(
-            {
-                "term": [row.term for row in self._rows],
-                "variable": [row.variable for row in self._rows],
-                "category": pd.Series([row.category for row in self._rows], dtype=object),
-                "reference": pd.Series([row.reference for row in self._rows], dtype=object),
-                "known_at": list(self._known_at),
-                "estimate": self._estimates,
-                "std_error": error,
-                "statistic": z,
-                "p_value": 2 * ndtr(-np.abs(z)),
-                "lower": lower,
-                "upper": upper,
-                **ratio,
-            }
-        )
-
-    @property
-    def baseline(self) -> pd.DataFrame:
-        """Cumulative hazard at covariates zero and categories at their reference, on the days with churn.
-
-        A step function: between these days it stays as it is. A stratum without churn has no rows.
-        """
-        return self._baseline.copy()
-
-    @property
-    def likelihood_ratio_test(self) -> TestResult:
-        """Twice the rise of the log-likelihood from coefficients zero."""
-        return self._test("likelihood-ratio test", 2 * (self.log_likelihood - self.log_likelihood_null))
-
-    @property
-    def wald_test(self) -> TestResult:
-        """All coefficients against zero by their covariance, robust where that is."""
-        statistic = float(self._estimates @ np.linalg.solve(self.covariance, self._estimates))
-        return self._test("Wald test" if self.cluster is None else "robust Wald test", statistic)
-
-    @property
-    def score_test(self) -> TestResult:
-        """Slope and curvature of the log-likelihood at coefficients zero."""
-        return self._test("score test", self._score_statistic)
-
-    def _test(self, method: str, statistic: float) -> TestResult:
-        df = len(self._estimates)
-        naive = "" if self.cluster is None or method.startswith("robust") else ", rows taken as independent"
-        return TestResult(
-            statistic=statistic, df=df, p_value=float(chdtrc(df, max(statistic, 0.0))), method=method + naive
-        )
-
-    def _headline(self) -> str:
-        p = len(self._rows)
-        return (
-            f"{self.formula}: {self.n:,} rows, {self.n_events:,} churned, {p} coefficient{'s' if p > 1 else ''}, "
-            f"{self.ties.capitalize()} ties; {self.likelihood_ratio_test._headline()}"
-        )
-
-    def _facts(self) -> dict[str, Any]:
-        tests = (self.likelihood_ratio_test, self.wald_test, self.score_test)
-        return {
-            "formula": self.formula,
-            "ties": self.ties,
-            "strata": list(self.strata),
-            "cluster": self.cluster,
-            "n_clusters": self._n_clusters if self.cluster else None,
-            "level": self.level,
-            "n": self.n,
-            "n_events": self.n_events,
-            "n_no_risk": self.n_no_risk,
-            "log_likelihood": self.log_likelihood,
-            "log_likelihood_null": self.log_likelihood_null,
-            "iterations": self.iterations,
-            "tests": [test._facts() for test in tests],
-            "notes": list(self.notes),
-            **self._source,
-        }
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the hazard ratios with their intervals."""
-        from churnsurv.plots import forest
-
-        axes: Axes = forest(self.table, ax, level=self.level)
-        return axes
 
 
 def cox(
@@ -202,6 +52,9 @@ def cox(
     cluster: str | None = "auto",
     reference: Mapping[str, object] | None = None,
     ties: Literal["efron", "breslow"] = "efron",
+    weights: str | None = None,
+    weights_kind: Literal["frequency", "sampling"] | None = None,
+    offset: str | None = None,
     duration: str = "duration",
     event: str = "churned",
     entry: str | None = None,
@@ -224,6 +77,14 @@ def cox(
     reference : mapping of column to category, optional
         Else the first category, in categorical order or sorted.
     ties : {"efron", "breslow"}
+    weights : str, optional
+        A column of numbers > 0.
+    weights_kind : {"frequency", "sampling"}
+        Required with weights. "frequency": whole numbers, a row stands for so many users, and the fit is that of the
+        rows so often repeated. "sampling": a row was drawn with a probability that its weight is the inverse of; the
+        standard errors are robust, by cluster or, without one, by row (case weights of R's ``coxph(robust=TRUE)``).
+    offset : str, optional
+        A column that is added to the linear predictor with coefficient 1.
     duration, event, entry : str
         Columns. `entry` is used where it is named, and from `Spells` always; at risk in (entry, duration].
     level : float
@@ -239,7 +100,8 @@ def cox(
     SchemaError
         If a column is missing or of the wrong type.
     InputError
-        If the formula cannot be used, a covariate is missing in some rows or has one value only, or would look ahead.
+        If the formula cannot be used, a covariate is missing in some rows or has one value only, or would look ahead;
+        if weights or offset hold values that cannot be used, or `weights_kind` is missing.
     ConvergenceError
         If there is no churn, covariates determine each other, a coefficient is infinite, or the maximum is not reached.
 
@@ -263,7 +125,7 @@ def cox(
         )
     parsed = parse_formula(formula)
     own = isinstance(data, Result) and data._schema == "spells"
-    _refuse_outcomes(parsed, own=own, named=(duration, event, entry))
+    _refuse_outcomes(parsed, offset, own=own, named=(duration, event, entry))
     found = survival_data(
         data,
         strata=strata,
@@ -272,81 +134,85 @@ def cox(
         event=event,
         entry=entry,
         columns=parsed.variables,
+        weights=weights,
+        weights_kind=weights_kind,
+        offset=offset,
+        optional=(USER_ID,),
     )
     sets = _risk_sets(found, event)
     at_risk = sets.at_risk()
     encoding, matrix, notes = learn_encoding(
         parsed, found.frame, reference=reference, informative=None if at_risk.all() else at_risk
     )
-    stratum_names = tuple(column_list("strata", strata))
-    warned = [*_crowded(sets, found), *_too_few_events(sets, matrix)]
+    warned = [*crowded_days(sets, found), *too_few_events(sets, matrix)]
     for text in warned:
         warnings.warn(text, ChurnsurvWarning, stacklevel=2)
-    solution, covariance = _fitted(CoxData(matrix.design, sets, ties), found)
+    rows = cox_data(found, matrix.design, sets, ties)
+    solution, covariance, moments = _fitted(rows, found)
+    named = {
+        "ties": ties, "level": level, "strata": tuple(column_list("strata", strata)),
+        "weights": weights, "weights_kind": weights_kind, "offset": offset,
+        "_columns": {"duration": duration, "event": event, "entry": entry if entry or found.entry is None else "entry"},
+    }  # fmt: skip
     return _result(
-        found=found, sets=sets, matrix=matrix, encoding=encoding, solution=solution, covariance=covariance,
-        ties=ties, level=level, strata=stratum_names, own=own, notes=(*_quiet_strata(sets, found), *notes, *warned),
+        found=found, rows=rows, matrix=matrix, encoding=encoding, solution=solution, covariance=covariance,
+        moments=moments, own=own, notes=(*quiet_strata(sets, found), *notes, *warned), named=named,
     )  # fmt: skip
 
 
 def _risk_sets(found: SurvivalData, event: str) -> RiskSets:
-    sets = risk_sets(
-        found.duration,
-        found.churned,
-        entry=found.entry,
-        stratum=found.strata_codes,
-        n_strata=len(found.strata_labels),
-    )
+    sets = rows_at_risk(found)
     if sets.n_slots == 0:
         raise ConvergenceError(
-            f"none of the {found.n - sets.n_no_risk:,} rows at risk churned: without churn no hazard can be compared. "
-            f"Check the event column {event!r} and the end of the log."
+            f"none of the {found.n_users - sets.n_no_risk:,} rows at risk churned: without churn no hazard can be "
+            f"compared. Check the event column {event!r} and the end of the log."
         )
     return sets
 
 
-def _fitted(data: CoxData, found: SurvivalData) -> tuple[CoxSolution, Floats]:
-    """The solution, and the covariance to report."""
+def _fitted(data: CoxData, found: SurvivalData) -> tuple[CoxSolution, Floats, BaselineMoments]:
+    """The solution, the covariance to report, and what predictions need."""
     fitted = collapse(data)
     solution = fit_cox(fitted)
-    if found.cluster_codes is None:
-        return solution, solution.inverse_information
+    last = last_days(found.duration, entry=found.entry, stratum=found.strata_codes, n_strata=len(found.strata_labels))
+    moments = baseline_moments(fitted, solution.state, last_day=last)
+    if found.cluster_codes is None and found.sampling is None:
+        return solution, solution.inverse_information, moments
     p = data.design.n_columns
-    if found.n_clusters <= p:
+    if found.cluster_codes is not None and found.n_clusters <= p:
         raise InputError(
             f"cluster {found.cluster_name!r} has {found.n_clusters} values, too few for {p} coefficients: a robust "
             "variance needs many more clusters than coefficients."
         )
     by_row = solution if fitted is data else replace(solution, state=state_at(data, solution.state.coefficients))
-    return solution, cluster_covariance(data, by_row, found.cluster_codes)
+    cluster = np.arange(found.n) if found.cluster_codes is None else found.cluster_codes
+    return solution, cluster_covariance(data, by_row, cluster), moments
 
 
 def _result(
     *,
     found: SurvivalData,
-    sets: RiskSets,
+    rows: CoxData,
     matrix: ModelMatrix,
     encoding: Encoding,
     solution: CoxSolution,
     covariance: Floats,
-    ties: str,
-    level: float,
-    strata: tuple[str, ...],
+    moments: BaselineMoments,
     own: bool,
     notes: tuple[str, ...],
+    named: Mapping[str, Any],
 ) -> CoxFit:
-    order = matrix.order
-    estimates, covariance = solution.coefficients[order], covariance[np.ix_(order, order)]
-    for array in (estimates, covariance):
+    sets, order = rows.sets, matrix.order
+    estimates = solution.coefficients[order]
+    covariance, by_model = (c[np.ix_(order, order)] for c in (covariance, solution.inverse_information))
+    for array in (estimates, covariance, by_model):
         array.setflags(write=False)
     known = {"spell": "origin", **found.known_at} if own else dict(found.known_at)
     return CoxFit(
+        **named,
         formula=encoding.formula,
-        ties=ties,
-        strata=strata,
         cluster=found.cluster_name,
-        level=level,
-        n=found.n - sets.n_no_risk,
+        n=found.n_users - sets.n_no_risk,
         n_events=int(sets.n_events.sum()),
         n_no_risk=sets.n_no_risk,
         log_likelihood=solution.log_likelihood,
@@ -359,9 +225,20 @@ def _result(
         _estimates=estimates,
         _score_statistic=solution.score_statistic,
         _n_clusters=found.n_clusters,
-        _baseline=_baseline_table(CoxData(matrix.design, sets), solution, found.strata_labels),
+        _baseline=_baseline_table(rows, solution, found.strata_labels),
         _encoding=encoding,
         _source=found.source,
+        _model_covariance=by_model,
+        _moments=moments,
+        _strata_labels=found.strata_labels,
+        _training=Training(
+            data=rows,
+            coefficients=solution.coefficients * rows.design.scale,
+            order=order,
+            strata=found.strata_labels,
+            cluster=found.cluster_codes,
+            user_id=user_ids(found.frame),
+        ),
     )
 
 
@@ -377,16 +254,17 @@ def _baseline_table(data: CoxData, solution: CoxSolution, strata: tuple[str, ...
     )
 
 
-def _refuse_outcomes(parsed: Formula, *, own: bool, named: tuple[str | None, ...]) -> None:
-    """Refuse covariates that know the outcome: they would predict the past."""
-    for name in parsed.variables:
+def _refuse_outcomes(parsed: Formula, offset: str | None, *, own: bool, named: tuple[str | None, ...]) -> None:
+    """Refuse covariates and offsets that know the outcome: they would predict the past."""
+    for name in (*parsed.variables, *(() if offset is None else (offset,))):
         reason = _OUTCOMES.get(name) if own else None
         if reason is None and name in named:
             reason = "it is the outcome itself" if name != named[2] else _OUTCOMES["entry"]
         if reason is not None:
+            what = "an offset" if name == offset else "a covariate"
             raise InputError(
-                f"formula: {name!r} cannot be a covariate: {reason}, so that the model would look ahead. Behaviour "
-                "enters as of a stated day: log.churn_spells(features=[...], baseline_day=30)."
+                f"formula: {name!r} cannot be {what}: {reason}, so that the model would look ahead. Behaviour enters "
+                "as of a stated day: log.churn_spells(features=[...], baseline_day=30)."
             )
 
 
@@ -396,46 +274,3 @@ def _known_at(row: Row, known: Mapping[str, str]) -> str:
     days = [int(match.group(1)) for text in said if (match := re.fullmatch(r"day (\d+)", text))]
     others = [text for text in said if text != "origin" and not re.fullmatch(r"day (\d+)", text)]
     return ", ".join([*([f"day {max(days)}"] if days else []), *others]) or "origin"
-
-
-def _quiet_strata(sets: RiskSets, found: SurvivalData) -> list[str]:
-    quiet = np.setdiff1d(np.arange(len(found.strata_labels)), sets.stratum)
-    if quiet.size == 0:
-        return []
-    names = ", ".join(repr(found.strata_labels[i]) for i in quiet[:5]) + (" ..." if quiet.size > 5 else "")
-    strata = "1 stratum has" if quiet.size == 1 else f"{quiet.size} strata have"
-    return [f"{strata} no churn and add nothing to the estimates: {names}."]
-
-
-def _crowded(sets: RiskSets, found: SurvivalData) -> list[str]:
-    """Warn of a day that takes so much of its risk set that ties bias the estimates.
-
-    Small numbers, as at the end of follow-up, tie too but weigh little: they are not warned of.
-    """
-    crowded = np.flatnonzero((sets.n_events > _CROWDED_SHARE * sets.n_at_risk) & (sets.n_events > 1))
-    total = int(sets.n_events.sum())
-    if crowded.size == 0:
-        return []
-    days, which = np.unique(sets.time[crowded], return_inverse=True)
-    by_day = np.bincount(which, sets.n_events[crowded])
-    worst = int(np.argmax(by_day))
-    if by_day[worst] < max(_CROWDED_EVENTS, _CROWDED_PART * total):
-        return []
-    there = crowded[which == worst]
-    events, at_risk = int(sets.n_events[there].sum()), int(sets.n_at_risk[there].sum())
-    where = ""
-    if len(found.strata_labels) > 1:
-        one = f" of stratum {found.strata_labels[sets.stratum[there[0]]]!r}"
-        where = one if there.size == 1 else f" of {there.size} strata"
-    return [
-        f"on day {days[worst]:g} {events:,} of {at_risk:,} rows at risk{where} churn ({events / at_risk:.0%}). Above "
-        f"20% the treatment of ties pulls coefficients towards zero; such days hold {by_day.sum() / total:.0%} of all "
-        "churns here. Take the true effects to be larger in size than the estimates."
-    ]
-
-
-def _too_few_events(sets: RiskSets, matrix: ModelMatrix) -> list[str]:
-    events, p = int(sets.n_events.sum()), matrix.design.n_columns
-    if p <= events:
-        return []
-    return [f"{p} coefficients are estimated from {events} churns: the estimates say little. Take fewer covariates."]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.errors import ChurnsurvWarning, InputError, SchemaError, require_columns
+from churnsurv.errors import ChurnsurvWarning, InputError, SchemaError, did_you_mean, require_columns
 from churnsurv.survival.factors import joined
 from churnsurv.tables import Result, schema
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["SurvivalData", "as_frame", "check_level", "column_list", "survival_data"]
 
 Codes: TypeAlias = NDArray[np.integer[Any]]
+Floats: TypeAlias = NDArray[np.float64]
+
+_WEIGHTS_KINDS = ("frequency", "sampling")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +62,12 @@ class SurvivalData:
         When the value of a column is known ("origin", "day 30"), where the table says so.
     source : mapping
         ``{"data": facts}`` (rule, counts) where the data is our own table; goes into the facts of a result.
+    weights : (n,) float64, or None
+        > 0, a copy; whole numbers where their kind is "frequency".
+    weights_kind : {"frequency", "sampling"}, or None
+        A row stands for so many users, or was drawn with a probability that its weight is the inverse of.
+    offset : (n,) float64, or None
+        Finite, a copy.
     """
 
     duration: NDArray[Any]
@@ -76,11 +85,29 @@ class SurvivalData:
     frame: pd.DataFrame
     known_at: Mapping[str, str] = field(default_factory=dict)
     source: Mapping[str, Any] = field(default_factory=dict)
+    weights: Floats | None = None
+    weights_kind: str | None = None
+    offset: Floats | None = None
 
     @property
     def n(self) -> int:
         """Number of rows."""
         return int(self.duration.shape[0])
+
+    @property
+    def n_users(self) -> int:
+        """Number of rows, each as often as its frequency says."""
+        return self.n if self.frequency is None else round(float(self.frequency.sum()))
+
+    @property
+    def frequency(self) -> Floats | None:
+        """The weights, where they are frequencies."""
+        return self.weights if self.weights_kind == "frequency" else None
+
+    @property
+    def sampling(self) -> Floats | None:
+        """The weights, where they are sampling weights."""
+        return self.weights if self.weights_kind == "sampling" else None
 
 
 def survival_data(
@@ -93,6 +120,10 @@ def survival_data(
     event: str = "churned",
     entry: str | None = None,
     columns: Sequence[str] | None = (),
+    weights: str | None = None,
+    weights_kind: str | None = None,
+    offset: str | None = None,
+    optional: Sequence[str] = (),
 ) -> SurvivalData:
     """Check a table and return its arrays.
 
@@ -108,6 +139,14 @@ def survival_data(
         Columns. `entry` is used where it is named, and from `Spells` always.
     columns : sequence of str or None
         Further columns that must be in `frame`; None: all columns.
+    weights : str, optional
+        A column of numbers > 0.
+    weights_kind : {"frequency", "sampling"}
+        Required with weights. "frequency": whole numbers, a row stands for so many users.
+    offset : str, optional
+        A column of finite numbers.
+    optional : sequence of str
+        Columns that are taken into `frame` where the data has them.
 
     Raises
     ------
@@ -127,9 +166,10 @@ def survival_data(
         entry = "entry"
     cluster_name = _cluster_name(data, cluster)
     by_names, strata_names = column_list("by", by), column_list("strata", strata)
-    needed = [duration, event, *by_names, *strata_names, *(x for x in (entry, cluster_name) if x is not None)]
-    needed += columns or ()
-    frame = as_frame(data, columns=None if columns is None else needed, needed=needed)
+    _check_weights_kind(weights, weights_kind)
+    single = (entry, cluster_name, weights, offset)
+    needed = [duration, event, *by_names, *strata_names, *(x for x in single if x is not None), *(columns or ())]
+    frame = as_frame(data, columns=None if columns is None else needed, needed=needed, optional=optional)
     if len(frame) == 0:
         raise InputError("data has no rows: there is nothing to estimate. Check the filters that made the table.")
     days = _days(frame, duration)
@@ -153,10 +193,19 @@ def survival_data(
         frame=frame,
         known_at=dict(getattr(data, "known_at", {})) if isinstance(data, Result) else {},
         source={"data": data._facts()} if isinstance(data, Result) else {},
+        weights=None if weights is None else _weights(frame, weights, frequency=weights_kind == "frequency"),
+        weights_kind=weights_kind,
+        offset=None if offset is None else _offset(frame, offset),
     )
 
 
-def as_frame(data: Any, *, columns: Sequence[str] | None = None, needed: Sequence[str] = ()) -> pd.DataFrame:
+def as_frame(
+    data: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    needed: Sequence[str] = (),
+    optional: Sequence[str] = (),
+) -> pd.DataFrame:
     """Return a table as pandas.
 
     Parameters
@@ -167,6 +216,8 @@ def as_frame(data: Any, *, columns: Sequence[str] | None = None, needed: Sequenc
         Read or convert only these, where that saves work.
     needed : sequence of str
         Columns that must be there, each once.
+    optional : sequence of str
+        Columns that are read or converted too, where they are there.
 
     Raises
     ------
@@ -187,8 +238,8 @@ def as_frame(data: Any, *, columns: Sequence[str] | None = None, needed: Sequenc
         data = data.table
     wanted = None if columns is None else [*columns, *needed]
     if isinstance(data, (str, Path)):
-        data = _read(Path(data), wanted)
-    frame: pd.DataFrame = data if isinstance(data, pd.DataFrame) else _converted(data, wanted)
+        data = _read(Path(data), wanted, optional)
+    frame: pd.DataFrame = data if isinstance(data, pd.DataFrame) else _converted(data, wanted, optional)
     require_columns("data", needed, frame.columns)
     for name in needed:
         if list(frame.columns).count(name) > 1:
@@ -225,7 +276,7 @@ def check_level(level: float) -> float:
     return float(level)
 
 
-def _read(path: Path, columns: list[str] | None) -> Any:
+def _read(path: Path, columns: list[str] | None, optional: Sequence[str]) -> Any:
     import pandas as pd
     import pyarrow.parquet as pq
 
@@ -237,12 +288,17 @@ def _read(path: Path, columns: list[str] | None) -> Any:
         raise InputError(
             f"data: {str(path)!r} is neither a .parquet nor a .csv file. Read it first, and pass the table."
         )
-    if columns is not None:
-        require_columns(str(path), columns, pq.read_schema(path).names)
-    return pd.read_parquet(path, columns=None if columns is None else list(dict.fromkeys(columns)))
+    return pd.read_parquet(
+        path, columns=None if columns is None else _chosen(str(path), columns, optional, pq.read_schema(path).names)
+    )
 
 
-def _converted(data: Any, columns: list[str] | None) -> Any:
+def _chosen(table: str, columns: list[str], optional: Sequence[str], present: Sequence[str]) -> list[str]:
+    require_columns(table, columns, present)
+    return list(dict.fromkeys([*columns, *(name for name in optional if name in present)]))
+
+
+def _converted(data: Any, columns: list[str] | None, optional: Sequence[str]) -> Any:
     """A polars, pyarrow or engine table as pandas; the wanted columns are taken before they are converted."""
     if hasattr(data, "collect") and hasattr(data, "lazy"):
         data = data.collect()
@@ -254,8 +310,7 @@ def _converted(data: Any, columns: list[str] | None) -> Any:
             f"{type(data).__name__}."
         )
     if columns is not None and hasattr(data, "select") and hasattr(data, "to_pandas"):
-        require_columns("data", columns, names)
-        return data.select(list(dict.fromkeys(columns))).to_pandas()
+        return data.select(_chosen("data", columns, optional, names)).to_pandas()
     return to_pandas()
 
 
@@ -331,6 +386,55 @@ def _clusters(frame: pd.DataFrame, name: str) -> tuple[Codes, int]:
             f"first at row {int(np.argmax(codes < 0))}. Give each of these rows an id of its own or leave them out."
         )
     return codes, len(uniques)
+
+
+def _check_weights_kind(weights: str | None, kind: str | None) -> None:
+    if weights is None:
+        if kind is not None:
+            raise InputError(f"weights_kind={kind!r} says what weights mean, but there are none. Name their column.")
+        return
+    if kind not in _WEIGHTS_KINDS:
+        raise InputError(
+            f"weights need weights_kind='frequency' (a row stands for so many users) or 'sampling' (a row was drawn "
+            f"with a probability that its weight is the inverse of), not {kind!r}."
+            f"{did_you_mean(str(kind), _WEIGHTS_KINDS)} The two give different standard errors."
+        )
+
+
+def _weights(frame: pd.DataFrame, name: str, *, frequency: bool) -> Floats:
+    weights = _real_numbers(frame, name, "weights")
+    bad = ~(np.isfinite(weights) & (weights > 0))
+    if bad.any():
+        raise InputError(
+            f"weights {name!r} must be finite and > 0; {_first(bad, weights)}. Leave out rows that stand for nobody, "
+            "and say so."
+        )
+    bad = weights != np.rint(weights)
+    if frequency and bad.any():
+        raise InputError(
+            f"weights {name!r} must be whole numbers where a row stands for so many users; {_first(bad, weights)}. If "
+            "they say how rows were drawn, write weights_kind='sampling'."
+        )
+    return weights
+
+
+def _offset(frame: pd.DataFrame, name: str) -> Floats:
+    offset = _real_numbers(frame, name, "an offset")
+    bad = ~np.isfinite(offset)
+    if bad.any():
+        raise InputError(
+            f"offset {name!r} must be finite; {_first(bad, offset)}. It is added to the linear predictor: fill it in, "
+            "or leave these rows out and say so."
+        )
+    return offset
+
+
+def _real_numbers(frame: pd.DataFrame, name: str, what: str) -> Floats:
+    """A column of numbers as a copy: a fit keeps it, and the table may change afterwards."""
+    numbers = _numbers(frame, name, f"numbers to serve as {what}")
+    if numbers.dtype.kind not in "iuf":
+        raise SchemaError(f"{name!r} must hold numbers to serve as {what}; it holds {numbers.dtype}. Convert it first.")
+    return np.array(numbers, dtype=np.float64)
 
 
 def _n_no_risk(

@@ -1,7 +1,7 @@
 """The partial likelihood written down as it is defined, row by row and tie by tie, in any arithmetic.
 
-Nothing here is shared with the package: no sums by day, no matrices. `weights` are R's case weights; at weights of one
-the derivative of the score in the weight of a row is the row's score residual.
+Nothing here is shared with the package: no sums by day, no matrices. `weights` are R's case weights; the derivative of
+the score in the weight of a row is the row's score residual.
 """
 
 from __future__ import annotations
@@ -63,23 +63,23 @@ def score(rows: Rows, beta: Sequence[Any], ties: str, weights: Sequence[Any] | N
     return [slope(lambda b: log_likelihood(rows, b, ties, weights), beta, j) for j in range(len(beta))]
 
 
-def information(rows: Rows, beta: Sequence[Any], ties: str) -> np.ndarray:
+def information(rows: Rows, beta: Sequence[Any], ties: str, weights: Sequence[Any] | None = None) -> np.ndarray:
     p = len(beta)
     found = np.empty((p, p))
     for j in range(p):
         for k in range(p):
             order = tuple((a == j) + (a == k) for a in range(p))
-            found[j, k] = -float(mp.diff(lambda *b: log_likelihood(rows, b, ties), tuple(beta), order))
+            found[j, k] = -float(mp.diff(lambda *b: log_likelihood(rows, b, ties, weights), tuple(beta), order))
     return found
 
 
-def score_residuals(rows: Rows, beta: Sequence[Any], ties: str) -> np.ndarray:
-    """d score / d weight of each row, at weights of one."""
-    one = [mp.mpf(1)] * rows.n
+def score_residuals(rows: Rows, beta: Sequence[Any], ties: str, weights: Sequence[Any] | None = None) -> np.ndarray:
+    """d score / d weight of each row, at these weights, else at weights of one."""
+    at = [mp.mpf(1)] * rows.n if weights is None else list(weights)
     found = np.empty((rows.n, len(beta)))
     for i in range(rows.n):
         for j in range(len(beta)):
-            found[i, j] = float(slope(lambda w, j=j: score(rows, beta, ties, w)[j], one, i))
+            found[i, j] = float(slope(lambda w, j=j: score(rows, beta, ties, w)[j], at, i))
     return found
 
 

@@ -23,7 +23,7 @@ from tests.numerics.brute_cox import Rows
 TIES = ["efron", "breslow"]
 
 
-def data_of(rows: Rows, ties: str = "efron", frequency=None, offset=None) -> CoxData:
+def data_of(rows: Rows, ties: str = "efron", frequency=None, offset=None, sampling=None) -> CoxData:
     columns = [np.asarray(column, dtype=float) for column in np.asarray(rows.x).T]
     sets = risk_sets(
         np.asarray(rows.duration),
@@ -34,7 +34,7 @@ def data_of(rows: Rows, ties: str = "efron", frequency=None, offset=None) -> Cox
         frequency=frequency,
     )
     made = design(columns, [f"x{j}" for j in range(len(columns))], n_rows=rows.n)
-    return CoxData(made, sets, ties, None if frequency is None else frequency.astype(float), offset)
+    return CoxData(made, sets, ties, None if frequency is None else frequency.astype(float), offset, sampling)
 
 
 def simple(x, duration, event, entry=None, stratum=None) -> Rows:

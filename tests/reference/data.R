@@ -36,6 +36,19 @@ make_churn <- function() {
   )
 }
 
+# Two rows in five of the churn-like data, with a frequency, a sampling weight and an offset each.
+make_weighted <- function() {
+  frame <- make_churn()
+  set.seed(20261103)
+  frame <- frame[sort(sample(nrow(frame), 160)), ]
+  n <- nrow(frame)
+  frame$users <- sample(1:6, n, TRUE, c(0.4, 0.25, 0.15, 0.1, 0.05, 0.05))
+  frame$drawn <- round(exp(rnorm(n, 0.3, 0.6)), 3)
+  frame$tiny <- frame$drawn * 1e-6
+  frame$known <- round(rnorm(n, 1.5, 0.5), 3)
+  frame
+}
+
 # No ties at all: continuous times, so that Efron, Breslow and the exact likelihood agree.
 make_continuous <- function() {
   set.seed(20261102)
@@ -112,5 +125,13 @@ make_small <- function() {
 
 dir.create("data", showWarnings = FALSE)
 write_data(make_churn(), "churn.csv")
+write_data(make_weighted(), "weighted.csv")
 write_data(make_continuous(), "continuous.csv")
 write_data(make_small(), "small.csv")
+# The small sets again, with weights and an offset that need no random numbers.
+small <- make_small()
+position <- seq_len(nrow(small))
+small$users <- 1 + position %% 4
+small$drawn <- 0.25 + (position * 7) %% 11 / 4
+small$known <- (position * 5) %% 7 / 4 - 1
+write_data(small, "small_weighted.csv")

@@ -5,53 +5,10 @@ script <- sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)
 setwd(dirname(normalizePath(script)))
 library(survival)
 source("data.R")
+source("common.R")
 options(warn = 2)
 
 probabilities <- c(0.1, 0.25, 0.5, 0.75, 0.9)
-
-read_table <- function(path, ...) {
-  read.csv(path, stringsAsFactors = FALSE, check.names = FALSE, encoding = "UTF-8", ...)
-}
-read_cases <- function(name) {
-  cases <- read_table(file.path("cases", name), colClasses = "character")
-  cases[is.na(cases)] <- ""
-  cases
-}
-# Fifteen digits where they give the number back, else seventeen.
-number <- function(x) {
-  x <- as.numeric(x)
-  short <- formatC(x, digits = 15, format = "g", width = 1)
-  text <- ifelse(suppressWarnings(as.numeric(short)) == x, short, formatC(x, digits = 17, format = "g", width = 1))
-  ifelse(is.na(x), "", text)
-}
-# Categories in code-point order, as Python sorts them, whatever the locale.
-category <- function(x) factor(x, levels = sort(unique(x), method = "radix"))
-columns <- function(text) if (text == "") character(0) else strsplit(text, "|", fixed = TRUE)[[1]]
-
-case_data <- function(case) {
-  frame <- read_table(file.path("data", paste0(case$data, ".csv")), colClasses = c(user_id = "character")[case$data == "churn"])
-  if (case$set != "") frame <- frame[frame$set == case$set, ]
-  for (name in names(frame)) if (is.character(frame[[name]])) frame[[name]] <- category(frame[[name]])
-  frame
-}
-response <- function(case) if (case$entry == "") "Surv(duration, churned)" else "Surv(entry, duration, churned)"
-# The groups of `by`, their values joined by " | ".
-joined <- function(frame, by) {
-  if (length(by) == 0) return(factor(rep("all", nrow(frame))))
-  parts <- frame[by]
-  codes <- do.call(order, c(lapply(parts, as.integer), method = "radix"))
-  labels <- do.call(paste, c(lapply(parts, as.character), sep = " | "))
-  factor(labels, levels = unique(labels[codes]))
-}
-
-rows <- list()
-emit <- function(.table, ...) {  # the dot keeps R from matching a column `t...` to the argument by its first letters
-  rows[[.table]] <<- c(rows[[.table]], list(data.frame(..., stringsAsFactors = FALSE, check.names = FALSE)))
-}
-write_output <- function(name) {
-  table <- do.call(rbind, rows[[name]])
-  write.csv(table, file.path("output", paste0(name, ".csv")), row.names = FALSE, quote = TRUE, na = "")
-}
 
 # ---- Kaplan-Meier: survfit for three interval types, quantiles, infinitesimal jackknife with clusters -----------------
 run_kaplan_meier <- function(case) {
@@ -191,14 +148,9 @@ run_cox <- function(case) {
   emit("cox_baseline", case = case$case, stratum = stratum, time = number(base$time), cumulative_hazard = number(base$hazard))
 }
 
-each_case <- function(name, run) {
-  cases <- read_cases(name)
-  for (i in seq_len(nrow(cases))) run(as.list(cases[i, ]))
-}
-
 dir.create("output", showWarnings = FALSE)
 each_case("kaplan_meier.csv", run_kaplan_meier)
 each_case("logrank.csv", run_logrank)
 each_case("cox.csv", run_cox)
-for (name in names(rows)) write_output(name)
+for (name in names(rows)) write_output(name, "output")
 writeLines(capture.output(print(sessionInfo(), locale = FALSE)), "output/session_info.txt")

@@ -1,4 +1,4 @@
-"""Reads what reference.R wrote: cases, data sets and R's answers. No R is needed."""
+"""Reads what the R scripts wrote: cases, data sets and R's answers. No R is needed."""
 
 from functools import cache
 from pathlib import Path
@@ -40,11 +40,11 @@ def frame(of: dict[str, str]) -> pd.DataFrame:
     return table.assign(churned=table["churned"].astype(bool))
 
 
-def answer(table: str, which: str) -> pd.DataFrame:
+def answer(table: str, which: str, folder: str = "output") -> pd.DataFrame:
     """R's rows for a case."""
-    rows = _table(f"output/{table}.csv")
+    rows = _table(f"{folder}/{table}.csv")
     rows = rows[rows["case"] == which].drop(columns="case").reset_index(drop=True)
-    assert len(rows), f"reference.R wrote no {table} for case {which!r}"
+    assert len(rows), f"R wrote no {table} for case {which!r}"
     return rows
 
 

@@ -1,0 +1,187 @@
+"""The rows that a model was fitted to, for the questions that need them: held by the fit, or found again in a table.
+
+A fit holds its own read-only arrays, made when it was fitted: what happens to the user's table afterwards changes no
+answer. They never go into JSON; a fit that came from there is given the same table again, and checks that it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from churnsurv.errors import InputError
+from churnsurv.numerics.cox import CoxData, CoxState, state_at
+from churnsurv.numerics.design import Design
+from churnsurv.numerics.risk_sets import RiskSets, risk_sets
+from churnsurv.survival.covariates import model_matrix
+from churnsurv.survival.inputs import SurvivalData, survival_data
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from churnsurv.survival.cox_fit import CoxFit
+
+__all__ = ["USER_ID", "Training", "cox_data", "rows_at_risk", "training_of", "user_ids"]
+
+Floats: TypeAlias = NDArray[np.float64]
+
+USER_ID = "user_id"
+# The log-likelihood of the same rows is the same but for the order of its sums.
+_SAME = 1e-7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Training:
+    """The rows that a model was fitted to; nothing of it is a view of the user's table.
+
+    Attributes
+    ----------
+    data : CoxData
+        Design, risk sets, weights and offset, one row per row of the table, in its order.
+    coefficients : (p,) float64
+        The estimates on the scale of the design, in the order of its columns.
+    order : (p,) integer
+        Where each row of the table of the fit stands in the design.
+    strata : tuple of str
+        Labels of the strata.
+    cluster : (n,) integer, or None
+    user_id : Series, or None
+    """
+
+    data: CoxData
+    coefficients: Floats
+    order: NDArray[np.intp]
+    strata: tuple[str, ...]
+    cluster: NDArray[np.integer[Any]] | None
+    user_id: pd.Series[Any] | None
+
+    def __post_init__(self) -> None:
+        for array in _own_arrays(self):
+            array.setflags(write=False)
+
+    def state(self) -> CoxState:
+        """Return the likelihood at the estimates, row by row: one pass over the rows."""
+        return state_at(self.data, self.coefficients)
+
+
+def _own_arrays(training: Training) -> Iterator[NDArray[Any]]:
+    data = training.data
+    yield from (training.coefficients, data.design.dense, data.sets.place, data.sets.event)
+    yield from (array for array in (data.sets.start, data.weights, data.offset) if array is not None)
+
+
+def rows_at_risk(found: SurvivalData) -> RiskSets:
+    """Return the risk sets of checked rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> found = survival_data(pd.DataFrame({"duration": [30, 45], "churned": [True, False]}))
+    >>> rows_at_risk(found).n_at_risk.tolist()
+    [2]
+    """
+    return risk_sets(
+        found.duration,
+        found.churned.copy(),  # the risk sets keep it, and it is a column of the user's table
+        entry=found.entry,
+        stratum=found.strata_codes,
+        n_strata=len(found.strata_labels),
+        frequency=None if found.frequency is None else found.frequency.astype(np.int64),
+    )
+
+
+def cox_data(found: SurvivalData, design: Design, sets: RiskSets, ties: str) -> CoxData:
+    """Put together what the likelihood is a function of."""
+    return CoxData(
+        design,
+        sets,
+        cast(Literal["efron", "breslow"], ties),
+        frequency=found.frequency,
+        offset=found.offset,
+        sampling=found.sampling,
+    )
+
+
+def user_ids(frame: pd.DataFrame) -> pd.Series[Any] | None:
+    """Return the users of the rows as a copy, where the table names them."""
+    if list(frame.columns).count(USER_ID) != 1:
+        return None
+    users: pd.Series[Any] = frame[USER_ID].reset_index(drop=True).copy()
+    return users
+
+
+def training_of(fit: CoxFit, data: Any, question: str) -> Training:
+    """Return the rows that a model was fitted to: those it holds, or those of `data`.
+
+    Parameters
+    ----------
+    fit : CoxFit
+    data : Spells, any table, or None
+        The table that the model was fitted to; None: the rows that the fit holds.
+    question : str
+        What the rows are needed for, for the error.
+
+    Raises
+    ------
+    InputError
+        If the fit holds no rows and `data` is None, or `data` is not the table that the model was fitted to.
+    """
+    if data is not None:
+        return _found_again(fit, data, question)
+    if fit._training is None:
+        raise InputError(
+            f"{question} need the rows that the model was fitted to, and a fit read from a file does not hold them. "
+            "Pass the same table: data=."
+        )
+    return fit._training
+
+
+def _found_again(fit: CoxFit, data: Any, question: str) -> Training:
+    named = fit._columns
+    found = survival_data(
+        data,
+        strata=list(fit.strata),
+        cluster=fit.cluster,
+        duration=named["duration"] or "",
+        event=named["event"] or "",
+        entry=named["entry"],
+        columns=fit._encoding.variables,
+        weights=fit.weights,
+        weights_kind=fit.weights_kind,
+        offset=fit.offset,
+        optional=(USER_ID,),
+    )
+    sets = rows_at_risk(found)
+    matrix = model_matrix(fit._encoding, found.frame)
+    coefficients = np.empty(matrix.design.n_columns)
+    coefficients[matrix.order] = fit._estimates
+    training = Training(
+        data=cox_data(found, matrix.design, sets, fit.ties),
+        coefficients=coefficients * matrix.design.scale,
+        order=matrix.order,
+        strata=found.strata_labels,
+        cluster=found.cluster_codes,
+        user_id=user_ids(found.frame),
+    )
+    _check_same(fit, training, found, question)
+    return training
+
+
+def _check_same(fit: CoxFit, training: Training, found: SurvivalData, question: str) -> None:
+    sets = training.data.sets
+    counts = (found.n_users - sets.n_no_risk, int(sets.n_events.sum()))
+    if counts == (fit.n, fit.n_events):
+        value = training.state().log_likelihood
+        if abs(value - fit.log_likelihood) <= _SAME * max(1.0, abs(fit.log_likelihood)):
+            return
+        difference = f"the log-likelihood of its rows is {value:.8g}, not {fit.log_likelihood:.8g}"
+    else:
+        difference = f"it has {counts[0]:,} rows at risk and {counts[1]:,} churns, not {fit.n:,} and {fit.n_events:,}"
+    raise InputError(
+        f"{question} need the rows that the model was fitted to, and data holds others: {difference}. Pass the table "
+        "of the fit, with all its rows."
+    )
