@@ -41,7 +41,7 @@ def _lines(key: str, rows: int | None) -> list[str]:
             ratio = f"{value:.2f}x"
         goal = case.goals.get(name, "")
         lines.append(f"| {name} | {got.seconds:.3f} | {ratio} | {goal} | {got.peak_mb_over_load:.0f} |")
-    if isinstance(ours, Measurement):
+    if isinstance(ours, Measurement) and ours.data_mb >= 1:
         lines.append(f"\nThe table itself holds {ours.data_mb:.0f} MB.")
     return lines
 

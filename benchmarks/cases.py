@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from benchmarks.main_job import our_report, raw_files
+
 DAYS = 730
 Run = Callable[[], float]
 Contestant = Callable[[pd.DataFrame], Run]
@@ -111,6 +113,28 @@ def lifelines_cox(table: pd.DataFrame) -> Run:
     return lambda: float(CoxPHFitter().fit(table, "duration", "churned").params_.sum())
 
 
+def scores_table(rows: int) -> pd.DataFrame:
+    """Whole days 1..730, about half censored, and a score that says something."""
+    rng = np.random.default_rng(4)
+    score = rng.standard_normal(rows)
+    life = np.ceil(rng.exponential(600 * np.exp(-0.5 * score)))
+    stop = rng.integers(1, DAYS + 1, rows)
+    return pd.DataFrame({"duration": np.minimum(life, stop).astype(np.int64), "churned": life <= stop, "score": score})
+
+
+def our_concordance(table: pd.DataFrame) -> Run:
+    import churnsurv as ch
+
+    return lambda: ch.concordance(table, score="score").estimate
+
+
+def lifelines_concordance(table: pd.DataFrame) -> Run:
+    """Without a standard error; a high value of theirs means a long life."""
+    from lifelines.utils import concordance_index
+
+    return lambda: float(concordance_index(table["duration"], -table["score"], table["churned"]))
+
+
 def gram_limit(table: pd.DataFrame) -> Run:
     """Five blocked weighted Gram matrices and five products: what five Newton steps cannot do without."""
     from scipy.linalg.blas import dsyrk
@@ -153,5 +177,20 @@ CASES: dict[str, Case] = {
         dense_table,
         {"churnsurv": our_cox, "lifelines": lifelines_cox, "limit": gram_limit},
         {"lifelines": ">= 10", "limit": "<= 2.5"},
+    ),
+    "concordance": Case(
+        "concordance, ours with a standard error",
+        1_000_000,
+        scores_table,
+        {"churnsurv": our_concordance, "lifelines": lifelines_concordance},
+        {"lifelines": ">= 10"},
+    ),
+    "report": Case(
+        "A study from Parquet files to the HTML report, users with about 11 events each",
+        1_000_000,
+        raw_files,
+        {"churnsurv": our_report},
+        {},
+        repeats=1,
     ),
 }
