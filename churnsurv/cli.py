@@ -5,7 +5,9 @@ Exit codes: 0 fine, 2 the input is at fault, 3 the data is not ready, 1 our faul
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,6 +41,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    # A plain kill would leave drafts and the engine's spilled files behind; leaving in the ordinary way clears them.
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _leave)
     try:
         app()
     except ChurnsurvError as error:
@@ -50,6 +55,10 @@ def main() -> None:
         _say(f"churnsurv: unexpected {type(error).__name__}: {error}", to=sys.stderr)
         _say("This is a fault of churnsurv. `churnsurv --debug ...` shows where it happened.", to=sys.stderr)
         sys.exit(1)
+
+
+def _leave(signum: int, _: object) -> None:
+    sys.exit(128 + signum)
 
 
 def _show_version(asked: bool) -> None:

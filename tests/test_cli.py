@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -348,3 +350,19 @@ def test_it_runs_as_a_module_and_without_a_bar_where_there_is_no_terminal(tmp_pa
         [sys.executable, "-m", "churnsurv", "--version"], capture_output=True, text=True, check=True
     ).stdout
     assert shown.strip() == f"churnsurv {ch.__version__}"
+
+
+def test_a_killed_run_leaves_no_file_behind(tmp_path: Path) -> None:
+    """The engine's folder for spilled data goes, and so does a draft of the report."""
+    study = write_study(tmp_path)
+    spill = tmp_path / "spill"
+    spill.mkdir()
+    command = [sys.executable, "-m", "churnsurv", "report", str(study)]
+    process = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(spill)})
+    deadline = time.monotonic() + 60
+    while not list(spill.glob("churnsurv-*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(60) != 0
+    assert not list(spill.glob("churnsurv-*"))
+    assert {file.name for file in tmp_path.iterdir()} == {"events.parquet", "spill", "study.toml", "users.parquet"}

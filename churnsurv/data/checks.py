@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from statistics import median
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from churnsurv.data.check import Check, Problem
 from churnsurv.data.events import judge
 from churnsurv.data.ids import user_ids
-from churnsurv.data.reading import Reading
+from churnsurv.data.reading import EmptyWindowError, Reading
 from churnsurv.data.sources import MissingColumnsError
 from churnsurv.data.sql import literal, name
-from churnsurv.data.users import read_users
-from churnsurv.errors import ChurnsurvError, did_you_mean
+from churnsurv.data.users import TakenNameError, read_users
+from churnsurv.errors import ChurnsurvError, SchemaError, did_you_mean
 
 if TYPE_CHECKING:
     from churnsurv.data.reading import Kinds
@@ -34,6 +34,12 @@ _ADVICE = {
     "balance_not_a_number": "Balances must be finite numbers without thousands separators.",
     "duplicate_user": "A user has several different rows; the earliest registration is kept.",
     "registered_after_window": "These users registered after the log ends; check observed_until.",
+}
+#: Why dates could not be read, where the error itself says more; the first that fits.
+_NAMED: Mapping[type[ChurnsurvError], str] = {
+    TakenNameError: "name_taken",
+    EmptyWindowError: "empty_window",
+    SchemaError: "wrong_type",
 }
 
 
@@ -141,8 +147,11 @@ def _together(reading: Reading, rule: ChurnRule, kinds: Kinds) -> list[Problem]:
         try:
             step()
         except ChurnsurvError as error:
+            if problem == "no_readable_dates":
+                problem = next((word for kind, word in _NAMED.items() if isinstance(error, kind)), problem)
             problems.append(Problem(table, problem, "error", None, None, str(error)))
-            return problems + [each for table in sorted(reading.data) for each in _alone(reading, table)]
+            alone = [each for table in sorted(reading.data) for each in _alone(reading, table)]
+            return problems + [each for each in alone if each.advice != str(error)]
     try:
         reading.require_activity(kinds)
     except ChurnsurvError as error:
@@ -282,7 +291,7 @@ def _users(log: _Log) -> Iterator[Problem]:
     n_users = reading.n_users
     silent = log.one(f"SELECT count(*) FROM {log.gaps} WHERE next_day IS NULL AND n_rows = 1")
     if silent:
-        share = f"{silent / n_users:.0%} of the users"
+        share = f"{_percent(silent, n_users)} of the users"
         severity = "warning" if silent == n_users else "note"
         yield Problem(
             "users", "users_without_activity", severity, silent, None, f"{share} have no activity in the log."
@@ -293,10 +302,18 @@ def _users(log: _Log) -> Iterator[Problem]:
     )
     if undecided:
         advice = (
-            f"{undecided / n_users:.0%} of the users were active within {log.rule.idle_days} days of the end of the "
-            "log: whether they churn is not decided yet, and they are censored."
+            f"{_percent(undecided, n_users)} of the users were active within {log.rule.idle_days} days of the end of "
+            "the log: whether they churn is not decided yet, and the spell they are in is censored."
         )
         yield Problem("users", "undecided", "note", undecided, str(window.last), advice)
+
+
+def _percent(n: int, of: int) -> str:
+    """A share in whole percent, never 0% of somebody nor 100% of not everybody."""
+    percent = 100 * n / max(of, 1)
+    if 0 < percent < 1:
+        return "under 1%"
+    return "over 99%" if 99 < percent < 100 else f"{percent:.0f}%"
 
 
 def _attributes(log: _Log) -> Iterator[Problem]:
@@ -308,7 +325,7 @@ def _attributes(log: _Log) -> Iterator[Problem]:
             f" FROM {reading.users}"
         )[0]
         if nulls:
-            advice = f"{column!r} is missing for {nulls / max(reading.n_users, 1):.0%} of the users."
+            advice = f"{column!r} is missing for {_percent(nulls, reading.n_users)} of the users."
             yield Problem("users", "missing_values", "warning" if not distinct else "note", nulls, column, advice)
         if distinct == 1 and reading.n_users > 1 and not nulls:
             advice = f"{column!r} is {example!r} for everybody: it can't explain anything."

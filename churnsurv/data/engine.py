@@ -117,6 +117,10 @@ def _data_errors() -> Iterator[None]:
         raise UnreadableDataError(f"The engine is out of memory: {error}. Give connect() a larger limit.") from error
     except (duckdb.IOException, duckdb.InvalidInputException, duckdb.DataError) as error:
         raise UnreadableDataError(f"The engine cannot read the data: {error}") from error
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":  # how the engine tells of Ctrl-C
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _close(connection: duckdb.DuckDBPyConnection, spill: str | None) -> None:
@@ -170,4 +174,7 @@ def connect(database: str | None = None, *, memory_limit: str | None = None, thr
     except duckdb.Error as error:
         shutil.rmtree(spill, ignore_errors=True)
         raise InputError(f"DuckDB cannot open {path!r} like this: {error}") from error
+    except BaseException:  # stopped half-way: nobody else knows of the folder yet
+        shutil.rmtree(spill, ignore_errors=True)
+        raise
     return Engine(connection, "in memory" if path == ":memory:" else path, spill)

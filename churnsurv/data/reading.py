@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
     from churnsurv.data.clock import Clock
 
-__all__ = ["Gaps", "Reading"]
+__all__ = ["EmptyWindowError", "Gaps", "Reading"]
 
 Kinds = tuple[str, ...] | None
 #: Gaps of a week or less are rarely asked about: a rule with fewer idle days reads the events again.
 _SHORT = 7
+
+
+class EmptyWindowError(InputError):
+    """The log was asked to begin after its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ class Reading:
             first = first or min(earliest, registered)
             last = last or latest
         if first > last:
-            raise InputError(f"observed_from ({first}) is after observed_until ({last}): the log covers no day.")
+            raise EmptyWindowError(f"observed_from ({first}) is after observed_until ({last}): the log covers no day.")
         return Window(first, last)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import glob
 import gzip
@@ -170,7 +171,7 @@ def _file(engine: Engine, table: str, path: str, text: tuple[str, ...]) -> _Raw:
     single = len(files) == 1 and not remote
     suffix = Path(files[0].removesuffix(".gz").removesuffix(".zst")).suffix.lower()
     if suffix in _TEXT:
-        loaded = _csv(engine, table, path, text, _separator(files[0]))
+        loaded = _csv(engine, table, path, text, _header_line(files[0]))
         return _Raw(loaded, True, "rowid" if single else None, single)
     if suffix not in _PARQUET:
         raise InputError(f"{table}: {files[0]!r} is neither Parquet (.parquet) nor CSV (.csv, .tsv, .txt, also .gz).")
@@ -179,12 +180,17 @@ def _file(engine: Engine, table: str, path: str, text: tuple[str, ...]) -> _Raw:
     return _Raw(f"read_parquet({literal(path)})")
 
 
-def _csv(engine: Engine, table: str, path: str, text: tuple[str, ...], separator: str | None) -> str:
+def _csv(engine: Engine, table: str, path: str, text: tuple[str, ...], header_line: str | None) -> str:
     """Load CSV once. Ids, times and amounts stay text, so that one bad value is one reject and not the end."""
     loaded = engine.fresh(f"{table}_csv")
     # Nothing about the form is guessed from the rows: a guess could swallow a broken line in silence.
     options = "header = true, skip = 0, quote = '\"', escape = '\"', comment = ''"
-    options += "" if separator is None else f", delim = {literal(separator)}"
+    if header_line is not None:
+        separator = _separator(header_line)
+        options += f", delim = {literal(separator)}"
+        # The engine would number the second of two equal names and go on with the first.
+        names = next(csv.reader([header_line], delimiter=separator), [])
+        _require_single(table, [column.strip() for column in names if column.strip()])
     header = f"read_csv({literal(path)}, {options}, all_varchar = true)"
     if table == "users":
         there = engine.describe(header)
@@ -195,16 +201,20 @@ def _csv(engine: Engine, table: str, path: str, text: tuple[str, ...], separator
     return loaded
 
 
-def _separator(path: str) -> str | None:
-    """The separator that the header line has most of; None where the engine has to look itself."""
+def _header_line(path: str) -> str | None:
+    """The first line of a CSV file; None where only the engine can read it."""
     if "://" in path or path.endswith(".zst"):
         return None
     try:
         with gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb") as file:
-            header = file.readline(1_000_000)
+            return file.readline(1_000_000).decode("utf-8-sig", errors="replace")
     except OSError as error:
         raise InputError(f"The file {path!r} cannot be read: {error}") from error
-    return max(",;\t|", key=lambda separator: header.count(separator.encode()))
+
+
+def _separator(header_line: str) -> str:
+    """The separator that the header line has most of."""
+    return max(",;\t|", key=header_line.count)
 
 
 def _near_file(path: str) -> str:

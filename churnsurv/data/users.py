@@ -16,11 +16,24 @@ if TYPE_CHECKING:
     from churnsurv.data.engine import Engine
     from churnsurv.data.sources import Source
 
-__all__ = ["MOMENTS", "Users", "dated", "known_users", "read_users", "text_or_null", "user_rejects_sql"]
+__all__ = [
+    "MOMENTS",
+    "TakenNameError",
+    "Users",
+    "dated",
+    "known_users",
+    "read_users",
+    "text_or_null",
+    "user_rejects_sql",
+]
 
 
 #: The column with the time or date of a row.
 MOMENTS: Mapping[str, str] = {"events": "event_at", "users": "registered_at", "balances": "date"}
+
+
+class TakenNameError(SchemaError):
+    """A column of the users has the name of a column of the spells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +117,7 @@ def dated(source: Source, clock: Clock, user_id: str, *, with_row: bool = False)
 def _refuse_collisions(attributes: tuple[str, ...]) -> None:
     taken = [column for column in attributes if column.lower() in schema("spells").names]
     if taken:
-        raise SchemaError(
+        raise TakenNameError(
             f"users: {', '.join(map(repr, taken))} would collide with a column of the spells. Rename it, or map it: "
             f"columns={{'users': {{'user_{taken[0]}': {taken[0]!r}}}}}."
         )

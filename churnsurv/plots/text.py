@@ -56,9 +56,10 @@ def shown(value: object, width: float | None = None) -> str:
     text = "".join(_safe(character) for character in str(value)).strip() or " "
     if width is None or ems(text) <= width:
         return text
-    while len(text) > 1 and ems(text) > width - 0.8:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    taken, end = _em(text[0]), 1
+    while end < len(text) and taken + _em(text[end]) <= width - 0.8:
+        taken, end = taken + _em(text[end]), end + 1
+    return text[:end].rstrip() + "…"
 
 
 def _safe(character: str) -> str:

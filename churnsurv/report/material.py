@@ -14,9 +14,11 @@ from churnsurv.report.numbers import exists
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Curves", "Material", "Point", "Ratio", "ratios"]
+__all__ = ["ENOUGH", "Curves", "Material", "Point", "Ratio", "ratios"]
 
 DAYS = (30, 60, 90, 180)
+#: Rows below which a group is not called the lowest or the highest: of many tiny groups one always is.
+ENOUGH = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,13 @@ class Curves:
         return self._medians[group]
 
     def at(self, group: str, day: float) -> Point | None:
-        """Survival on a day; None beyond the last day on which the group was followed."""
-        if day > self.last_day[group]:
-            return None
+        """Survival on a day; None beyond the last day on which the group was followed, unless all had churned."""
         rows = self._by_group[group]
+        if day > self.last_day[group] and float(rows["survival"].iloc[-1]) > 0:
+            return None
         row = int(np.searchsorted(rows["time"].to_numpy(dtype=np.float64), day, side="right")) - 1
-        if row < 0:
-            return Point(1.0, 1.0, 1.0)
+        if row < 0 or (day > 0 and float(rows["survival"].iloc[row]) == 1):
+            return Point(1.0, np.nan, np.nan)  # nobody has churned: limits would be a statement about the formula
         return Point(*(float(rows[name].iloc[row]) for name in ("survival", "lower", "upper")))
 
     def n(self, group: str) -> float:
@@ -100,9 +102,15 @@ class Curves:
             total += float(rows["n_at_risk"].iloc[place]) if place < len(rows) else 0.0
         return total
 
+    @property
+    def ranked(self) -> list[str]:
+        """The groups that may be called lowest or highest: those with enough rows, where there are two such."""
+        large = [group for group in self.groups if self.n(group) >= ENOUGH]
+        return large if len(large) > 1 else self.groups
+
     def extremes(self, day: float) -> tuple[str, Point, str, Point] | None:
-        """The groups with the lowest and the highest survival on a day, among those followed so far."""
-        known = {group: point for group in self.groups if (point := self.at(group, day)) is not None}
+        """The groups with the lowest and the highest survival on a day, among those ranked and followed so far."""
+        known = {group: point for group in self.ranked if (point := self.at(group, day)) is not None}
         if len(known) < 2:
             return None
         low = min(known, key=lambda group: known[group].estimate)

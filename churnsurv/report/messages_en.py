@@ -44,13 +44,15 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "summary.half_not": "Fewer than half of the {noun} have churned by day {day}, the last day followed.",
         "summary.survival": "{share} ({range}) are still active on day {day}.",
         "summary.returned": "{share} ({range}) of the churned users were active again within {day} days of churn.",
-        "summary.groups": "By {column}: {low_share} ({low_range}) of {low} {noun} are still active on day {day}, "
-        "the lowest share, and {high_share} ({high_range}) of {high} {noun}, the highest (log-rank test p {p}).",
-        "summary.groups_untested": "By {column}: {low_share} ({low_range}) of {low} {noun} are still active on day "
-        "{day}, the lowest share, and {high_share} ({high_range}) of {high} {noun}, the highest.",
-        "summary.groups_alike": "By {column}: the curves differ no more than chance allows (log-rank test p {p}); "
-        "the share still active on day {day} lies between {low_share} ({low_range}) and {high_share} "
+        "summary.groups": "By {column}{among}: {low_share} ({low_range}) of {low} {noun} are still active on day "
+        "{day}, the lowest share, and {high_share} ({high_range}) of {high} {noun}, the highest (log-rank test p {p}).",
+        "summary.groups_untested": "By {column}{among}: {low_share} ({low_range}) of {low} {noun} are still active on "
+        "day {day}, the lowest share, and {high_share} ({high_range}) of {high} {noun}, the highest.",
+        "summary.groups_alike": "By {column}{among}: the curves differ no more than chance allows (log-rank test p "
+        "{p}); the share still active on day {day} lies between {low_share} ({low_range}) and {high_share} "
         "({high_range}).",
+        "summary.among": ", groups of at least {n} {noun}",
+        "summary.no_interval": "no interval at {share}",
         "summary.ratio": "By {variable}: with the other terms of the model equal, {category} {noun} churn "
         "{ratio} times as fast as {reference} {noun} ({range}).",
         "summary.ratio_numeric": "With the other terms of the model equal, {noun} one unit higher in {term} churn "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from churnsurv.plots.text import shown
 from churnsurv.report.catalogue import Catalogue, Field, name, strong
-from churnsurv.report.material import Curves, Material, Ratio, ratios
+from churnsurv.report.material import ENOUGH, Curves, Material, Point, Ratio, ratios
 from churnsurv.report.model import Part, Sentence, Tile
 from churnsurv.report.numbers import count, day, exists, ratio, share
 from churnsurv.report.pieces import interval, limits, p_words
@@ -43,7 +43,8 @@ def tiles(material: Material) -> tuple[Tile, ...]:
     point = curves.at("all", material.horizon)
     if point is not None:
         label = words.text("tile.survival", day=count(material.horizon))
-        found.append(Tile(share(point.estimate), interval(point, share), label, link))
+        span = interval(point, share) if exists(point.lower) else ""
+        found.append(Tile(share(point.estimate), span, label, link))
     return tuple(found)
 
 
@@ -108,7 +109,7 @@ def _overall(material: Material) -> list[Sentence]:
     if point is None:
         return [Sentence(found.parts, link)]
     value = strong(share(point.estimate))
-    further = words.say("summary.survival", share=value, range=limits(point, share), day=count(material.horizon))
+    further = words.say("summary.survival", share=value, range=_range(material, point), day=count(material.horizon))
     return [Sentence((*found.parts, Part(" "), *further.parts), link)]
 
 
@@ -118,7 +119,7 @@ def _groups(material: Material, label: str, curves: Curves) -> list[Sentence]:
     on = float(material.horizon)
     extremes = curves.extremes(on)
     if extremes is None:
-        on = min(curves.last_day.values())
+        on = min(curves.last_day[group] for group in curves.ranked)
         extremes = curves.extremes(on)
     if extremes is None or on <= 0:
         return []
@@ -129,29 +130,39 @@ def _groups(material: Material, label: str, curves: Curves) -> list[Sentence]:
     if test is not None and exists(test.p_value):
         key = "summary.groups" if test.p_value < _SIGNIFICANT else "summary.groups_alike"
         further["p"] = p_words(test.p_value)
+    among = "" if curves.ranked == curves.groups else words.text("summary.among", n=count(ENOUGH), noun=material.noun)
     return [
         _said(
             words,
             _link(material, curves),
             key,
             column=name(label),
+            among=among,
             noun=material.noun,
             day=day(on),
             low=name(low),
             low_share=strong(share(low_point.estimate)),
-            low_range=limits(low_point, share),
+            low_range=_range(material, low_point),
             high=name(high),
             high_share=strong(share(high_point.estimate)),
-            high_range=limits(high_point, share),
+            high_range=_range(material, high_point),
             **further,
         )
     ]
 
 
-def _ratios(material: Material) -> list[Sentence]:
-    """For each variable the hazard ratio farthest from 1, among those clear when all its categories are allowed for.
+def _range(material: Material, point: Point) -> Part:
+    """The limits of a share; at 0% and 100% the interval does not exist, and the sentence says so."""
+    if exists(point.lower) and exists(point.upper):
+        return limits(point, share)
+    return Part(material.words.text("summary.no_interval", share=share(point.estimate)), "keep")
 
-    Allowed for after Bonferroni: of 24 cohorts that are alike, one is often clear by itself.
+
+def _ratios(material: Material) -> list[Sentence]:
+    """For each variable the hazard ratio surest to be far from 1, among those clear when all are allowed for.
+
+    Allowed for after Bonferroni: of 24 cohorts that are alike, one is often clear by itself. Surest: the limit nearest
+    to 1 is farthest from it; by the estimate alone the smallest category would win.
     """
     if material.cox is None:
         return []
@@ -191,9 +202,11 @@ def _ratios(material: Material) -> list[Sentence]:
 
 
 def _distance(each: Ratio) -> float:
-    """How far a ratio is from 1, the same for 2 and 1/2."""
-    value = each.point.estimate
-    return max(value, 1 / value) if value > 0 else float("inf")
+    """How far the interval of a ratio is from 1 at least, the same for 2 and 1/2; below 1 where it holds 1."""
+    point = each.point
+    if point.estimate > 1:
+        return point.lower
+    return 1 / point.upper if point.upper > 0 else float("inf")
 
 
 def _rules(material: Material) -> list[Sentence]:

@@ -86,7 +86,7 @@ def in_words(problem: Problem) -> str:
     >>> in_words(Problem("events", "unknown_user", "warning", 3, "u7", "Look at the export."))
     "events: unknown_user (3 rows, such as 'u7'). Look at the export."
     """
-    rows = f"{problem.n_rows:,} rows" if problem.n_rows else ""
+    rows = f"{problem.n_rows:,} row{'' if problem.n_rows == 1 else 's'}" if problem.n_rows else ""
     example = f"such as {problem.example!r}" if problem.example and problem.example not in problem.advice else ""
     detail = ", ".join(part for part in (rows, example) if part)
     return f"{problem.table}: {problem.problem}{f' ({detail})' if detail else ''}. {problem.advice}"
@@ -116,6 +116,9 @@ def _asked(study: Study, spells: Spells) -> Iterator[Problem]:
     if config.horizon > longest:
         what = f"{config.horizon} days lie beyond the longest follow-up, {longest} days: its figures are left out."
         yield Problem("study", "report.horizon", "warning", None, None, what)
+    elif config.horizon < config.idle_days:
+        what = f"Nobody can churn before day {config.idle_days:,}: on day {config.horizon:,} all groups are alike."
+        yield Problem("study", "report.horizon", "warning", None, None, f"{what} Choose a later day.")
 
 
 def _not_there(name: str, there: list[str]) -> str:

@@ -93,10 +93,10 @@ def test_a_missing_kind_column_does_not_stop_the_rest() -> None:
 @pytest.mark.parametrize(
     ("events", "users", "problem"),
     [
-        ({"event_at": 5}, {}, ("events", "no_readable_dates")),
+        ({"event_at": 5}, {}, ("events", "wrong_type")),
         ({"event_at": "?"}, {}, ("events", "no_readable_dates")),
-        ({}, {"registered_at": 5}, ("users", "no_readable_dates")),
-        ({}, {"duration": 5}, ("users", "no_readable_dates")),
+        ({}, {"registered_at": 5}, ("users", "wrong_type")),
+        ({}, {"duration": 5}, ("users", "name_taken")),
         ({"user_id": "x"}, {}, ("users", "mismatched_ids")),
         ({"amount": True}, {}, ("events", "wrong_type")),
         ({"kind": "Login"}, {}, ("events", "no_activity")),
@@ -108,6 +108,21 @@ def test_tables_that_cannot_be_used_are_errors_and_not_exceptions(
     log = ActivityLog(events_of([(1, "2024-01-05")]).assign(**events), users_of({1: "2024-01-01"}).assign(**users))
     assert found(log)[problem].severity == "error"
     assert not log.check().ok
+    advice = [each.advice for each in log.check().problems]
+    assert len(set(advice)) == len(advice)
+
+
+def test_a_window_that_ends_before_it_begins_is_called_so() -> None:
+    events = [(1, "2024-01-05")]
+    log = log_of({1: "2024-01-01"}, events, observed_from="2024-03-01")
+    assert found(log)["events", "empty_window"].severity == "error"
+
+
+def test_a_share_is_not_rounded_to_nobody_or_everybody() -> None:
+    users = users_of(dict.fromkeys(range(300), "2024-01-01")).assign(channel=[None] + ["a", "b"] * 149 + ["a"])
+    problems = found(ActivityLog(events_of([(1, "2024-06-05")]), users))
+    assert "for under 1% of the users" in problems["users", "missing_values"].advice
+    assert problems["users", "users_without_activity"].advice.startswith("over 99% of the users")
 
 
 def test_kinds_that_never_occur_and_kinds_that_do_not_count() -> None:

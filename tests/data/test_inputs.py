@@ -310,6 +310,20 @@ def test_csv_with_another_separator(separator: str, tmp_path: Path) -> None:
     assert spells_of(ActivityLog(tmp_path / "events.csv", USERS)) == EXPECTED
 
 
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [("user_id,registered_at,channel,channel", "'channel'"), ('user_id;registered_at;"Channel";channel', "'Channel'")],
+)
+def test_a_csv_with_one_name_twice_is_refused(header: str, said: str, tmp_path: Path) -> None:
+    """The engine alone would call the second one channel_1 and let nobody know."""
+    separator = ";" if ";" in header else ","
+    path = tmp_path / "users.csv"
+    row = separator.join(["1", "2024-01-01", "a", "b"])
+    path.write_text(f"\ufeff{header}\r\n{row}\r\n", encoding="utf-8")
+    with pytest.raises(SchemaError, match=f"two columns have the same name .{said}"):
+        ActivityLog(EVENTS, path).churn_spells()
+
+
 def test_an_attribute_of_a_csv_with_one_odd_value_is_text(tmp_path: Path) -> None:
     rows = "".join(f"{user},2024-01-01,{user}\n" for user in range(30_000))
     (tmp_path / "users.csv").write_text(f"user_id,registered_at,age\n{rows}30000,2024-01-01,unknown\n")

@@ -39,6 +39,21 @@ def test_long_text_is_shortened_to_its_width() -> None:
     assert shown("short", 12) == "short"
 
 
+def test_shortening_reads_each_character_a_fixed_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A channel of 10,000 characters once took the report minutes: the work grew with the square."""
+    seen = 0
+    width_of = text._em
+
+    def counted(character: str) -> float:
+        nonlocal seen
+        seen += 1
+        return width_of(character)
+
+    monkeypatch.setattr(text, "_em", counted)
+    assert len(shown("x" * 10_000, 12)) < 30
+    assert seen < 3 * 10_000
+
+
 def test_chinese_is_as_wide_as_it_is() -> None:
     assert ems("分銷") == 2.0
     assert ems("ab") < 1.4

@@ -101,6 +101,49 @@ def test_days_beyond_follow_up_are_not_followed() -> None:
     assert "not followed to that day" in table.note
 
 
+def test_a_group_that_has_churned_to_the_last_is_at_zero_and_lowest() -> None:
+    rows = pd.DataFrame(
+        {
+            "plan": ["gone"] * 40 + ["kept"] * 40 + ["few"] * 3,
+            "duration": [*range(30, 70), *range(61, 101), 100, 100, 100],
+            "churned": [True] * 60 + [False] * 23,
+        }
+    )
+    report = build(title="t", curves={"plan": ch.kaplan_meier(rows, by="plan")})
+    (table,) = (block for block in section(report, "curves-plan") if isinstance(block, Table))
+    cells = {row[0]: row[table.columns.index("Active on day 90")] for row in table.rows}
+    assert cells["gone"] == "0%"
+    text = said(report)
+    assert "By “plan”, groups of at least 30 users: 0% (no interval at 0%) of “gone” users" in text
+    assert "few" not in text
+
+
+def test_the_surest_ratio_is_told_and_not_the_largest(study: Mapping[str, Any]) -> None:
+    """Of a category with a huge and vague ratio and one with a large and sure one, the second stands in the summary."""
+
+    class Fit:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(study["cox"], name)
+
+        @property
+        def table(self) -> pd.DataFrame:
+            table = study["cox"].table.assign(p_value=1e-4)
+            for place, values in ((0, [4.0, 1.1, 14.5]), (1, [0.4, 0.3, 0.5])):
+                table.loc[table.index[place], ["hazard_ratio", "hr_lower", "hr_upper"]] = values
+            return table.iloc[:2]
+
+    text = said(build(**{**study, "cox": Fit()}))
+    assert "churn 0.40 times as fast" in text
+    assert "churn 4.00 times as fast" not in text
+
+
+def test_before_anybody_can_churn_no_interval_is_claimed() -> None:
+    rows = pd.DataFrame({"duration": [100, 120, 140, 200, 200], "churned": [True, True, True, False, False]})
+    report = build(title="t", curves={"all": ch.kaplan_meier(rows)})
+    assert "100% (no interval at 100%) are still active on day 90" in said(report)
+    assert all("100–100" not in tile.range for tile in report.tiles)
+
+
 def test_a_median_that_is_not_reached_is_said() -> None:
     rows = pd.DataFrame({"duration": [30, 60, 200, 200, 200], "churned": [True, False, False, False, False]})
     report = build(title="t", curves={"all": ch.kaplan_meier(rows)}, spells_counts={"spells": 5})
