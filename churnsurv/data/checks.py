@@ -262,8 +262,11 @@ def _days(log: _Log) -> Iterator[Problem]:
         yield Problem("events", "thin_last_day", "warning", last, str(window.last), advice)
     if reading.last is None and (bulk := _bulk_ends(counts)) and (window.last - bulk).days > log.rule.idle_days:
         n = sum(count for day, count in counts.items() if day > bulk)
-        advice = f"Almost all events lie up to {bulk}. If the rest are wrong dates, set observed_until={str(bulk)!r}."
-        yield Problem("events", "stray_late_events", "warning", n, str(window.last), advice)
+        advice = (
+            f"99.9% of the events lie up to {bulk}; if the log went on to {window.last}, nearly everybody would have "
+            f"churned. Set observed_until to the day that the log is complete to, perhaps {str(bulk)!r}."
+        )
+        yield Problem("events", "stray_late_events", "error", n, str(window.last), advice)
     begin, end = min(counts), _bulk_ends(counts)
     empty = [day for day in _between(begin, end) if day not in counts]
     if empty and median(counts.values()) >= 20:

@@ -192,3 +192,18 @@ def test_a_check_of_the_study_is_a_check_of_its_tables(study_file: StudyFile) ->
     missing = ch.Study.from_toml(study_file(sources='events = "none.csv"\nusers = "none.csv"'))
     assert not missing.check().ok
     assert {problem.table for problem in missing.check().problems} == {"events", "users"}
+
+
+def test_one_event_in_2099_stops_the_study(app_folder: Path, tmp_path: Path) -> None:
+    for name in ("events", "users"):
+        shutil.copy(app_folder / f"{name}.parquet", tmp_path)
+    events = pd.read_parquet(tmp_path / "events.parquet")
+    events.loc[0, "event_at"] = pd.Timestamp("2099-01-01")
+    events.to_parquet(tmp_path / "events.parquet")
+    study = tmp_path / "study.toml"
+    sources = '[sources]\nevents = "events.parquet"\nusers = "users.parquet"\n[rule]\nsensitivity = []\n'
+    study.write_text(sources, encoding="utf-8")
+    with pytest.raises(ch.InputError, match=r"stray_late_events.*nearly everybody would have churned"):
+        ch.Study.from_toml(study).run()
+    study.write_text(sources + "[window]\nobserved_until = 2025-06-23\n", encoding="utf-8")
+    assert ch.Study.from_toml(study).run().log.counts["outside_window"] == 1
