@@ -44,9 +44,9 @@ def crowded_days(sets: RiskSets, found: SurvivalData) -> list[str]:
     where = ""
     if len(found.strata_labels) > 1:
         one = f" of stratum {found.strata_labels[sets.stratum[there[0]]]!r}"
-        where = one if there.size == 1 else f" of {there.size} strata"
+        where = one if there.size == 1 else f" (in {there.size} strata)"
     return [
-        f"on day {days[worst]:g} {events:,} of {at_risk:,} {who} at risk{where} churn ({events / at_risk:.0%}). Above "
+        f"on day {days[worst]:g}, {events:,} of {at_risk:,} {who} at risk{where} churn ({events / at_risk:.0%}). Above "
         f"20% the treatment of ties pulls coefficients towards zero; such days hold {by_day.sum() / total:.0%} of all "
         "churns here. Take the true effects to be larger in size than the estimates."
     ]
