@@ -171,11 +171,7 @@ def concordance(
     found = survival_data(
         data, strata=strata, cluster=cluster, duration=duration, event=event, entry=entry, columns=named
     )
-    if found.cluster_name is not None and found.n_clusters < 2:
-        raise InputError(
-            f"cluster {found.cluster_name!r} has one value only: a clustered standard error needs two or more. Name "
-            "another column, or write cluster=None."
-        )
+    _refuse_one_cluster(found)
     name, values = _scores(score, found)
     sets = risk_sets(
         found.duration,
@@ -202,6 +198,14 @@ def concordance(
         cluster=found.cluster_name,
         _said={"n_clusters": found.n_clusters if found.cluster_name else None, **found.source},
     )
+
+
+def _refuse_one_cluster(found: SurvivalData) -> None:
+    if found.cluster_name is not None and found.n_clusters < 2:
+        raise InputError(
+            f"cluster {found.cluster_name!r} has one value only: a clustered standard error needs two or more. Name "
+            "another column, or write cluster=None."
+        )
 
 
 def _scores(score: str | ArrayLike, found: SurvivalData) -> tuple[str, NDArray[Any]]:

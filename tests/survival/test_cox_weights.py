@@ -112,7 +112,7 @@ def test_rows_without_risk_count_their_users(table: pd.DataFrame) -> None:
 def test_a_crowded_day_counts_users() -> None:
     data = pd.DataFrame({"duration": [*range(1, 41)], "churned": True, "x": np.sin(np.arange(40)), "w": 1})
     data.loc[10, "w"] = 30
-    with pytest.warns(ChurnsurvWarning, match=r"on day 11 30 of 59 users at risk churn"):
+    with pytest.warns(ChurnsurvWarning, match=r"on day 11, 30 of 59 users at risk churn"):
         ch.cox("x", data, weights="w", weights_kind="frequency")
 
 
