@@ -13,7 +13,7 @@ from scipy.special import expit, logit, ndtri
 from churnsurv.errors import InputError, SchemaError
 from churnsurv.numerics import concordance as numerics
 from churnsurv.numerics.risk_sets import risk_sets
-from churnsurv.survival.inputs import SurvivalData, _first, _numbers, check_level, column_list, survival_data
+from churnsurv.survival.inputs import SurvivalData, check_level, column_list, first_of, numeric_column, survival_data
 from churnsurv.tables import Result, schema
 
 if TYPE_CHECKING:
@@ -216,14 +216,14 @@ def _scores(score: str | ArrayLike, found: SurvivalData) -> tuple[str, NDArray[A
     else:
         name, series = "score", _series(score, found)
         frame = pd.DataFrame({name: series})
-    values = _numbers(frame, name, "numbers to serve as a score")
+    values = numeric_column(frame, name, "numbers to serve as a score")
     if values.dtype.kind not in "biuf":
         raise SchemaError(f"{name!r} must hold numbers to serve as a score; it holds {values.dtype}. Convert it first.")
     # a maximum that is a number shows that all are, at the cost of one pass and no copy
     if values.dtype.kind == "f" and np.isnan(values.max()):
         bad = np.isnan(values)
         raise InputError(
-            f"score {name!r} must not be missing; {_first(bad, values)}. Leave out rows without a score, and count "
+            f"score {name!r} must not be missing; {first_of(bad, values)}. Leave out rows without a score, and count "
             "them, or give them the score that they would be treated by."
         )
     return name, values

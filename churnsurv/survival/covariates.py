@@ -23,7 +23,10 @@ from churnsurv.survival.formula import Formula, Values, columns_of, evaluate
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Encoding", "FactorCode", "ModelMatrix", "Row", "TermCode", "learn_encoding", "model_matrix"]
+__all__ = [
+    *("Encoding", "FactorCode", "ModelMatrix", "Row", "TermCode"),
+    *("cells_of", "joint_codes", "known_codes", "learn_encoding", "model_matrix", "products"),
+]
 
 Codes: TypeAlias = NDArray[np.int32]
 
@@ -194,7 +197,7 @@ def model_matrix(encoding: Encoding, frame: pd.DataFrame) -> ModelMatrix:
     for expression, code in encoding.factors.items():
         found[expression] = values = evaluate(expression, frame, dict(code.state))
         if code.categories is not None and values.category is not None:
-            coded[expression] = _known_codes(code, values.category)
+            coded[expression] = known_codes(code, values.category)
     return _assembled(encoding, found, coded, len(frame))
 
 
@@ -258,7 +261,8 @@ def _check_references_used(left: Mapping[str, object], factors: Mapping[str, Fac
         )
 
 
-def _known_codes(code: FactorCode, column: pd.Series[Any]) -> Codes:
+def known_codes(code: FactorCode, column: pd.Series[Any]) -> Codes:
+    """Number of each row's category among those learned; an unseen one is an error that names it."""
     codes, levels = factor(column)
     known = {category: i for i, category in enumerate(code.categories or ())}
     unknown = [level for level in levels if _plain(level) not in known]
@@ -311,13 +315,13 @@ def _assembled(encoding: Encoding, found: Mapping[str, Values], coded: Mapping[s
     position = 0
     _check_size(encoding)
     for term in encoding.terms:
-        cells = _cells(term, encoding.factors)
-        for labels, values in _products(term, encoding.factors, found):
+        cells = cells_of(term, encoding.factors)
+        for labels, values in products(term, encoding.factors, found):
             rows = [_row(term, encoding.factors, labels, cell) for cell in cells]
             places = list(enumerate(rows, start=position))
             position += len(rows)
             if term.categories:
-                codes = _joint_codes(term, encoding.factors, coded)
+                codes = joint_codes(term, encoding.factors, coded)
                 reference = _reference_name(term, encoding.factors)
                 indicators.append(Indicators(codes, tuple(row.term for row in rows), reference, values))
                 indicator_rows += places
@@ -347,7 +351,7 @@ def _check_size(encoding: Encoding) -> None:
         )
 
 
-def _products(
+def products(
     term: TermCode, factors: Mapping[str, FactorCode], found: Mapping[str, Values]
 ) -> Iterator[tuple[tuple[str, ...], NDArray[Any] | None]]:
     """Each product of numeric columns with the labels of its parts; None where there is no numeric part."""
@@ -371,7 +375,7 @@ def _products(
             yield labels, product
 
 
-def _cells(term: TermCode, factors: Mapping[str, FactorCode]) -> list[tuple[int, ...]]:
+def cells_of(term: TermCode, factors: Mapping[str, FactorCode]) -> list[tuple[int, ...]]:
     """Category numbers of each column, the first category running fastest."""
     ranges = [
         range(0 if full else 1, len(factors[part].categories or ()))
@@ -381,7 +385,7 @@ def _cells(term: TermCode, factors: Mapping[str, FactorCode]) -> list[tuple[int,
     return cells[1:] if term.cells else cells
 
 
-def _joint_codes(term: TermCode, factors: Mapping[str, FactorCode], coded: Mapping[str, Codes]) -> Codes:
+def joint_codes(term: TermCode, factors: Mapping[str, FactorCode], coded: Mapping[str, Codes]) -> Codes:
     """Number of the column in which each row has its 1; 0 where it has none."""
     first, *others = zip(term.categories, term.full, strict=True)
     if not others and not first[1]:

@@ -346,22 +346,19 @@ def _clustered(checked: SurvivalData, counts: Sequence[DayCounts]) -> list[Float
 
 
 def _at_own_times(curve: numerics.KaplanMeier, counts: DayCounts) -> dict[str, NDArray[Any]]:
-    """The columns of one group at its own times, with a row at time 0 in front where there is none."""
+    """The steps of one group at its own times, with one at time 0 in front where there is none."""
     columns: dict[str, NDArray[Any]] = {
         "time": curve.time,
         "survival": curve.survival,
         "std_error": curve.std_error,
         "lower": curve.lower,
         "upper": curve.upper,
-        "n_at_risk": counts.n_at_risk[0],
         "n_events": counts.n_events[0],
         "n_censored": counts.n_censored[0],
     }
     if curve.time[0] == 0:
         return columns
-    start = {
-        "survival": 1.0, "lower": 1.0, "upper": 1.0, "n_at_risk": counts.at_risk(np.zeros(1))[0, 0]
-    }  # fmt: skip
+    start = {"survival": 1.0, "lower": 1.0, "upper": 1.0}
     return {name: np.insert(values, 0, start.get(name, 0)) for name, values in columns.items()}
 
 

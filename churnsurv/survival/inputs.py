@@ -22,7 +22,10 @@ from churnsurv.tables import Result, schema
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SurvivalData", "as_frame", "check_level", "column_list", "survival_data"]
+__all__ = [
+    *("SurvivalData", "as_frame", "check_level", "column_list"),
+    *("first_of", "numeric_column", "survival_data"),
+]
 
 Codes: TypeAlias = NDArray[np.integer[Any]]
 Floats: TypeAlias = NDArray[np.float64]
@@ -320,7 +323,7 @@ def _cluster_name(data: Any, cluster: str | None) -> str | None:
     return "user_id" if isinstance(data, Result) and getattr(data, "spells", None) == "all" else None
 
 
-def _numbers(frame: pd.DataFrame, name: str, what: str) -> NDArray[Any]:
+def numeric_column(frame: pd.DataFrame, name: str, what: str) -> NDArray[Any]:
     """A column as a numeric or boolean array; missing values of any type become NaN."""
     import pandas as pd
 
@@ -338,13 +341,14 @@ def _numbers(frame: pd.DataFrame, name: str, what: str) -> NDArray[Any]:
     return column.to_numpy(dtype=np.dtype(getattr(column.dtype, "numpy_dtype", np.float64)))
 
 
-def _first(bad: NDArray[np.bool_], values: NDArray[Any]) -> str:
+def first_of(bad: NDArray[np.bool_], values: NDArray[Any]) -> str:
+    """How many values are bad, and the first of them, for an error."""
     row = int(np.argmax(bad))
     return f"{int(np.count_nonzero(bad))} such rows, first at row {row} ({values[row]})"
 
 
 def _days(frame: pd.DataFrame, name: str) -> NDArray[Any]:
-    days = _numbers(frame, name, "numbers of days")
+    days = numeric_column(frame, name, "numbers of days")
     if days.dtype.kind == "b":
         raise SchemaError(f"{name!r} must hold numbers of days; it holds true and false. Is it the event column?")
     if days.dtype.kind == "f":
@@ -352,25 +356,25 @@ def _days(frame: pd.DataFrame, name: str) -> NDArray[Any]:
         if not (np.isfinite(days.min()) and np.isfinite(days.max())):
             bad = ~np.isfinite(days)
             raise InputError(
-                f"{name} must be a finite number of days; {_first(bad, days)}. Leave out rows whose time is "
+                f"{name} must be a finite number of days; {first_of(bad, days)}. Leave out rows whose time is "
                 "not known, and count them."
             )
         days = days.astype(np.float64, copy=False)
     if days.min() < 0:
         raise InputError(
-            f"{name} must be >= 0; {_first(days < 0, days)}. Check that no end date lies before its origin."
+            f"{name} must be >= 0; {first_of(days < 0, days)}. Check that no end date lies before its origin."
         )
     return days
 
 
 def _events(frame: pd.DataFrame, name: str) -> NDArray[np.bool_]:
-    events = _numbers(frame, name, "true/false or 0/1")
+    events = numeric_column(frame, name, "true/false or 0/1")
     if events.dtype.kind == "b":
         return events
     bad = ~((events == 0) | (events == 1))
     if bad.any():
         raise InputError(
-            f"{name} must hold true/false or 0/1; {_first(bad, events)}. Code churn as 1 and censoring as 0, and "
+            f"{name} must hold true/false or 0/1; {first_of(bad, events)}. Code churn as 1 and censoring as 0, and "
             "leave out rows where it is not known."
         )
     return events.astype(np.bool_)
@@ -406,14 +410,14 @@ def _weights(frame: pd.DataFrame, name: str, *, frequency: bool) -> Floats:
     bad = ~(np.isfinite(weights) & (weights > 0))
     if bad.any():
         raise InputError(
-            f"weights {name!r} must be finite and > 0; {_first(bad, weights)}. Leave out rows that stand for nobody, "
+            f"weights {name!r} must be finite and > 0; {first_of(bad, weights)}. Leave out rows that stand for nobody, "
             "and say so."
         )
     bad = weights != np.rint(weights)
     if frequency and bad.any():
         raise InputError(
-            f"weights {name!r} must be whole numbers where a row stands for so many users; {_first(bad, weights)}. If "
-            "they say how rows were drawn, write weights_kind='sampling'."
+            f"weights {name!r} must be whole numbers where a row stands for so many users; {first_of(bad, weights)}. "
+            "If they say how rows were drawn, write weights_kind='sampling'."
         )
     return weights
 
@@ -423,15 +427,15 @@ def _offset(frame: pd.DataFrame, name: str) -> Floats:
     bad = ~np.isfinite(offset)
     if bad.any():
         raise InputError(
-            f"offset {name!r} must be finite; {_first(bad, offset)}. It is added to the linear predictor: fill it in, "
-            "or leave these rows out and say so."
+            f"offset {name!r} must be finite; {first_of(bad, offset)}. It is added to the linear predictor: fill it "
+            "in, or leave these rows out and say so."
         )
     return offset
 
 
 def _real_numbers(frame: pd.DataFrame, name: str, what: str) -> Floats:
     """A column of numbers as a copy: a fit keeps it, and the table may change afterwards."""
-    numbers = _numbers(frame, name, f"numbers to serve as {what}")
+    numbers = numeric_column(frame, name, f"numbers to serve as {what}")
     if numbers.dtype.kind not in "iuf":
         raise SchemaError(f"{name!r} must hold numbers to serve as {what}; it holds {numbers.dtype}. Convert it first.")
     return np.array(numbers, dtype=np.float64)

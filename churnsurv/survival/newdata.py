@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from churnsurv.errors import InputError, did_you_mean
 from churnsurv.numerics.design import Design, Indicators
 from churnsurv.numerics.prediction import BaselineMoments
-from churnsurv.survival.covariates import Encoding, FactorCode, _cells, _joint_codes, _known_codes, _products
+from churnsurv.survival.covariates import Encoding, FactorCode, cells_of, joint_codes, known_codes, products
 from churnsurv.survival.factors import joined
 from churnsurv.survival.formula import Values, evaluate
 from churnsurv.survival.inputs import as_frame
@@ -162,7 +162,7 @@ def design_order(encoding: Encoding) -> NDArray[np.intp]:
     numeric: list[int] = []
     others: list[int] = []
     for term in encoding.terms:
-        n = len(_cells(term, encoding.factors)) * math.prod(len(encoding.factors[x].labels) for x in term.numeric)
+        n = len(cells_of(term, encoding.factors)) * math.prod(len(encoding.factors[x].labels) for x in term.numeric)
         first = len(numeric) + len(others)
         (others if term.categories else numeric).extend(range(first, first + n))
     return np.array(numeric + others, dtype=np.intp)
@@ -214,14 +214,14 @@ def _design(encoding: Encoding, frame: pd.DataFrame, centre: Floats, scale: Floa
         found[expression] = values = evaluate(expression, frame, dict(code.state))
         _check_kind(code, values, frame)
         if values.category is not None:
-            coded[expression] = _known_codes(code, values.category)
+            coded[expression] = known_codes(code, values.category)
     dense: list[NDArray[Any]] = []
     blocks: list[tuple[Codes, NDArray[Any] | None, int]] = []
     for term in encoding.terms:
-        n_cells = len(_cells(term, encoding.factors))
-        for _, product in _products(term, encoding.factors, found):
+        n_cells = len(cells_of(term, encoding.factors))
+        for _, product in products(term, encoding.factors, found):
             if term.categories:
-                blocks.append((_joint_codes(term, encoding.factors, coded), product, n_cells))
+                blocks.append((joint_codes(term, encoding.factors, coded), product, n_cells))
             elif product is not None:
                 dense.append(product)
     made = np.empty((len(frame), len(dense)))
