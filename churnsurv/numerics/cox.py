@@ -18,7 +18,7 @@ weight does not: d is the number of rows, and the six sums of the day are multip
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -288,7 +288,21 @@ def first_moments(data: CoxData, state: CoxState) -> tuple[Floats, Floats]:
     return sets.sums(by_place, by_start)
 
 
-def baseline_hazard(data: CoxData, solution: CoxSolution) -> Floats:
+class AtMaximum(Protocol):
+    """A fit, with or without a penalty."""
+
+    @property
+    def coefficients(self) -> Floats:
+        """(p,) float64, in the units of the covariates."""
+        ...
+
+    @property
+    def state(self) -> CoxState:
+        """The likelihood there."""
+        ...
+
+
+def baseline_hazard(data: CoxData, solution: AtMaximum) -> Floats:
     """Cumulative hazard at covariates zero on each slot, shape (n_slots,): the sum of A, stratum by stratum.
 
     With Efron's ties the increments are Efron's, with Breslow's d / S0, as in R's ``basehaz(centered=FALSE)``.

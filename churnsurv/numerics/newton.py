@@ -23,6 +23,8 @@ _MAX_HALVINGS = 40
 _CONVERGED = 1e-22
 # Rounding may stop it earlier in ill-conditioned data; it must be far below anything that a reader could see.
 _ROUNDING = 1e-10
+# What summing a million terms leaves open of a log-likelihood.
+_VALUE_ROUNDING = 1e-13
 # A step that moves somebody's linear predictor this far while the log-likelihood hardly gains goes to infinity.
 _FLAT_GAIN, _FLAT_REACH, _FLAT_STEPS = 1e-4, 0.3, 3
 # A hazard ratio of e^30 between somebody and the average is no estimate.
@@ -148,7 +150,7 @@ def maximise(
 
 def _climb(state_at: Callable[[Floats], S], state: S, step: Floats, decrement: float) -> S | None:
     """Take the step, halved until it gains a fair part of what the slope promises; None if it never does."""
-    rounding = 1e-14 * abs(state.log_likelihood)
+    rounding = _VALUE_ROUNDING * abs(state.log_likelihood)
     for halving in range(_MAX_HALVINGS):
         share = 0.5**halving
         tried = state_at(state.coefficients + share * step)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix
 
-from churnsurv.numerics.cox import CoxData, CoxSolution, CoxState, first_moments, hazard_weights
+from churnsurv.numerics.cox import CoxData, CoxState, first_moments, hazard_weights
 from churnsurv.numerics.risk_sets import running_sums
 
 __all__ = [
@@ -178,17 +178,22 @@ def _event_means(data: CoxData, state: CoxState, S1: Floats, D1: Floats) -> Floa
     return means
 
 
-def cluster_covariance(data: CoxData, solution: CoxSolution, cluster: NDArray[np.integer[Any]]) -> Floats:
+def cluster_covariance(
+    data: CoxData, state: CoxState, inverse_information: Floats, cluster: NDArray[np.integer[Any]]
+) -> Floats:
     """Return the cluster-robust covariance of the coefficients, shape (p, p), in the units of the covariates.
 
     Parameters
     ----------
     data : CoxData
-    solution : CoxSolution
+    state : CoxState
+        At the estimates.
+    inverse_information : (p, p) float64
+        In the units of the covariates; of a penalised fit, the inverse of its own curvature.
     cluster : (n,) integer
         Rows of one cluster may depend on each other; any integers.
     """
-    residuals = score_residuals(data, solution.state)
+    residuals = score_residuals(data, state)
     p = data.design.n_columns
     meat, carried, carried_code = np.zeros((p, p)), np.zeros(p), None
     for rows, codes in _by_cluster(cluster):
@@ -207,7 +212,7 @@ def cluster_covariance(data: CoxData, solution: CoxSolution, cluster: NDArray[np
         meat += totals[:-1].T @ totals[:-1]
     meat += np.outer(carried, carried)
     # the residuals are on the scale of the design, the information in the units of the covariates
-    bread = solution.inverse_information * data.design.scale
+    bread = inverse_information * data.design.scale
     return np.asarray(bread @ meat @ bread.T)
 
 

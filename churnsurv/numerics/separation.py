@@ -20,6 +20,7 @@ Floats: TypeAlias = NDArray[np.float64]
 _NO_VARIATION = 1e-12
 _COLLINEAR = 1e-11
 _SHOWN = 5
+_TIMES = " × "  # how the names of products are joined
 
 
 def check_categories(design: Design, sets: RiskSets, frequency: Floats | None = None) -> None:
@@ -82,9 +83,14 @@ def check_rank(information: Floats, uncentred: Floats, names: tuple[str, ...]) -
     # a combination of columns of like size: shares below one in ten thousand are rounding
     share = np.abs(dependent) > 1e-4 * np.abs(dependent).max(initial=0.0)
     together = sorted([int(order[rank]), *(int(i) for i in order[:rank][share])])
+    # other columns are centred
+    products = any(_TIMES in names[i] for i in together)
+    hint = (
+        ", or subtract a constant, as center() does, from a number far from zero beside its spread" if products else ""
+    )
     raise ConvergenceError(
         f"{_listed([names[i] for i in together])} are collinear: each of them is determined by the others"
-        f"{_more(len(names) - rank - 1)}. Leave one of them out."
+        f"{_more(len(names) - rank - 1)}. Leave one of them out{hint}."
     )
 
 
@@ -96,7 +102,8 @@ def unbounded(direction: Floats, names: tuple[str, ...]) -> ConvergenceError:
     ways += [f"{len(which) - _SHOWN} more"] if len(which) > _SHOWN else []
     return ConvergenceError(
         f"no finite estimate exists (separation): the likelihood rises as the coefficient goes, {' and '.join(ways)}. "
-        "The covariates tell exactly who of those at risk churns. Leave one out, or merge categories."
+        "The covariates tell exactly who of those at risk churns, or one value lies millions of times further out than "
+        "the others. Look at the extremes, leave one out, or merge categories."
     )
 
 

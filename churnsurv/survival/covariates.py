@@ -19,6 +19,7 @@ from churnsurv.errors import InputError, did_you_mean
 from churnsurv.numerics.design import Design, Indicators, design
 from churnsurv.survival.factors import MISSING, factor
 from churnsurv.survival.formula import Formula, Values, columns_of, evaluate
+from churnsurv.survival.frames import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +33,8 @@ Codes: TypeAlias = NDArray[np.int32]
 
 _TIMES = " × "
 _MAX_COLUMNS = 5_000  # a matrix of this square is 200 MB
+_LARGEST = 1e100
+_MANY = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,10 @@ def learn_encoding(
     >>> [row.term for row in matrix.rows]
     ['channel: friend', 'x']
     """
+    if reference is not None and not isinstance(reference, Mapping):
+        raise InputError(
+            f"reference says which category of a column, as in {{'channel': 'organic'}}; got {reference!r}."
+        )
     chosen = dict(reference or {})
     # a column that enters as it is, and only so, is checked by `design`: all such columns in one pass
     joint = {part for term in formula.terms for part in term if len(term) > 1}
@@ -219,12 +226,14 @@ def _categories(
     useful = counts if informative is None else np.bincount(codes[informative], minlength=len(levels))
     kept = [i for i in range(len(levels)) if useful[i]]
     notes += [
-        f"{name}: {level} ({counts[i]} rows) has nobody at risk on a day with churn, so it has no coefficient."
+        f"{name}: {level} ({counted(int(counts[i]), 'row')}) has nobody at risk on a day with churn, so it has no "
+        "coefficient."
         for i, level in enumerate(levels)
         if not useful[i]
     ]
     if levels and levels[-1] is MISSING and useful[-1]:
-        notes.append(f"{counts[-1]} missing values of {name} form the category {MISSING!r}.")
+        n = int(counts[-1])
+        notes.append(f"{counted(n, 'missing value')} of {name} form{'s' if n == 1 else ''} the category {MISSING!r}.")
     if len(kept) < 2:
         raise InputError(
             f"covariate {name!r} has no variance: every row at risk is {levels[kept[0]] if kept else levels[0]}. Leave "
@@ -232,11 +241,36 @@ def _categories(
         )
     if len({str(levels[i]) for i in kept}) < len(kept):
         raise InputError(f"covariate {name!r} has different categories that read the same. Rename one of them.")
+    _refuse_numbers_as_text(name, [levels[i] for i in kept], codes.shape[0])
     first = _reference(name, wanted[0], levels, kept) if wanted else kept[0]
     order = [first, *(i for i in kept if i != first)]
     position = np.zeros(len(levels), dtype=np.int32)
     position[order] = np.arange(len(order))
     return tuple(_plain(levels[i]) for i in order), position[codes]
+
+
+def _refuse_numbers_as_text(name: str, levels: list[Any], n_rows: int) -> None:
+    """Many different texts that nearly all read as numbers were meant as numbers."""
+    if name.startswith("C(") or len(levels) < max(_MANY, n_rows / 10):
+        return
+    if not all(isinstance(level, str) for level in levels):
+        return
+    others = [level for level in levels if level is not MISSING and not _reads_as_number(level)]
+    if len(others) <= len(levels) / 10:
+        but = f" (all but {', '.join(map(repr, others[:3]))}{' ...' if len(others) > 3 else ''})" if others else ""
+        raise InputError(
+            f"covariate {name!r} holds numbers written as text{but}, such as {levels[0]!r}: as a category it has "
+            f"{len(levels)} values in {n_rows:,} rows. Convert: pandas.to_numeric(table[{name!r}], errors='coerce'), "
+            f"or write C({name}) where they are codes."
+        )
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _reference(name: str, wanted: object, levels: list[Any], kept: list[int]) -> int:
@@ -328,10 +362,23 @@ def _assembled(encoding: Encoding, found: Mapping[str, Values], coded: Mapping[s
             elif values is not None:
                 dense.append(values)
                 dense_rows += places
-    made = design(dense, [row.term for _, row in dense_rows], indicators, n_rows=n_rows)
     in_design = [*dense_rows, *indicator_rows]
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        made = design(dense, [row.term for _, row in dense_rows], indicators, n_rows=n_rows)
+    _check_scale(made)
     order = np.argsort(np.array([place for place, _ in in_design], dtype=np.intp))
     return ModelMatrix(made, tuple(in_design[i][1] for i in order), order)
+
+
+def _check_scale(made: Design) -> None:
+    """Squares of what a column is divided by must stay within floating point, and so must its mean."""
+    usable = (made.scale < _LARGEST) & (made.scale > 1 / _LARGEST) & np.isfinite(made.centre)
+    if not usable.all():
+        name = made.names[int(np.argmin(usable))]
+        raise InputError(
+            f"covariate {name!r} is too far from one, by more than {_LARGEST:g} or {1 / _LARGEST:g}, for its "
+            "coefficient and variance to be numbers. Divide it by a unit, or take its log."
+        )
 
 
 def _check_size(encoding: Encoding) -> None:

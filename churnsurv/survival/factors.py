@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.errors import InputError
+from churnsurv.errors import InputError, SchemaError
 from churnsurv.tables import schema
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MISSING", "Factor", "factor", "group_columns", "joined"]
+__all__ = ["MISSING", "Factor", "factor", "group_columns", "joined", "not_simple"]
 
 MISSING = "(missing)"
 _CHUNK = 65_536
@@ -96,7 +96,10 @@ def factor(column: pd.Series[Any]) -> tuple[NDArray[np.integer[Any]], list[Any]]
         codes: NDArray[np.integer[Any]] = np.asarray(column.cat.codes)
         levels = list(column.cat.categories)
     else:
-        found, uniques = pd.factorize(column)
+        try:
+            found, uniques = pd.factorize(column)
+        except TypeError as error:
+            raise not_simple(str(column.name), column) from error
         order = _order(list(uniques))
         rank = np.empty(len(order) + 1, dtype=np.int64)
         rank[order] = np.arange(len(order))
@@ -109,6 +112,23 @@ def factor(column: pd.Series[Any]) -> tuple[NDArray[np.integer[Any]], list[Any]]
     if present.all():
         return codes, levels
     return (np.cumsum(present) - 1)[codes], [level for level, there in zip(levels, present, strict=True) if there]
+
+
+def not_simple(name: str, column: pd.Series[Any]) -> SchemaError:
+    """Return the error for a column whose values cannot be told apart: lists, mappings and the like.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> print(not_simple("tags", pd.Series([["a"], ["b"]])))
+    'tags' must hold text, numbers or dates to form groups; it holds values such as ['a'] (list). Turn them into text \
+first.
+    """
+    first = next((value for value in column if getattr(type(value), "__hash__", None) is None), column.iloc[0])
+    return SchemaError(
+        f"{name!r} must hold text, numbers or dates to form groups; it holds values such as {str(first)[:40]} "
+        f"({type(first).__name__}). Turn them into text first."
+    )
 
 
 def group_columns(values: pd.DataFrame, table: str) -> pd.DataFrame:

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from churnsurv.errors import InputError, SchemaError, did_you_mean
 from churnsurv.numerics.design import not_finite
 from churnsurv.survival.factors import MISSING
+from churnsurv.survival.frames import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FUNCTIONS", "Formula", "Values", "columns_of", "evaluate", "parse_formula"]
+__all__ = ["FUNCTIONS", "Formula", "Values", "columns_of", "evaluate", "parse_formula", "parsed"]
 
 Numbers: TypeAlias = NDArray[np.float64]
 
@@ -41,6 +42,9 @@ _PLAIN: Mapping[str, Callable[[Any], Any]] = {
 }
 _LEARNED = ("center", "scale", "poly", "bs", "cs", "cr")
 FUNCTIONS: tuple[str, ...] = (*_PLAIN, *_LEARNED, "C")
+
+# Each star doubles the terms that are written down.
+_MOST_FACTORS, _MOST_POWER, _MOST_PRODUCTS = 8, 4, 1_000_000
 
 _ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -122,18 +126,30 @@ def parse_formula(text: str) -> Formula:
     if not isinstance(text, str):
         raise InputError(f"formula must be text such as 'channel + cohort', not {type(text).__name__}.")
     _check_grammar(text)
-    terms = [tuple(term) for term in _terms(text) if term]
+    try:
+        terms = [tuple(term) for term in _terms(text) if term]
+        expressions = list(dict.fromkeys(part for term in terms for part in term))
+        variables = dict.fromkeys(name for part in expressions for name in columns_of(part))
+    except (RecursionError, MemoryError) as error:
+        raise _too_deep(text) from error
     if not terms:
         raise InputError(
             f"formula {text!r} names no covariates. Write the columns, joined by +: 'channel + cohort'. For a model "
             "without covariates use kaplan_meier."
         )
-    expressions = list(dict.fromkeys(part for term in terms for part in term))
-    variables = dict.fromkeys(name for part in expressions for name in columns_of(part))
     return Formula(text, tuple(sorted(terms, key=len)), tuple(variables))
 
 
+def _too_deep(text: str) -> InputError:
+    return InputError(f"formula {text[:60]!r} ... is nested too deeply to be read. Add a column to the table instead.")
+
+
 def _check_grammar(text: str) -> None:
+    if (found := re.search(r"`(1|\.|\^|\*\*|~)`", text)) is not None:
+        # formulaic reads these as its own signs, backticks or not
+        raise InputError(
+            f"formula {text!r}: {found.group(1)!r} cannot be a column here. Rename it, with a letter in it."
+        )
     bare = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "x", text)
     if "~" in bare:
         raise InputError(
@@ -156,11 +172,15 @@ def _terms(text: str) -> list[list[str]]:
     parser = DefaultFormulaParser(feature_flags=set())
     try:
         tokens = [token.token for token in parser.get_tokens(text, context={})]
+        _check_products(text, tokens)
         parsed = list(parser.get_terms(text))
     except (FormulaicError, SyntaxError) as error:
         reason = " ".join(re.sub(r"\x1b\[[0-9;]*m|[⧛⧚]", "", str(error)).split())
         raise InputError(f"formula {text!r} cannot be read: {reason}") from error
     for before, token in itertools.pairwise(tokens):
+        if before == "-" and token not in ("(", "1") and tokens.count(token) == 1:
+            near = did_you_mean(token, set(tokens) - {token})
+            raise InputError(f"formula {text!r} takes away {token!r}, which is not in it.{near}")
         if token in ("**", "^") and before != ")":
             raise InputError(
                 f"formula {text!r}: in a formula, {before}{token}2 means {before} with itself, which is {before}. For "
@@ -188,6 +208,23 @@ def _terms(text: str) -> list[list[str]]:
     return found
 
 
+def _check_products(text: str, tokens: list[str]) -> None:
+    """Refuse products of so many columns that writing down their terms takes for ever: each doubles the terms."""
+    factors = most = powers = depth = 0
+    for before, sign in itertools.pairwise(["", *tokens]):
+        depth += (sign == "(") - (sign == ")")
+        if depth == 0 and sign in ("+", "-"):
+            factors = 0
+        factors += sign == "*"
+        most = max(most, factors)
+        powers = max(powers, int(sign)) if before in ("**", "^") and sign.isdigit() else powers
+    if most > _MOST_FACTORS or powers > _MOST_POWER or ((len(tokens) + 1) // 2) ** powers > _MOST_PRODUCTS:
+        raise InputError(
+            f"formula {text[:60]!r} multiplies too many columns: {_MOST_FACTORS} stars in a product and a power of "
+            f"{_MOST_POWER} of few columns are the most. Write the interactions that you mean with ':'."
+        )
+
+
 def columns_of(expression: str) -> tuple[str, ...]:
     """Return the columns that one expression needs; its functions are checked on the way.
 
@@ -196,7 +233,7 @@ def columns_of(expression: str) -> tuple[str, ...]:
     >>> columns_of("log(amount / balance)")
     ('amount', 'balance')
     """
-    return tuple(dict.fromkeys(_columns(*_parsed(expression), expression)))
+    return tuple(dict.fromkeys(_columns(*parsed(expression), expression)))
 
 
 def _columns(node: ast.AST, quoted: Mapping[str, str], expression: str) -> Iterator[str]:
@@ -221,7 +258,7 @@ def _columns(node: ast.AST, quoted: Mapping[str, str], expression: str) -> Itera
             yield from _columns(child, quoted, expression)
 
 
-def _parsed(expression: str) -> tuple[ast.expr, dict[str, str]]:
+def parsed(expression: str) -> tuple[ast.expr, dict[str, str]]:
     """Return the syntax tree, and what the stand-ins for backticked names stand for."""
     if expression.isidentifier():  # not by way of Python's parser, which rewrites some letters
         return ast.Name(id="_quoted"), {"_quoted": expression}
@@ -266,9 +303,12 @@ def evaluate(
     >>> evaluate("log2(amount)", pd.DataFrame({"amount": [1, 8]}), {}).numeric[0].tolist()
     [0.0, 3.0]
     """
-    tree, quoted = _parsed(expression)
+    tree, quoted = parsed(expression)
     with np.errstate(all="ignore"):
-        found = _Evaluation(expression, frame, quoted, state, unchecked).of(tree)
+        try:
+            found = _Evaluation(expression, frame, quoted, state, unchecked).of(tree)
+        except RecursionError as error:
+            raise _too_deep(expression) from error
     if _is_series(found):
         return Values(category=found)
     if isinstance(found, Values):
@@ -326,7 +366,11 @@ class _Evaluation:
                 f"formula: {self.expression!r} needs numbers, and {ast.unparse(node)!r} "
                 f"{'gives several columns' if isinstance(found, Values) else 'is a category'}."
             )
-        return np.asarray(found, dtype=np.float64) if isinstance(found, np.ndarray) else found
+        try:
+            # constants too: a power of whole numbers would wrap around in silence
+            return np.asarray(found, dtype=np.float64) if isinstance(found, np.ndarray) else np.float64(found)
+        except OverflowError as error:
+            raise InputError(f"formula: a number in {self.expression[:60]!r} is too large.") from error
 
     def compared(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> NDArray[np.bool_]:
         a, b = self.of(left), self.of(right)
@@ -437,6 +481,6 @@ def _check_finite(
     row = int(np.argmax(bad))
     where = ", ".join(f"{n} = {frame[n].iloc[row]}" for n in dict.fromkeys(_columns(tree, quoted, expression)))
     raise InputError(
-        f"formula: {expression!r} is not a finite number in {int(np.count_nonzero(bad))} rows, first at row {row} "
-        f"({where}). Use log1p where values are zero, or leave these rows out and say so."
+        f"formula: {expression!r} is not a finite number in {counted(int(np.count_nonzero(bad)), 'row')}, first at row "
+        f"{row} ({where}). Use log1p where values are zero, or leave these rows out and say so."
     )

@@ -9,14 +9,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.errors import ChurnsurvWarning, InputError, SchemaError, did_you_mean, require_columns
-from churnsurv.survival.factors import joined
+from churnsurv.errors import ChurnsurvWarning, InputError, SchemaError, did_you_mean
+from churnsurv.survival.factors import joined, not_simple
+from churnsurv.survival.frames import as_frame, counted, first_of, numeric_column
 from churnsurv.tables import Result, schema
 
 if TYPE_CHECKING:
@@ -24,13 +24,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     *("SurvivalData", "as_frame", "check_level", "column_list"),
-    *("first_of", "numeric_column", "survival_data"),
+    *("counted", "first_of", "numeric_column", "survival_data"),
 ]
 
 Codes: TypeAlias = NDArray[np.integer[Any]]
 Floats: TypeAlias = NDArray[np.float64]
 
 _WEIGHTS_KINDS = ("frequency", "sampling")
+# Whole numbers beyond this are not exact in floating point; nobody was followed for so many days.
+_MOST_DAYS = _MOST_USERS = 2**53
+# Squares of weights, and sums of them, must stay within floating point.
+_LARGEST_WEIGHT = 1e100
+# An offset is added to a logarithm: beyond this it has lost the digits that covariates speak in.
+_LARGEST_OFFSET = 1e4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,6 +171,7 @@ def survival_data(
     >>> d.n, d.group_labels, d.group_codes.tolist()
     (2, ('a', 'b'), [1, 0])
     """
+    _check_names(duration=duration, event=event, entry=entry, cluster=cluster, weights=weights, offset=offset)
     if entry is None and isinstance(data, Result) and "entry" in schema(data._schema).names:
         entry = "entry"
     cluster_name = _cluster_name(data, cluster)
@@ -202,54 +209,6 @@ def survival_data(
     )
 
 
-def as_frame(
-    data: Any,
-    *,
-    columns: Sequence[str] | None = None,
-    needed: Sequence[str] = (),
-    optional: Sequence[str] = (),
-) -> pd.DataFrame:
-    """Return a table as pandas.
-
-    Parameters
-    ----------
-    data : Spells or another result of ours, pandas, polars, pyarrow, an engine relation, or a path
-        A path names a Parquet or CSV file. A pandas table is returned as it is, without a copy.
-    columns : sequence of str, optional
-        Read or convert only these, where that saves work.
-    needed : sequence of str
-        Columns that must be there, each once.
-    optional : sequence of str
-        Columns that are read or converted too, where they are there.
-
-    Raises
-    ------
-    SchemaError
-        If a needed column is missing; the nearest name is given.
-    InputError
-        If `data` is no table, or the file cannot be found.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> as_frame(pa.table({"duration": [3]}), needed=["duration"]).shape
-    (1, 1)
-    """
-    import pandas as pd
-
-    if isinstance(data, Result):
-        data = data.table
-    wanted = None if columns is None else [*columns, *needed]
-    if isinstance(data, (str, Path)):
-        data = _read(Path(data), wanted, optional)
-    frame: pd.DataFrame = data if isinstance(data, pd.DataFrame) else _converted(data, wanted, optional)
-    require_columns("data", needed, frame.columns)
-    for name in needed:
-        if list(frame.columns).count(name) > 1:
-            raise SchemaError(f"data has several columns named {name!r}. Rename all but one.")
-    return frame
-
-
 def column_list(what: str, names: str | Sequence[str] | None) -> list[str]:
     """Return column names as a list; `what` names the argument in the error.
 
@@ -274,77 +233,25 @@ def check_level(level: float) -> float:
     >>> check_level(0.9)
     0.9
     """
-    if not 0 < level < 1:
+    if not isinstance(level, (int, float)) or not 0 < level < 1:
         raise InputError(f"level must lie between 0 and 1, such as 0.95; got {level!r}.")
     return float(level)
 
 
-def _read(path: Path, columns: list[str] | None, optional: Sequence[str]) -> Any:
-    import pandas as pd
-    import pyarrow.parquet as pq
-
-    if not path.exists():
-        raise InputError(f"data: there is no file {str(path)!r}. Check the path.")
-    if path.suffix.lower() == ".csv":
-        return pd.read_csv(path)
-    if path.suffix.lower() != ".parquet":
-        raise InputError(
-            f"data: {str(path)!r} is neither a .parquet nor a .csv file. Read it first, and pass the table."
-        )
-    return pd.read_parquet(
-        path, columns=None if columns is None else _chosen(str(path), columns, optional, pq.read_schema(path).names)
-    )
-
-
-def _chosen(table: str, columns: list[str], optional: Sequence[str], present: Sequence[str]) -> list[str]:
-    require_columns(table, columns, present)
-    return list(dict.fromkeys([*columns, *(name for name in optional if name in present)]))
-
-
-def _converted(data: Any, columns: list[str] | None, optional: Sequence[str]) -> Any:
-    """A polars, pyarrow or engine table as pandas; the wanted columns are taken before they are converted."""
-    if hasattr(data, "collect") and hasattr(data, "lazy"):
-        data = data.collect()
-    names = getattr(data, "column_names", None) or getattr(data, "columns", None)
-    to_pandas = next((getattr(data, name) for name in ("to_pandas", "df") if hasattr(data, name)), None)
-    if names is None or to_pandas is None:
-        raise InputError(
-            "data must be Spells or a table (pandas, polars, pyarrow, a Parquet or CSV path), not "
-            f"{type(data).__name__}."
-        )
-    if columns is not None and hasattr(data, "select") and hasattr(data, "to_pandas"):
-        return data.select(_chosen("data", columns, optional, names)).to_pandas()
-    return to_pandas()
+def _check_names(**named: Any) -> None:
+    """Columns are named by text; a list of values is not a column."""
+    for what, name in named.items():
+        optional = what not in ("duration", "event")
+        if not isinstance(name, str) and not (optional and name is None):
+            raise InputError(
+                f"{what} takes the name of a column, not {type(name).__name__}. Add it to the table first."
+            )
 
 
 def _cluster_name(data: Any, cluster: str | None) -> str | None:
     if cluster != "auto":
         return cluster
     return "user_id" if isinstance(data, Result) and getattr(data, "spells", None) == "all" else None
-
-
-def numeric_column(frame: pd.DataFrame, name: str, what: str) -> NDArray[Any]:
-    """A column as a numeric or boolean array; missing values of any type become NaN."""
-    import pandas as pd
-
-    column = frame[name]
-    if column.dtype == object:
-        column = column.infer_objects()
-        if column.dtype == object and column.isna().any():
-            column = column.convert_dtypes()
-    if not (pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)):
-        raise SchemaError(f"{name!r} must hold {what}; it has the type {frame[name].dtype}. Convert it first.")
-    if isinstance(column.dtype, np.dtype):
-        return column.to_numpy()
-    if column.isna().any():
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    return column.to_numpy(dtype=np.dtype(getattr(column.dtype, "numpy_dtype", np.float64)))
-
-
-def first_of(bad: NDArray[np.bool_], values: NDArray[Any]) -> str:
-    """How many values are bad, and the first of them, for an error."""
-    row = int(np.argmax(bad))
-    return f"{int(np.count_nonzero(bad))} such rows, first at row {row} ({values[row]})"
 
 
 def _days(frame: pd.DataFrame, name: str) -> NDArray[Any]:
@@ -360,6 +267,11 @@ def _days(frame: pd.DataFrame, name: str) -> NDArray[Any]:
                 "not known, and count them."
             )
         days = days.astype(np.float64, copy=False)
+    if days.max() > _MOST_DAYS:
+        raise InputError(
+            f"{name} must be a number of days; {first_of(days > _MOST_DAYS, days)}. Are these timestamps? Take the "
+            "difference from the origin, in days."
+        )
     if days.min() < 0:
         raise InputError(
             f"{name} must be >= 0; {first_of(days < 0, days)}. Check that no end date lies before its origin."
@@ -383,11 +295,14 @@ def _events(frame: pd.DataFrame, name: str) -> NDArray[np.bool_]:
 def _clusters(frame: pd.DataFrame, name: str) -> tuple[Codes, int]:
     import pandas as pd
 
-    codes, uniques = pd.factorize(frame[name])
+    try:
+        codes, uniques = pd.factorize(frame[name])
+    except TypeError as error:
+        raise not_simple(name, frame[name]) from error
     if codes.min() < 0:
         raise InputError(
-            f"cluster column {name!r} must not have missing values; {int(np.count_nonzero(codes < 0))} such rows, "
-            f"first at row {int(np.argmax(codes < 0))}. Give each of these rows an id of its own or leave them out."
+            f"cluster column {name!r} must not have missing values; {first_of(codes < 0)}. Give each of these rows an "
+            "id of its own or leave them out."
         )
     return codes, len(uniques)
 
@@ -413,13 +328,29 @@ def _weights(frame: pd.DataFrame, name: str, *, frequency: bool) -> Floats:
             f"weights {name!r} must be finite and > 0; {first_of(bad, weights)}. Leave out rows that stand for nobody, "
             "and say so."
         )
+    if frequency:
+        _check_frequencies(name, weights)
+        return weights
+    bad = (weights > _LARGEST_WEIGHT) | (weights < 1 / _LARGEST_WEIGHT)
+    if bad.any():
+        raise InputError(
+            f"weights {name!r} must lie between {1 / _LARGEST_WEIGHT:g} and {_LARGEST_WEIGHT:g}; "
+            f"{first_of(bad, weights)}. Divide all of them by their mean: their unit does not matter."
+        )
+    return weights
+
+
+def _check_frequencies(name: str, weights: Floats) -> None:
     bad = weights != np.rint(weights)
-    if frequency and bad.any():
+    if bad.any():
         raise InputError(
             f"weights {name!r} must be whole numbers where a row stands for so many users; {first_of(bad, weights)}. "
             "If they say how rows were drawn, write weights_kind='sampling'."
         )
-    return weights
+    if weights.sum() > _MOST_USERS:
+        raise InputError(
+            f"weights {name!r} stand for {weights.sum():.3g} users, more than can be counted. Check their unit."
+        )
 
 
 def _offset(frame: pd.DataFrame, name: str) -> Floats:
@@ -429,6 +360,12 @@ def _offset(frame: pd.DataFrame, name: str) -> Floats:
         raise InputError(
             f"offset {name!r} must be finite; {first_of(bad, offset)}. It is added to the linear predictor: fill it "
             "in, or leave these rows out and say so."
+        )
+    bad = np.abs(offset) > _LARGEST_OFFSET
+    if bad.any():
+        raise InputError(
+            f"offset {name!r} must lie between -{_LARGEST_OFFSET:,.0f} and {_LARGEST_OFFSET:,.0f}; "
+            f"{first_of(bad, offset)}. It is added to the logarithm of the hazard: take the logarithm of an exposure."
         )
     return offset
 
@@ -457,17 +394,17 @@ def _n_no_risk(
     if late.any():
         row = int(np.argmax(late))
         raise InputError(
-            f"{name} must not be less than {entry_name}; {int(np.count_nonzero(late))} such rows, first at row {row} "
-            f"({duration[row]} < {entry[row]}). Both count days from the origin: check that {name} is not counted "
-            f"from {entry_name}."
+            f"{name} must not be less than {entry_name}; {counted(int(np.count_nonzero(late)), 'such row')}, first at "
+            f"row {row} ({duration[row]} < {entry[row]}). Both count days from the origin: check that {name} is not "
+            f"counted from {entry_name}."
         )
     none = duration == entry
     n_none = int(np.count_nonzero(none))
     n_lost = int(np.count_nonzero(none & churned)) if n_none and not own else 0
     if n_lost:
         warnings.warn(
-            f"{n_lost} rows churned on the day they entered ({name} equals {entry_name}): nobody is at risk on the day "
-            "of entry, so that they carry no risk and no event.",
+            f"{counted(n_lost, 'row')} churned on the day of entry ({name} equals {entry_name}): nobody is at risk on "
+            "that day, so that such a row carries no risk and no event.",
             ChurnsurvWarning,
             stacklevel=4,
         )

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from churnsurv.errors import InputError, did_you_mean
 from churnsurv.numerics.design import Design, Indicators
 from churnsurv.numerics.prediction import BaselineMoments
-from churnsurv.survival.covariates import Encoding, FactorCode, cells_of, joint_codes, known_codes, products
+from churnsurv.survival.covariates import Encoding, FactorCode, Row, cells_of, joint_codes, known_codes, products
 from churnsurv.survival.factors import joined
 from churnsurv.survival.formula import Values, evaluate
-from churnsurv.survival.inputs import as_frame
+from churnsurv.survival.frames import as_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Fitted", "NewData", "Part", "design_order", "encoded_parts", "new_data"]
+__all__ = ["Fitted", "NewData", "Part", "design_order", "encoded_parts", "model_matrix", "new_data"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Codes: TypeAlias = NDArray[np.int32]
@@ -54,6 +54,8 @@ class Fitted(Protocol):
         """Of the estimates, in the order of the formula."""
         ...
 
+    @property
+    def _rows(self) -> tuple[Row, ...]: ...
     @property
     def _estimates(self) -> Floats: ...
     @property
@@ -95,7 +97,7 @@ class Part:
     ----------
     rows : slice
     design : Design
-        With the centre and the scale of the fitted rows.
+        With the centre and the scale of the fitted rows, or with none.
     offset : (n_rows,) float64, or None
     """
 
@@ -104,7 +106,51 @@ class Part:
     offset: Floats | None
 
 
-def new_data(fit: Fitted, newdata: Any, *, columns: tuple[str, ...] = (), stratified: bool = True) -> NewData:
+def model_matrix(fit: Fitted, newdata: Any) -> pd.DataFrame:
+    """Return rows as the model sees them: x of the linear predictor x'b, in the units of the covariates.
+
+    Parameters
+    ----------
+    fit : CoxFit
+    newdata : Spells, or any table
+        With the columns of the formula; outcome, strata and offset are not needed.
+
+    Returns
+    -------
+    DataFrame
+        float64, one row per row of `newdata` in its order (index 0, 1, ...), one column per term in the order of
+        ``fit.table``. Categories have a column of 0 and 1 each, but for the reference; splines and the like have the
+        knots of the fit. So ``fit.model_matrix(newdata) @ fit.table["estimate"].to_numpy()`` is the risk, less the
+        offset.
+
+    Raises
+    ------
+    SchemaError, InputError
+        If a column is missing, or a row has a category or a value that the fit cannot place.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from churnsurv.survival import cox
+    >>> data = pd.DataFrame({"duration": [2, 3, 4, 5], "churned": [1, 1, 1, 0], "g": ["b", "a", "a", "b"]})
+    >>> model_matrix(cox("g", data), pd.DataFrame({"g": ["a", "b"]}))
+       g: b
+    0   0.0
+    1   1.0
+    """
+    import pandas as pd
+
+    new = new_data(fit, newdata, stratified=False, with_offset=False)
+    order = design_order(fit._encoding)
+    values = np.empty((new.n, order.size))
+    for part in encoded_parts(fit, new, per_row=2 * order.size, scaled=False):
+        values[part.rows, order] = part.design.rows(slice(None))
+    return pd.DataFrame(values, columns=[row.term for row in fit._rows])
+
+
+def new_data(
+    fit: Fitted, newdata: Any, *, columns: tuple[str, ...] = (), stratified: bool = True, with_offset: bool = True
+) -> NewData:
     """Read a table of new rows and find their strata.
 
     Parameters
@@ -114,8 +160,8 @@ def new_data(fit: Fitted, newdata: Any, *, columns: tuple[str, ...] = (), strati
         With the columns of the formula, the strata and the offset; the outcome is not needed.
     columns : tuple of str
         Further columns that must be there.
-    stratified : bool
-        Whether the question depends on the stratum.
+    stratified, with_offset : bool
+        Whether the question depends on the stratum, and on the offset.
 
     Raises
     ------
@@ -125,8 +171,10 @@ def new_data(fit: Fitted, newdata: Any, *, columns: tuple[str, ...] = (), strati
         If a row is of a stratum that the model was not fitted to.
     """
     names = fit.strata if stratified else ()
-    needed = [*fit._encoding.variables, *names, *columns, *(() if fit.offset is None else (fit.offset,))]
-    frame = as_frame(newdata, columns=(), needed=list(dict.fromkeys(needed)), optional=("user_id",))
+    offset = (fit.offset,) if with_offset and fit.offset is not None else ()
+    needed = [*fit._encoding.variables, *names, *columns, *offset]
+    needed = list(dict.fromkeys(needed))
+    frame = as_frame(newdata, columns=(), needed=needed, optional=("user_id",), what="newdata")
     ids = frame["user_id"].reset_index(drop=True).copy() if "user_id" in frame.columns else None
     return NewData(frame, _stratum_codes(frame, names, fit._strata_labels), ids)
 
@@ -168,7 +216,7 @@ def design_order(encoding: Encoding) -> NDArray[np.intp]:
     return np.array(numeric + others, dtype=np.intp)
 
 
-def encoded_parts(fit: Fitted, new: NewData, *, per_row: int) -> Iterator[Part]:
+def encoded_parts(fit: Fitted, new: NewData, *, per_row: int, scaled: bool = True) -> Iterator[Part]:
     """Encode the rows as those of the fit were, part by part: categories stay codes, and only one part is in memory.
 
     Parameters
@@ -177,6 +225,8 @@ def encoded_parts(fit: Fitted, new: NewData, *, per_row: int) -> Iterator[Part]:
     new : NewData
     per_row : int
         Numbers that the caller holds for each row, which with the number of columns decides the size of a part.
+    scaled : bool
+        False: the columns as they are, and no offset.
 
     Raises
     ------
@@ -188,16 +238,19 @@ def encoded_parts(fit: Fitted, new: NewData, *, per_row: int) -> Iterator[Part]:
     for first in range(0, new.n, size):
         rows = slice(first, min(first + size, new.n))
         try:
-            yield _part(fit, new.frame.iloc[rows], rows)
+            yield _part(fit, new.frame.iloc[rows], rows, scaled=scaled)
         except InputError:
             # once more on the whole table: the message then counts its rows, and names the first of them
-            _part(fit, new.frame, rows)
+            _part(fit, new.frame, rows, scaled=scaled)
             raise
 
 
-def _part(fit: Fitted, frame: pd.DataFrame, rows: slice) -> Part:
-    design = _design(fit._encoding, frame, fit._moments.centre, fit._moments.scale)
-    return Part(rows, design, None if fit.offset is None else _offset(fit.offset, frame))
+def _part(fit: Fitted, frame: pd.DataFrame, rows: slice, *, scaled: bool) -> Part:
+    centre, scale = fit._moments.centre, fit._moments.scale
+    if not scaled:
+        centre, scale = np.zeros_like(centre), np.ones_like(scale)
+    design = _design(fit._encoding, frame, centre, scale)
+    return Part(rows, design, None if fit.offset is None or not scaled else _offset(fit.offset, frame))
 
 
 def _offset(name: str, frame: pd.DataFrame) -> Floats:

@@ -102,7 +102,7 @@ def test_likelihood_score_information_and_residuals_are_their_definitions(seed: 
 
 def fit_and_robust(data: CoxData, cluster: np.ndarray):
     fit = fit_cox(data)
-    return fit, cluster_covariance(data, fit, cluster)
+    return fit, cluster_covariance(data, fit.state, fit.inverse_information, cluster)
 
 
 @settings(max_examples=25, deadline=None)

@@ -64,6 +64,34 @@ def test_every_sum_has_twelve_digits(d: int) -> None:
             assert abs(ours(S0, D0, d)[5] - expected[5]) <= 1e-13 * (abs(expected[5]) + d)
 
 
+def test_every_sum_has_twelve_digits_between_the_grid_too() -> None:
+    """S0 / D0 from 1.0001 to 1e8 and d from 1 to 1e5, log-uniform, on sums of any size."""
+    rng = np.random.default_rng(1)
+    d = np.unique(np.rint(10 ** rng.uniform(0, 5, 120)))
+    ratio = 1 + 10 ** rng.uniform(-4, 8, d.size)
+    D0 = d * 10 ** rng.uniform(-60, 60, d.size)
+    found = efron_sums(D0 * ratio, D0, d)
+    with mp.workdps(50):
+        for i in range(d.size):
+            exact = (by_definition if d[i] <= 60 else by_polygamma)(D0[i] * ratio[i], D0[i], int(d[i]))
+            for name, value in zip(("A", "B", "A2", "B2", "C2"), exact, strict=False):
+                assert abs(getattr(found, name)[i] - value) <= 1e-12 * abs(value), (name, ratio[i], d[i])
+            size = abs(exact[5]) + d[i] * (1 + abs(mp.log(D0[i])))
+            assert abs(found.log_sum[i] - exact[5]) <= 1e-13 * size, (ratio[i], d[i])
+
+
+def test_many_events_that_are_everybody_at_risk() -> None:
+    d = 100_000.0
+    sums = efron_sums(np.array([d]), np.array([d]), np.array([d]))
+    with mp.workdps(50):
+        for ours, exact in (
+            (sums.A, mp.harmonic(d)),
+            (sums.A2, mp.zeta(2) - mp.zeta(2, d + 1)),
+            (sums.log_sum, mp.loggamma(d + 1)),
+        ):
+            assert abs(ours[0] - exact) <= 1e-14 * exact
+
+
 def test_most_sums_have_fourteen_digits() -> None:
     worst = []
     with mp.workdps(50):

@@ -119,7 +119,15 @@ make_small <- function() {
     # A day of churn where only one group is at risk adds nothing to the comparison.
     small_set("one_group_at_risk", c(1, 2, 3, 8, 9, 10), c(1, 1, 1, 1, 0, 1), group = c("a", "a", "b", "b", "b", "b")),
     # The last one left churns alone in its stratum: variance zero there (n = 1 at risk).
-    small_set("last_alone", c(2, 3, 3, 6, 7, 9), c(1, 1, 0, 1, 0, 1), group = c("a", "b", "a", "b", "a", "b"))
+    small_set("last_alone", c(2, 3, 3, 6, 7, 9), c(1, 1, 0, 1, 0, 1), group = c("a", "b", "a", "b", "a", "b")),
+    # Everything hard at once: in "gap" the risk set empties on day 6 and refills on day 9; in "one" a single row churns,
+    # and rows enter on that day; in "last" everybody left churns on the last day, two of them late. Clusters cross strata.
+    small_set("hard", c(3, 5, 6, 6, 12, 14, 14, 20, 4, 7, 7, 9, 11, 5, 8, 8, 15, 15, 15, 15),
+              c(1, 1, 0, 0, 1, 1, 0, 1, 0, 1, 0, 0, 0, 1, 0, 1, 1, 1, 1, 1),
+              group = rep(c("a", "b"), 10), stratum = rep(c("gap", "one", "last"), c(8, 5, 7)),
+              cluster = c(1, 2, 3, 4, 5, 6, 7, 1, 2, 8, 3, 7, 9, 4, 5, 8, 9, 10, 11, 6),
+              x = c(1, 0, 2, 1, 0, 3, 1, 2, 1, 2, 0, 1, 3, 1, 0, 2, 1, 3, 0, 2),
+              entry = c(0, 0, 1, 2, 9, 9, 10, 11, 0, 2, 0, 7, 7, 0, 0, 5, 3, 0, 8, 8))
   )
 }
 

@@ -156,7 +156,7 @@ def test_a_day_of_entry_that_is_the_last_carries_no_risk_and_is_counted(table: p
 
 def test_churn_on_the_day_of_entry_is_said(table: pd.DataFrame) -> None:
     table["entry"] = [30, 0, 60, 0]
-    with pytest.warns(ChurnsurvWarning, match=r"2 rows churned on the day they entered \(duration equals entry\)"):
+    with pytest.warns(ChurnsurvWarning, match=r"2 rows churned on the day of entry \(duration equals entry\)"):
         data = survival_data(table, entry="entry")
     assert data.n_no_risk == 2
 
@@ -178,7 +178,7 @@ def broken(column: str, values: Any) -> pd.DataFrame:
         (
             "duration",
             [3.0, 4, np.inf, 1],
-            r"duration must be a finite .* 1 such rows, first at row 2 \(inf\)",
+            r"duration must be a finite .* 1 such row, first at row 2 \(inf\)",
         ),
         (
             "duration",
@@ -195,17 +195,17 @@ def broken(column: str, values: Any) -> pd.DataFrame:
             [3, 4, -2, -1],
             r"duration must be >= 0; 2 such rows, first at row 2 \(-2\)\. Check that no end date",
         ),
-        ("entry", [3, 4, -2, 1], r"entry must be >= 0; 1 such rows, first at row 2 \(-2\)"),
+        ("entry", [3, 4, -2, 1], r"entry must be >= 0; 1 such row, first at row 2 \(-2\)"),
         (
             "entry",
             [0, 50, 0, 8],
             r"duration must not be less than entry; 2 such rows, first at row 1 \(45 < 50\)\. Both count days",
         ),
-        ("churned", [0, 1, 2, 1], r"churned must hold true/false or 0/1; 1 such rows, first at row 2 \(2\)"),
+        ("churned", [0, 1, 2, 1], r"churned must hold true/false or 0/1; 1 such row, first at row 2 \(2\)"),
         (
             "churned",
             [0, 1, np.nan, 1],
-            r"churned must hold true/false or 0/1; 1 such rows, first at row 2 \(nan\)",
+            r"churned must hold true/false or 0/1; 1 such row, first at row 2 \(nan\)",
         ),
         (
             "churned",
@@ -215,7 +215,7 @@ def broken(column: str, values: Any) -> pd.DataFrame:
         (
             "churned",
             [True, False, None, True],
-            r"churned must hold true/false or 0/1; 1 such rows, first at row 2",
+            r"churned must hold true/false or 0/1; 1 such row, first at row 2",
         ),
         (
             "user_id",
@@ -287,6 +287,18 @@ def test_no_table_at_all(tmp_path: Path, table: pd.DataFrame) -> None:
     table.to_parquet(tmp_path / "t.parquet")
     with pytest.raises(SchemaError, match=r"t\.parquet: 'tenure' is missing"):
         survival_data(tmp_path / "t.parquet", duration="tenure")
+
+
+def test_errors_name_the_table_as_the_caller_does(tmp_path: Path, table: pd.DataFrame) -> None:
+    for given in (table, pa.Table.from_pandas(table), pl.from_pandas(table)):
+        with pytest.raises(SchemaError, match=r"^newdata: 'tenure' is missing"):
+            as_frame(given, columns=(), needed=["tenure"], what="newdata")
+    with pytest.raises(SchemaError, match=r"^newdata has several columns named 'duration'"):
+        as_frame(pd.concat([table, table["duration"]], axis=1), needed=["duration"], what="newdata")
+    with pytest.raises(InputError, match=r"^newdata must be Spells or a table"):
+        as_frame([1], what="newdata")
+    with pytest.raises(InputError, match=r"^newdata: there is no file"):
+        as_frame(tmp_path / "none.csv", what="newdata")
 
 
 def test_column_lists_and_levels() -> None:
