@@ -62,7 +62,8 @@ class BaselineMoments:
     last_day : (n_strata,) float64
         Last day to which anybody of the stratum was followed; NaN where nobody was at risk.
     hazard, variance : (n_slots,) float64
-        Sums of A and of A2 up to and including the slot, within its stratum.
+        Sums of A and of A2 up to and including the slot, within its stratum. The hazard of grouped days is infinite
+        from a slot on where everybody at risk has the event.
     gradient : (n_slots, p) float64
         Sums of A2 S1 - B2 D1, on the scale of the design and in the order of its columns.
     centre, scale : (p,) float64
@@ -298,7 +299,7 @@ def projected(moments: BaselineMoments, root: Floats, chosen: NDArray[np.integer
     if moments.time.shape[0] == 0:
         return Projected(after, after, np.zeros((chosen.shape[0], root.shape[1])))
     return Projected(
-        moments.hazard[slot] * after,
+        np.where(chosen > 0, moments.hazard[slot], 0.0),
         moments.variance[slot] * after,
         (moments.gradient[slot] * after[:, None]) @ root,
     )
@@ -345,16 +346,17 @@ def hazard_between(
     ([0.2], [0.0325])
     """
     hazard, variance, gradient = baseline.hazard[until], baseline.variance[until], baseline.gradient[until]
-    if since is not None:
-        hazard, variance = hazard - baseline.hazard[since], variance - baseline.variance[since]
-        gradient = gradient - baseline.gradient[since]
-    slope = rows.loadings * np.expand_dims(hazard, -1)
-    slope -= gradient
-    squared = np.einsum("ij,ij->i", slope, slope)
-    squared += variance
-    known = np.broadcast_to(hazard > 0, squared.shape)
-    error = np.divide(np.sqrt(squared), hazard, out=np.zeros_like(squared), where=known)
-    with np.errstate(over="ignore"):
+    # an infinite hazard has no error, and after it nobody is left to have one: NaN
+    with np.errstate(invalid="ignore", over="ignore"):
+        if since is not None:
+            hazard, variance = hazard - baseline.hazard[since], variance - baseline.variance[since]
+            gradient = gradient - baseline.gradient[since]
+        slope = rows.loadings * np.expand_dims(hazard, -1)
+        slope -= gradient
+        squared = np.einsum("ij,ij->i", slope, slope)
+        squared += variance
+        nothing = np.broadcast_to(hazard == 0, squared.shape)
+        error = np.divide(np.sqrt(squared), hazard, out=np.zeros_like(squared), where=~nothing)
         return Hazard(np.exp(rows.log_risk) * hazard, error)
 
 
@@ -429,7 +431,9 @@ def restricted_mean(
         area = np.exp(-risk[:, None] * np.append(0.0, moments.hazard[slots])) * width
     days, area = area.sum(axis=1), area[:, 1:]
     beyond = np.cumsum(area[:, ::-1], axis=1)[:, ::-1]
-    slope = rows.loadings * (area @ moments.hazard[slots])[:, None] - area @ (moments.gradient[slots] @ root)
+    # where the hazard is infinite there is no area left
+    hazard = np.where(np.isfinite(moments.hazard[slots]), moments.hazard[slots], 0.0)
+    slope = rows.loadings * (area @ hazard)[:, None] - area @ (moments.gradient[slots] @ root)
     squared = (beyond * beyond) @ np.diff(moments.variance[slots], prepend=0.0)
     squared += np.einsum("ij,ij->i", slope, slope)
     return RestrictedMean(days, risk * np.sqrt(squared))
