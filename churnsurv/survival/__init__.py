@@ -9,31 +9,47 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from churnsurv.survival.concordance import Concordance, concordance
+    from churnsurv.survival.contrasts import Contrasts
     from churnsurv.survival.cox import cox
     from churnsurv.survival.cox_fit import CoxFit
+    from churnsurv.survival.cox_path import CoxPath, cox_path
     from churnsurv.survival.curves import SurvivalCurves, kaplan_meier
+    from churnsurv.survival.ph_test import PHTest, ph_test
+    from churnsurv.survival.saving import load
     from churnsurv.survival.tests_ import TestResult, logrank
 
 __all__ = [
     "Concordance",
+    "Contrasts",
     "CoxFit",
+    "CoxPath",
+    "PHTest",
     "SurvivalCurves",
     "TestResult",
     "concordance",
     "cox",
+    "cox_path",
     "kaplan_meier",
+    "load",
     "logrank",
+    "ph_test",
 ]
 
 _HOME = {
     "Concordance": "concordance",
+    "Contrasts": "contrasts",
     "CoxFit": "cox_fit",
+    "CoxPath": "cox_path",
+    "PHTest": "ph_test",
     "SurvivalCurves": "curves",
     "TestResult": "tests_",
     "concordance": "concordance",
     "cox": "cox",
+    "cox_path": "cox_path",
     "kaplan_meier": "curves",
+    "load": "saving",
     "logrank": "tests_",
+    "ph_test": "ph_test",
 }
 
 

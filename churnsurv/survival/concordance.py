@@ -12,14 +12,18 @@ from scipy.special import expit, logit, ndtri
 
 from churnsurv.errors import InputError, SchemaError
 from churnsurv.numerics import concordance as numerics
-from churnsurv.numerics.risk_sets import risk_sets
-from churnsurv.survival.inputs import SurvivalData, check_level, column_list, first_of, numeric_column, survival_data
+from churnsurv.numerics.risk_sets import RiskSets, risk_sets
+from churnsurv.survival.frames import first_of, numeric_column
+from churnsurv.survival.inputs import SurvivalData, check_level, column_list, survival_data
+from churnsurv.survival.training import training_of
 from churnsurv.tables import Result, schema
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Concordance", "concordance"]
+    from churnsurv.survival.cox_fit import CoxFit
+
+__all__ = ["Concordance", "concordance", "of_training"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -171,7 +175,7 @@ def concordance(
     found = survival_data(
         data, strata=strata, cluster=cluster, duration=duration, event=event, entry=entry, columns=named
     )
-    _refuse_one_cluster(found)
+    _refuse_one_cluster(found.cluster_name, found.n_clusters)
     name, values = _scores(score, found)
     sets = risk_sets(
         found.duration,
@@ -180,30 +184,66 @@ def concordance(
         stratum=found.strata_codes,
         n_strata=len(found.strata_labels),
     )
-    pairs = numerics.concordance(sets, values, cluster=found.cluster_codes, n_clusters=found.n_clusters)
+    return _of_rows(
+        sets, values, found.cluster_codes, score=name, level=level, strata=tuple(column_list("strata", strata)),
+        cluster=found.cluster_name, n_clusters=found.n_clusters, source=found.source,
+    )  # fmt: skip
+
+
+def of_training(fit: CoxFit, *, data: Any = None) -> Concordance:
+    """Concordance of a Cox model on the rows that it was fitted to; see `CoxFit.concordance`."""
+    if fit.weights is not None:
+        raise InputError(
+            "the rows of this fit are weighted, and pairs are counted without weights. Score the users themselves: "
+            "churnsurv.concordance(data, score=fit.risk(data))."
+        )
+    training = training_of(fit, data, "concordance")
+    rows = training.data
+    values = rows.design.times(training.coefficients)
+    if rows.offset is not None:
+        values += rows.offset
+    return _of_rows(
+        rows.sets, values, training.cluster, score="fitted risk", level=fit.level, strata=fit.strata,
+        cluster=fit.cluster, n_clusters=fit._n_clusters, source=fit._source,
+    )  # fmt: skip
+
+
+def _of_rows(
+    sets: RiskSets,
+    values: NDArray[Any],
+    cluster_codes: NDArray[np.integer[Any]] | None,
+    *,
+    score: str,
+    level: float,
+    strata: tuple[str, ...],
+    cluster: str | None,
+    n_clusters: int,
+    source: Mapping[str, Any],
+) -> Concordance:
+    pairs = numerics.concordance(sets, values, cluster=cluster_codes, n_clusters=n_clusters)
     lower, upper = _limits(pairs.estimate, pairs.std_error, level)
     counts = ("concordant", "discordant", "tied_score", "tied_time", "tied_both")
     return Concordance(
-        score=name,
+        score=score,
         estimate=pairs.estimate,
         std_error=pairs.std_error,
         lower=lower,
         upper=upper,
         level=level,
-        n=found.n - sets.n_no_risk,
+        n=sets.event.shape[0] - sets.n_no_risk,
         n_events=int(sets.n_events.sum()),
         n_no_risk=sets.n_no_risk,
         **{count: getattr(pairs, count) for count in counts},
-        strata=tuple(column_list("strata", strata)),
-        cluster=found.cluster_name,
-        _said={"n_clusters": found.n_clusters if found.cluster_name else None, **found.source},
+        strata=strata,
+        cluster=cluster,
+        _said={"n_clusters": n_clusters if cluster else None, **source},
     )
 
 
-def _refuse_one_cluster(found: SurvivalData) -> None:
-    if found.cluster_name is not None and found.n_clusters < 2:
+def _refuse_one_cluster(name: str | None, n_clusters: int) -> None:
+    if name is not None and n_clusters < 2:
         raise InputError(
-            f"cluster {found.cluster_name!r} has one value only: a clustered standard error needs two or more. Name "
+            f"cluster {name!r} has one value only: a clustered standard error needs two or more. Name "
             "another column, or write cluster=None."
         )
 

@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.errors import ChurnsurvWarning, ConvergenceError, InputError, did_you_mean
-from churnsurv.numerics.collapse import collapse
-from churnsurv.numerics.cox import CoxData, CoxSolution, baseline_hazard, fit_cox, state_at
-from churnsurv.numerics.prediction import BaselineMoments, baseline_moments, last_days
-from churnsurv.numerics.residuals import cluster_covariance
-from churnsurv.numerics.risk_sets import RiskSets
-from churnsurv.survival.covariates import Encoding, ModelMatrix, Row, learn_encoding
+from churnsurv.errors import ChurnsurvWarning
+from churnsurv.numerics.cox import CoxData
+from churnsurv.survival.causes import check_cause, of_cause
+from churnsurv.survival.covariates import Encoding, ModelMatrix, learn_encoding
 from churnsurv.survival.cox_fit import CoxFit
+from churnsurv.survival.cox_methods import Solved, check_method, solve
 from churnsurv.survival.cox_notes import crowded_days, quiet_strata, too_few_events
-from churnsurv.survival.formula import Formula, parse_formula
+from churnsurv.survival.formula import parse_formula
 from churnsurv.survival.inputs import SurvivalData, check_level, column_list, survival_data
-from churnsurv.survival.training import USER_ID, Training, cox_data, rows_at_risk, user_ids
+from churnsurv.survival.regression import baseline_table, latest_known, refuse_outcomes, risk_sets_with_churn
+from churnsurv.survival.training import USER_ID, cox_data, training
 from churnsurv.tables import Result
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 __all__ = ["cox"]
 
 Floats: TypeAlias = NDArray[np.float64]
-
-# Columns of spells that know how the spell ends, or what the log could see of it.
-_OUTCOMES = {
-    "duration": "it is the outcome itself",
-    "churned": "it is the outcome itself",
-    "end_date": "it is known only when the spell ends",
-    "last_activity": "it is known only when the spell ends",
-    "entry": "it says when observation began, not who the user is",
-    "origin_known": "it says what the log could see, not who the user is",
-}
 
 
 def cox(
@@ -51,7 +34,12 @@ def cox(
     strata: str | Sequence[str] | None = None,
     cluster: str | None = "auto",
     reference: Mapping[str, object] | None = None,
-    ties: Literal["efron", "breslow"] = "efron",
+    ties: Literal["efron", "breslow", "grouped"] = "efron",
+    penalty: float | Literal["firth"] = 0.0,
+    l1_ratio: float = 0.0,
+    unpenalised: str | Sequence[str] = (),
+    cause: str | None = None,
+    cause_of_interest: object = None,
     weights: str | None = None,
     weights_kind: Literal["frequency", "sampling"] | None = None,
     offset: str | None = None,
@@ -76,7 +64,20 @@ def cox(
         with ``spells="all"``, else none.
     reference : mapping of column to category, optional
         Else the first category, in categorical order or sorted.
-    ties : {"efron", "breslow"}
+    ties : {"efron", "breslow", "grouped"}
+        "grouped": whole days are taken as intervals, in a complementary log-log model with a parameter for each day
+        with churn. The way out where one day takes a large part of its risk set.
+    penalty : float or "firth"
+        The lambda of glmnet, on standardised covariates and the log-likelihood by row. "firth": half the log
+        determinant of the information, which keeps coefficients finite under separation.
+    l1_ratio : float
+        0 is ridge, 1 is lasso.
+    unpenalised : str or sequence of str
+        Variables of the formula without penalty.
+    cause : str, optional
+        A column with the reason of churn; null where it is not known.
+    cause_of_interest : object, optional
+        The value of it that counts as churn; churns of other and unknown causes are censored on their day.
     weights : str, optional
         A column of numbers > 0.
     weights_kind : {"frequency", "sampling"}
@@ -93,7 +94,8 @@ def cox(
     Returns
     -------
     CoxFit
-        Sources: Cox (1972); Efron (1977) and Breslow (1974) for ties; Lin and Wei (1989) for the robust variance.
+        Sources: Cox (1972); Efron (1977) and Breslow (1974) for ties; Prentice and Gloeckler (1978) for grouped days;
+        Lin and Wei (1989) for the robust variance; Simon et al. (2011) for the elastic net; Heinze and Schemper (2001).
 
     Raises
     ------
@@ -119,74 +121,39 @@ def cox(
     0  channel: search    friend         3.596    0.269
     """
     level = check_level(level)
-    if ties not in ("efron", "breslow"):
-        raise InputError(
-            f"ties must be 'efron' or 'breslow', not {ties!r}.{did_you_mean(str(ties), ('efron', 'breslow'))}"
-        )
+    method = check_method(ties, penalty, l1_ratio, unpenalised)
+    check_cause(cause, cause_of_interest)
     parsed = parse_formula(formula)
     own = isinstance(data, Result) and data._schema == "spells"
-    _refuse_outcomes(parsed, offset, own=own, named=(duration, event, entry))
+    refuse_outcomes(parsed, offset, own=own, named=(duration, event, entry, cause))
     found = survival_data(
-        data,
-        strata=strata,
-        cluster=cluster,
-        duration=duration,
-        event=event,
-        entry=entry,
-        columns=parsed.variables,
-        weights=weights,
-        weights_kind=weights_kind,
-        offset=offset,
-        optional=(USER_ID,),
-    )
-    sets = _risk_sets(found, event)
+        data, strata=strata, cluster=cluster, duration=duration, event=event, entry=entry, weights=weights,
+        weights_kind=weights_kind, offset=offset, optional=(USER_ID,),
+        columns=(*parsed.variables, *(() if cause is None else (cause,))),
+    )  # fmt: skip
+    said: list[str] = []
+    if cause is not None:
+        found, said = of_cause(found, cause, cause_of_interest)
+    sets = risk_sets_with_churn(found, event)
     at_risk = sets.at_risk()
     encoding, matrix, notes = learn_encoding(
         parsed, found.frame, reference=reference, informative=None if at_risk.all() else at_risk
     )
-    warned = [*crowded_days(sets, found), *too_few_events(sets, matrix)]
+    warned = [*(crowded_days(sets, found) if ties != "grouped" else ()), *too_few_events(sets, matrix, method)]
     for text in warned:
         warnings.warn(text, ChurnsurvWarning, stacklevel=2)
     rows = cox_data(found, matrix.design, sets, ties)
-    solution, covariance, moments = _fitted(rows, found)
+    solved = solve(rows, found, matrix, method, level=level)
     named = {
-        "ties": ties, "level": level, "strata": tuple(column_list("strata", strata)),
-        "weights": weights, "weights_kind": weights_kind, "offset": offset,
+        "ties": ties, "level": level, "strata": tuple(column_list("strata", strata)), "penalty": method.penalty,
+        "l1_ratio": method.l1_ratio, "unpenalised": method.unpenalised, "cause": cause,
+        "cause_of_interest": cause_of_interest, "weights": weights, "weights_kind": weights_kind, "offset": offset,
         "_columns": {"duration": duration, "event": event, "entry": entry if entry or found.entry is None else "entry"},
     }  # fmt: skip
     return _result(
-        found=found, rows=rows, matrix=matrix, encoding=encoding, solution=solution, covariance=covariance,
-        moments=moments, own=own, notes=(*quiet_strata(sets, found), *notes, *warned), named=named,
+        found=found, rows=rows, matrix=matrix, encoding=encoding, solved=solved, own=own,
+        notes=(*said, *quiet_strata(sets, found), *notes, *warned, *solved.notes), named=named,
     )  # fmt: skip
-
-
-def _risk_sets(found: SurvivalData, event: str) -> RiskSets:
-    sets = rows_at_risk(found)
-    if sets.n_slots == 0:
-        raise ConvergenceError(
-            f"none of the {found.n_users - sets.n_no_risk:,} rows at risk churned: without churn no hazard can be "
-            f"compared. Check the event column {event!r} and the end of the log."
-        )
-    return sets
-
-
-def _fitted(data: CoxData, found: SurvivalData) -> tuple[CoxSolution, Floats, BaselineMoments]:
-    """The solution, the covariance to report, and what predictions need."""
-    fitted = collapse(data)
-    solution = fit_cox(fitted)
-    last = last_days(found.duration, entry=found.entry, stratum=found.strata_codes, n_strata=len(found.strata_labels))
-    moments = baseline_moments(fitted, solution.state, last_day=last)
-    if found.cluster_codes is None and found.sampling is None:
-        return solution, solution.inverse_information, moments
-    p = data.design.n_columns
-    if found.cluster_codes is not None and found.n_clusters <= p:
-        raise InputError(
-            f"cluster {found.cluster_name!r} has {found.n_clusters} values, too few for {p} coefficients: a robust "
-            "variance needs many more clusters than coefficients."
-        )
-    by_row = solution if fitted is data else replace(solution, state=state_at(data, solution.state.coefficients))
-    cluster = np.arange(found.n) if found.cluster_codes is None else found.cluster_codes
-    return solution, cluster_covariance(data, by_row, cluster), moments
 
 
 def _result(
@@ -195,17 +162,16 @@ def _result(
     rows: CoxData,
     matrix: ModelMatrix,
     encoding: Encoding,
-    solution: CoxSolution,
-    covariance: Floats,
-    moments: BaselineMoments,
+    solved: Solved,
     own: bool,
     notes: tuple[str, ...],
     named: Mapping[str, Any],
 ) -> CoxFit:
     sets, order = rows.sets, matrix.order
-    estimates = solution.coefficients[order]
-    covariance, by_model = (c[np.ix_(order, order)] for c in (covariance, solution.inverse_information))
-    for array in (estimates, covariance, by_model):
+    estimates = solved.coefficients[order]
+    covariance, by_model = (c[np.ix_(order, order)] for c in (solved.covariance, solved.model_covariance))
+    profile = None if solved.profile is None else solved.profile[:, order]
+    for array in (estimates, covariance, by_model, *(() if profile is None else (profile,))):
         array.setflags(write=False)
     known = {"spell": "origin", **found.known_at} if own else dict(found.known_at)
     return CoxFit(
@@ -215,62 +181,25 @@ def _result(
         n=found.n_users - sets.n_no_risk,
         n_events=int(sets.n_events.sum()),
         n_no_risk=sets.n_no_risk,
-        log_likelihood=solution.log_likelihood,
-        log_likelihood_null=solution.log_likelihood_null,
-        iterations=solution.iterations,
+        n_patterns=solved.n_patterns,
+        log_likelihood=solved.log_likelihood,
+        log_likelihood_null=solved.log_likelihood_null,
+        iterations=solved.iterations,
         covariance=covariance,
         notes=notes,
         _rows=matrix.rows,
-        _known_at=tuple(_known_at(row, known) for row in matrix.rows),
+        _known_at=tuple(latest_known(row, known) for row in matrix.rows),
         _estimates=estimates,
-        _score_statistic=solution.score_statistic,
+        _score_statistic=solved.score_statistic,
+        _effective_df=solved.effective_df,
+        _row_log_likelihood=solved.row_log_likelihood,
+        _profile=profile,
         _n_clusters=found.n_clusters,
-        _baseline=_baseline_table(rows, solution, found.strata_labels),
+        _baseline=baseline_table(sets, solved.baseline, found.strata_labels),
         _encoding=encoding,
         _source=found.source,
         _model_covariance=by_model,
-        _moments=moments,
+        _moments=solved.moments,
         _strata_labels=found.strata_labels,
-        _training=Training(
-            data=rows,
-            coefficients=solution.coefficients * rows.design.scale,
-            order=order,
-            strata=found.strata_labels,
-            cluster=found.cluster_codes,
-            user_id=user_ids(found.frame),
-        ),
+        _training=training(found, rows, matrix, solved.coefficients * rows.design.scale),
     )
-
-
-def _baseline_table(data: CoxData, solution: CoxSolution, strata: tuple[str, ...]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(
-        {
-            "stratum": np.array(strata, dtype=object)[data.sets.stratum],
-            "time": data.sets.time,
-            "cumulative_hazard": baseline_hazard(data, solution),
-        }
-    )
-
-
-def _refuse_outcomes(parsed: Formula, offset: str | None, *, own: bool, named: tuple[str | None, ...]) -> None:
-    """Refuse covariates and offsets that know the outcome: they would predict the past."""
-    for name in (*parsed.variables, *(() if offset is None else (offset,))):
-        reason = _OUTCOMES.get(name) if own else None
-        if reason is None and name in named:
-            reason = "it is the outcome itself" if name != named[2] else _OUTCOMES["entry"]
-        if reason is not None:
-            what = "an offset" if name == offset else "a covariate"
-            raise InputError(
-                f"formula: {name!r} cannot be {what}: {reason}, so that the model would look ahead. Behaviour enters "
-                "as of a stated day: log.churn_spells(features=[...], baseline_day=30)."
-            )
-
-
-def _known_at(row: Row, known: Mapping[str, str]) -> str:
-    """The latest of the parts: days come after origin; what else is said is joined."""
-    said = list(dict.fromkeys(known.get(name, "given") for name in row.columns))
-    days = [int(match.group(1)) for text in said if (match := re.fullmatch(r"day (\d+)", text))]
-    others = [text for text in said if text != "origin" and not re.fullmatch(r"day (\d+)", text)]
-    return ", ".join([*([f"day {max(days)}"] if days else []), *others]) or "origin"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtr, ndtri
 
+from churnsurv.errors import InputError
 from churnsurv.numerics.prediction import BaselineMoments
 from churnsurv.survival.covariates import Encoding, Row
 from churnsurv.survival.tests_ import TestResult
@@ -18,10 +19,13 @@ from churnsurv.tables import Result
 
 if TYPE_CHECKING:
     import pandas as pd
+    from lifelines import CoxPHFitter
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
     from churnsurv.numerics.kaplan_meier import CiType
+    from churnsurv.survival.concordance import Concordance
+    from churnsurv.survival.contrasts import Contrasts
     from churnsurv.survival.prediction import Prediction, SurvivalMatrix
     from churnsurv.survival.residuals import ResidualKind
 
@@ -37,7 +41,16 @@ class CoxFit(Result):
     Attributes
     ----------
     formula : str
-    ties : {"efron", "breslow"}
+    ties : {"efron", "breslow", "grouped"}
+    penalty : float or "firth"
+    l1_ratio : float
+        0 is ridge, 1 is lasso.
+    unpenalised : tuple of str
+        Variables without penalty.
+    cause : str or None
+        Column of the reasons of churn.
+    cause_of_interest : object
+        The one that counts as churn here.
     strata : tuple of str
         Columns whose values have a baseline hazard each.
     cluster : str or None
@@ -52,8 +65,10 @@ class CoxFit(Result):
         Rows at risk, and churns among them; sums of the weights where these are frequencies.
     n_no_risk : int
         Rows whose duration equals their entry: they are in the table but never at risk. Counted as `n` is.
+    n_patterns : int
+        Weighted rows that the likelihood was computed on: fewer than rows where equal ones were collapsed.
     log_likelihood, log_likelihood_null : float
-        At the estimates, and at coefficients zero.
+        At the estimates, and at coefficients zero; with Firth's penalty, of the penalised likelihood.
     iterations : int
         Newton steps.
     covariance : (n_terms, n_terms) float64, read-only
@@ -66,6 +81,11 @@ class CoxFit(Result):
 
     formula: str
     ties: str
+    penalty: float | str
+    l1_ratio: float
+    unpenalised: tuple[str, ...]
+    cause: str | None
+    cause_of_interest: object
     strata: tuple[str, ...]
     cluster: str | None
     weights: str | None
@@ -75,6 +95,7 @@ class CoxFit(Result):
     n: int
     n_events: int
     n_no_risk: int
+    n_patterns: int
     log_likelihood: float
     log_likelihood_null: float
     iterations: int
@@ -84,6 +105,9 @@ class CoxFit(Result):
     _known_at: tuple[str, ...]
     _estimates: Floats
     _score_statistic: float
+    _effective_df: float
+    _row_log_likelihood: float
+    _profile: Floats | None
     _n_clusters: int
     _baseline: pd.DataFrame
     _encoding: Encoding
@@ -100,9 +124,7 @@ class CoxFit(Result):
         import pandas as pd
 
         error = np.sqrt(np.diagonal(self.covariance))
-        z = self._estimates / error
-        reach = ndtri((1 + self.level) / 2) * error
-        lower, upper = self._estimates - reach, self._estimates + reach
+        z, p_value, lower, upper = self._wald(error) if self._profile is None else self._profile
         with np.errstate(over="ignore", under="ignore"):
             ratio = {
                 "hazard_ratio": np.exp(self._estimates),
@@ -119,12 +141,18 @@ class CoxFit(Result):
                 "estimate": self._estimates,
                 "std_error": error,
                 "statistic": z,
-                "p_value": 2 * ndtr(-np.abs(z)),
+                "p_value": p_value,
                 "lower": lower,
                 "upper": upper,
                 **ratio,
             }
         )
+
+    def _wald(self, error: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Statistic, p-value and limits from the covariance."""
+        z = np.divide(self._estimates, error, out=np.full(error.shape, np.nan), where=error > 0)
+        reach = ndtri((1 + self.level) / 2) * error
+        return z, 2 * ndtr(-np.abs(z)), self._estimates - reach, self._estimates + reach
 
     @property
     def baseline(self) -> pd.DataFrame:
@@ -179,21 +207,104 @@ class CoxFit(Result):
 
         return expected_days(self, newdata, horizon=horizon, level=level)
 
+    def contrasts(
+        self,
+        weights: Mapping[str, Mapping[str, float]] | None = None,
+        *,
+        variable: str | None = None,
+        adjust: str = "holm",
+        level: float | None = None,
+    ) -> Contrasts:
+        """Estimate sums of weights times coefficients, or compare all categories of a variable.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from churnsurv.survival import cox
+        >>> data = pd.DataFrame({"duration": [2, 3, 4, 5, 7, 9], "churned": 1, "g": ["b", "a", "c", "b", "c", "a"]})
+        >>> cox("g", data).contrasts(variable="g").table["contrast"].tolist()
+        ['b - a', 'c - a', 'c - b']
+        """
+        from churnsurv.survival.contrasts import contrasts
+
+        return contrasts(self, weights, variable=variable, adjust=adjust, level=level)
+
+    def joint_test(self, terms: str | Sequence[str]) -> TestResult:
+        """Test that the coefficients of some variables or terms are all zero (Wald); robust where the covariance is."""
+        from churnsurv.survival.contrasts import joint_test
+
+        return joint_test(self, terms)
+
+    @property
+    def joint_tests(self) -> pd.DataFrame:
+        """One row per variable of the formula: the joint test of its coefficients; schema "joint_tests"."""
+        from churnsurv.survival.contrasts import joint_tests
+
+        return joint_tests(self)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, -2 log-likelihood + 2 degrees of freedom: lower is better, for fits of the same rows.
+
+        A penalty counts with its effective degrees of freedom.
+
+        Raises
+        ------
+        InputError
+            With sampling weights: their likelihood is none, and differences of it mean nothing.
+        """
+        if self.weights_kind == "sampling":
+            raise InputError(
+                "sampling weights make a pseudo-likelihood, of which AIC says nothing. Compare models by their "
+                "concordance on rows that were left out."
+            )
+        return -2 * self._row_log_likelihood + 2 * self._effective_df
+
     @property
     def likelihood_ratio_test(self) -> TestResult:
         """Twice the rise of the log-likelihood from coefficients zero."""
-        return self._test("likelihood-ratio test", 2 * (self.log_likelihood - self.log_likelihood_null))
+        self._refuse_if_shrunk("likelihood-ratio test")
+        penalised = "penalised " if self.penalty == "firth" else ""
+        return self._test(f"{penalised}likelihood-ratio test", 2 * (self.log_likelihood - self.log_likelihood_null))
 
     @property
     def wald_test(self) -> TestResult:
         """All coefficients against zero by their covariance, robust where that is."""
-        statistic = float(self._estimates @ np.linalg.solve(self.covariance, self._estimates))
+        self._refuse_if_shrunk("Wald test")
+        statistic = self._wald_statistic()
+        if statistic is None:
+            raise InputError(
+                "there is no Wald test: the robust covariance is singular, as too few rows or clusters speak for some "
+                "coefficient. Take fewer covariates."
+            )
         return self._test("robust Wald test" if self._robust else "Wald test", statistic)
+
+    def _wald_statistic(self) -> float | None:
+        error = np.sqrt(np.diagonal(self.covariance))
+        if not (error > 0).all():
+            return None
+        correlation = self.covariance / np.outer(error, error)
+        if np.linalg.matrix_rank(correlation, hermitian=True) < len(error):
+            return None
+        z = self._estimates / error
+        return float(z @ np.linalg.solve(correlation, z))
 
     @property
     def score_test(self) -> TestResult:
         """Slope and curvature of the log-likelihood at coefficients zero."""
-        return self._test("score test", self._score_statistic)
+        self._refuse_if_shrunk("score test")
+        penalised = "penalised " if self.penalty == "firth" else ""
+        return self._test(f"{penalised}score test", self._score_statistic)
+
+    @property
+    def _shrunk(self) -> bool:
+        return self.penalty not in (0.0, "firth")
+
+    def _refuse_if_shrunk(self, test: str) -> None:
+        if self._shrunk:
+            raise InputError(
+                f"a penalised fit has no {test}: its coefficients are pulled to zero on purpose. Fit without penalty."
+            )
 
     @property
     def _robust(self) -> bool:
@@ -205,6 +316,32 @@ class CoxFit(Result):
             method += ", rows taken as independent" if self.cluster is not None else ""
             method += ", weights taken as frequencies" if self.weights_kind == "sampling" else ""
         return TestResult(statistic=statistic, df=df, p_value=float(chdtrc(df, max(statistic, 0.0))), method=method)
+
+    def concordance(self, *, data: Any = None) -> Concordance:
+        """Say how well the model ranks the rows that it was fitted to: Harrell's C; see `churnsurv.concordance`.
+
+        The same rows chose the coefficients, so that new rows are ranked less well. With strata, rows are compared
+        within them; with a cluster the standard error is clustered.
+
+        Parameters
+        ----------
+        data : Spells, or any table, optional
+            The table that the model was fitted to, where the fit does not hold its rows.
+
+        Raises
+        ------
+        InputError
+            If the fit holds no rows and `data` is None, `data` is another table, or the rows are weighted.
+        """
+        from churnsurv.survival.concordance import of_training
+
+        return of_training(self, data=data)
+
+    def model_matrix(self, newdata: Any) -> pd.DataFrame:
+        """Return rows as the model sees them: one column per term, in the order of `table`."""
+        from churnsurv.survival.newdata import model_matrix
+
+        return model_matrix(self, newdata)
 
     def residuals(self, kind: ResidualKind = "martingale", *, data: Any = None) -> pd.DataFrame:
         """Residuals of the rows that the model was fitted to.
@@ -252,19 +389,58 @@ class CoxFit(Result):
 
         return residuals(self, kind, data=data)
 
+    def to_json(self) -> str:
+        """Write the fit as JSON text: its table and facts, and all that predictions need; none of its rows."""
+        from churnsurv.survival.saving import to_json
+
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> CoxFit:
+        """Read what `to_json` wrote; questions about its own rows then take `data=`."""
+        from churnsurv.survival.saving import from_json
+
+        return from_json(text)
+
+    def to_sql(
+        self, table: str, *, horizons: Sequence[float] = (), keep: Sequence[str] = ("user_id",), dialect: str = "duckdb"
+    ) -> str:
+        """Write one SELECT that scores a table in a warehouse; see `survival.scoring_sql`."""
+        from churnsurv.survival.scoring_sql import to_sql
+
+        return to_sql(self, table, horizons=horizons, keep=keep, dialect=dialect)
+
+    def to_lifelines(self, *, data: Any = None) -> CoxPHFitter:
+        """Return a fitted ``lifelines.CoxPHFitter`` on the columns of `model_matrix`; see `integrations.lifelines`."""
+        from churnsurv.integrations.lifelines import to_lifelines
+
+        return to_lifelines(self, data=data)
+
     def _headline(self) -> str:
         p = len(self._rows)
         rows = "users in weighted rows" if self.weights_kind == "frequency" else "rows"
+        what = f"{self.ties.capitalize()} ties" if self.ties != "grouped" else "grouped days"
+        if self.penalty == "firth":
+            what += ", Firth's penalty"
+        elif self._shrunk:
+            what += f", penalty {self.penalty:g} (l1_ratio {self.l1_ratio:g})"
+        rise = "" if self._shrunk else f"; {self.likelihood_ratio_test._headline()}"
+        of = "churned" if self.cause is None else f"churned by {self.cause} {self.cause_of_interest}"
         return (
-            f"{self.formula}: {self.n:,} {rows}, {self.n_events:,} churned, {p} coefficient{'s' if p > 1 else ''}, "
-            f"{self.ties.capitalize()} ties; {self.likelihood_ratio_test._headline()}"
+            f"{self.formula}: {self.n:,} {rows}, {self.n_events:,} {of}, {p} coefficient{'s' if p > 1 else ''}, "
+            f"{what}{rise}"
         )
 
     def _facts(self) -> dict[str, Any]:
-        tests = (self.likelihood_ratio_test, self.wald_test, self.score_test)
+        tests = [] if self._shrunk else [self.likelihood_ratio_test, self.score_test]
+        if tests and self._wald_statistic() is not None:
+            tests.insert(1, self.wald_test)
+        penalty = {"penalty": self.penalty, "l1_ratio": self.l1_ratio, "unpenalised": list(self.unpenalised)}
         return {
             "formula": self.formula,
             "ties": self.ties,
+            **(penalty if self.penalty else {}),
+            **({"cause": self.cause, "cause_of_interest": self.cause_of_interest} if self.cause else {}),
             "strata": list(self.strata),
             "cluster": self.cluster,
             "n_clusters": self._n_clusters if self.cluster else None,
@@ -274,6 +450,7 @@ class CoxFit(Result):
             "n": self.n,
             "n_events": self.n_events,
             "n_no_risk": self.n_no_risk,
+            "n_patterns": self.n_patterns,
             "log_likelihood": self.log_likelihood,
             "log_likelihood_null": self.log_likelihood_null,
             "iterations": self.iterations,

@@ -6,6 +6,8 @@ import numpy as np
 
 from churnsurv.numerics.risk_sets import RiskSets
 from churnsurv.survival.covariates import ModelMatrix
+from churnsurv.survival.cox_methods import Method
+from churnsurv.survival.frames import counted
 from churnsurv.survival.inputs import SurvivalData
 
 __all__ = ["crowded_days", "quiet_strata", "too_few_events"]
@@ -20,8 +22,8 @@ def quiet_strata(sets: RiskSets, found: SurvivalData) -> list[str]:
     if quiet.size == 0:
         return []
     names = ", ".join(repr(found.strata_labels[i]) for i in quiet[:5]) + (" ..." if quiet.size > 5 else "")
-    strata = "1 stratum has" if quiet.size == 1 else f"{quiet.size} strata have"
-    return [f"{strata} no churn and add nothing to the estimates: {names}."]
+    strata = "1 stratum has no churn and adds" if quiet.size == 1 else f"{quiet.size:,} strata have no churn and add"
+    return [f"{strata} nothing to the estimates: {names}."]
 
 
 def crowded_days(sets: RiskSets, found: SurvivalData) -> list[str]:
@@ -48,13 +50,17 @@ def crowded_days(sets: RiskSets, found: SurvivalData) -> list[str]:
     return [
         f"on day {days[worst]:g}, {events:,} of {at_risk:,} {who} at risk{where} churn ({events / at_risk:.0%}). Above "
         f"20% the treatment of ties pulls coefficients towards zero; such days hold {by_day.sum() / total:.0%} of all "
-        "churns here. Take the true effects to be larger in size than the estimates."
+        "churns here. Take the true effects to be larger in size than the estimates, or fit with ties='grouped'."
     ]
 
 
-def too_few_events(sets: RiskSets, matrix: ModelMatrix) -> list[str]:
-    """Warn of more coefficients than churns."""
+def too_few_events(sets: RiskSets, matrix: ModelMatrix, method: Method) -> list[str]:
+    """Warn of more coefficients than churns, unless a penalty holds them."""
     events, p = int(sets.n_events.sum()), matrix.design.n_columns
-    if p <= events:
+    if p <= events or method.shrinks:
         return []
-    return [f"{p} coefficients are estimated from {events} churns: the estimates say little. Take fewer covariates."]
+    are = "is" if p == 1 else "are"
+    return [
+        f"{counted(p, 'coefficient')} {are} estimated from {counted(events, 'churn')}: the estimates say little. "
+        "Take fewer covariates."
+    ]

@@ -18,6 +18,7 @@ from churnsurv.errors import FollowUpError, InputError
 from churnsurv.numerics import prediction as numerics
 from churnsurv.numerics.day_counts import read_only
 from churnsurv.numerics.kaplan_meier import CI_TYPES, CiType
+from churnsurv.survival.frames import counted
 from churnsurv.survival.inputs import check_level
 from churnsurv.survival.newdata import Fitted, NewData, design_order, encoded_parts, new_data
 from churnsurv.tables import Result
@@ -413,7 +414,7 @@ def _alive_at(new: NewData, alive_at: float | str | ArrayLike) -> NDArray[Any]:
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(
-            f"{what} must be a finite number of days >= 0; {int(bad.sum())} others, first at row {row} "
+            f"{what} must be a finite number of days >= 0; {counted(int(bad.sum()), 'other')}, first at row {row} "
             f"({np.atleast_1d(days)[row]})."
         )
     return days
@@ -455,8 +456,10 @@ def _refuse_rows_beyond(fit: Fitted, new: NewData, alive_at: NDArray[Any], horiz
         return None
     row = int(np.argmax(beyond))
     where = f" of stratum {fit._strata_labels[new.stratum[row]]!r}" if fit.strata else ""
+    n_beyond = int(beyond.sum())
+    asking = f"{counted(n_beyond, 'row')} {'asks' if n_beyond == 1 else 'ask'}"
     raise FollowUpError(
-        f"{int(beyond.sum())} rows ask for a day that nobody was followed to, first row {row}: alive_at "
+        f"{asking} for a day that nobody was followed to, first row {row}: alive_at "
         f"{alive_at[row]:g} + horizon {horizon:g}, the last day{where} is {_day(last[row])}. Take a shorter "
         "horizon, or leave these rows out and count them."
     )

@@ -1,4 +1,4 @@
-"""Residuals of a Cox model as tables: the door to `churnsurv.numerics.residuals`."""
+"""Residuals of a Cox model as tables: the door to `churnsurv.numerics.residuals`, and to those of grouped days."""
 
 from __future__ import annotations
 
@@ -35,19 +35,42 @@ def residuals(fit: CoxFit, kind: ResidualKind = "martingale", *, data: Any = Non
         raise InputError(
             f"kind must be one of {', '.join(map(repr, kinds))}, not {kind!r}.{did_you_mean(str(kind), kinds)}"
         )
+    if fit.ties == "grouped" and kind in ("schoenfeld", "scaled_schoenfeld"):
+        raise InputError(
+            f"kind={kind!r} compares a churn with its risk set in a partial likelihood, and a fit of grouped days "
+            "(ties='grouped') has none. Take kind='score' or 'dfbeta', or fit the same formula with ties='efron'."
+        )
     training = training_of(fit, data, "residuals")
+    if kind in ("schoenfeld", "scaled_schoenfeld"):
+        return _by_event(fit, training, scaled=kind == "scaled_schoenfeld")
+    found = _of_grouped_days(training, kind) if fit.ties == "grouped" else _of_partial_likelihood(training, kind)
+    if kind in ("martingale", "deviance"):
+        return _by_row(training, {"residual": found})
+    return _by_row(training, _columns(fit, _score(fit, training, found, change=kind == "dfbeta"), ("row", USER_ID)))
+
+
+def _of_partial_likelihood(training: Training, kind: ResidualKind) -> Floats:
     if kind == "martingale":
-        return _by_row(training, {"residual": martingale_residuals(training.data, training.state())})
+        return martingale_residuals(training.data, training.state())
     if kind == "deviance":
-        return _by_row(training, {"residual": deviance_residuals(training.data, training.state())})
-    if kind in ("score", "dfbeta"):
-        return _by_row(training, _columns(fit, _score(fit, training, change=kind == "dfbeta"), ("row", USER_ID)))
-    return _by_event(fit, training, scaled=kind == "scaled_schoenfeld")
+        return deviance_residuals(training.data, training.state())
+    return score_residuals(training.data, training.state()).all()
 
 
-def _score(fit: CoxFit, training: Training, *, change: bool) -> Floats:
+def _of_grouped_days(training: Training, kind: ResidualKind) -> Floats:
+    from churnsurv.numerics.grouped import grouped_state
+    from churnsurv.numerics.grouped_residuals import grouped_deviance, grouped_martingale, grouped_score_residuals
+
+    state = grouped_state(training.data, training.coefficients)
+    if kind == "martingale":
+        return grouped_martingale(training.data, state)
+    if kind == "deviance":
+        return grouped_deviance(training.data, state)
+    return grouped_score_residuals(training.data, state)
+
+
+def _score(fit: CoxFit, training: Training, found: Floats, *, change: bool) -> Floats:
     """Score residuals in the units of the covariates and the order of the table, or the change of the estimates."""
-    found = score_residuals(training.data, training.state()).all()
     found *= training.data.design.scale
     found = found[:, training.order]
     if not change:

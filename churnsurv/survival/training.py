@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from churnsurv.errors import InputError
 from churnsurv.numerics.cox import CoxData, CoxState, state_at
 from churnsurv.numerics.design import Design
 from churnsurv.numerics.risk_sets import RiskSets, risk_sets
-from churnsurv.survival.covariates import model_matrix
+from churnsurv.survival.causes import of_cause
+from churnsurv.survival.covariates import ModelMatrix, model_matrix
 from churnsurv.survival.inputs import SurvivalData, survival_data
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from churnsurv.survival.cox_fit import CoxFit
 
-__all__ = ["USER_ID", "Training", "cox_data", "rows_at_risk", "training_of", "user_ids"]
+__all__ = ["USER_ID", "Training", "cox_data", "rows_at_risk", "training", "training_of"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -48,7 +49,11 @@ class Training:
         Where each row of the table of the fit stands in the design.
     strata : tuple of str
         Labels of the strata.
+    stratum : (n,) integer, or None
+        Position of each row's stratum among them; None where there is one.
     cluster : (n,) integer, or None
+    duration : (n,) integer or float64
+    entry : (n,) integer or float64, or None
     user_id : Series, or None
     """
 
@@ -56,7 +61,10 @@ class Training:
     coefficients: Floats
     order: NDArray[np.intp]
     strata: tuple[str, ...]
+    stratum: NDArray[np.integer[Any]] | None
     cluster: NDArray[np.integer[Any]] | None
+    duration: NDArray[Any]
+    entry: NDArray[Any] | None
     user_id: pd.Series[Any] | None
 
     def __post_init__(self) -> None:
@@ -70,8 +78,9 @@ class Training:
 
 def _own_arrays(training: Training) -> Iterator[NDArray[Any]]:
     data = training.data
-    yield from (training.coefficients, data.design.dense, data.sets.place, data.sets.event)
-    yield from (array for array in (data.sets.start, data.weights, data.offset) if array is not None)
+    yield from (training.coefficients, training.duration, data.design.dense, data.sets.place, data.sets.event)
+    optional = (training.entry, training.stratum, data.sets.start, data.weights, data.offset)
+    yield from (array for array in optional if array is not None)
 
 
 def rows_at_risk(found: SurvivalData) -> RiskSets:
@@ -95,14 +104,29 @@ def rows_at_risk(found: SurvivalData) -> RiskSets:
 
 
 def cox_data(found: SurvivalData, design: Design, sets: RiskSets, ties: str) -> CoxData:
-    """Put together what the likelihood is a function of."""
+    """Put together what the likelihood is a function of; a grouped one has no treatment of ties."""
     return CoxData(
         design,
         sets,
-        cast(Literal["efron", "breslow"], ties),
+        "breslow" if ties == "breslow" else "efron",
         frequency=found.frequency,
         offset=found.offset,
         sampling=found.sampling,
+    )
+
+
+def training(found: SurvivalData, rows: CoxData, matrix: ModelMatrix, coefficients: Floats) -> Training:
+    """Keep the rows of a fit; `coefficients` are on the scale of the design, in the order of its columns."""
+    return Training(
+        data=rows,
+        coefficients=coefficients,
+        order=matrix.order,
+        strata=found.strata_labels,
+        stratum=None if found.strata_codes is None else found.strata_codes.copy(),
+        cluster=found.cluster_codes,
+        duration=found.duration.copy(),
+        entry=None if found.entry is None else found.entry.copy(),
+        user_id=user_ids(found.frame),
     )
 
 
@@ -149,36 +173,39 @@ def _found_again(fit: CoxFit, data: Any, question: str) -> Training:
         duration=named["duration"] or "",
         event=named["event"] or "",
         entry=named["entry"],
-        columns=fit._encoding.variables,
+        columns=(*fit._encoding.variables, *(() if fit.cause is None else (fit.cause,))),
         weights=fit.weights,
         weights_kind=fit.weights_kind,
         offset=fit.offset,
         optional=(USER_ID,),
     )
+    if fit.cause is not None:
+        found, _ = of_cause(found, fit.cause, fit.cause_of_interest)
     sets = rows_at_risk(found)
     matrix = model_matrix(fit._encoding, found.frame)
     coefficients = np.empty(matrix.design.n_columns)
     coefficients[matrix.order] = fit._estimates
-    training = Training(
-        data=cox_data(found, matrix.design, sets, fit.ties),
-        coefficients=coefficients * matrix.design.scale,
-        order=matrix.order,
-        strata=found.strata_labels,
-        cluster=found.cluster_codes,
-        user_id=user_ids(found.frame),
-    )
-    _check_same(fit, training, found, question)
-    return training
+    rows = training(found, cox_data(found, matrix.design, sets, fit.ties), matrix, coefficients * matrix.design.scale)
+    _check_same(fit, rows, found, question)
+    return rows
+
+
+def _log_likelihood(fit: CoxFit, training: Training) -> float:
+    if fit.ties == "grouped":
+        from churnsurv.numerics.grouped import grouped_state
+
+        return grouped_state(training.data, training.coefficients).log_likelihood
+    return training.state().log_likelihood
 
 
 def _check_same(fit: CoxFit, training: Training, found: SurvivalData, question: str) -> None:
     sets = training.data.sets
     counts = (found.n_users - sets.n_no_risk, int(sets.n_events.sum()))
     if counts == (fit.n, fit.n_events):
-        value = training.state().log_likelihood
-        if abs(value - fit.log_likelihood) <= _SAME * max(1.0, abs(fit.log_likelihood)):
+        value, own = _log_likelihood(fit, training), fit._row_log_likelihood
+        if abs(value - own) <= _SAME * max(1.0, abs(own)):
             return
-        difference = f"the log-likelihood of its rows is {value:.8g}, not {fit.log_likelihood:.8g}"
+        difference = f"the log-likelihood of its rows is {value:.8g}, not {own:.8g}"
     else:
         difference = f"it has {counts[0]:,} rows at risk and {counts[1]:,} churns, not {fit.n:,} and {fit.n_events:,}"
     raise InputError(

@@ -212,7 +212,7 @@ def test_notes_tell_what_a_reader_must_know(table: pd.DataFrame) -> None:
     )
     fit = ch.cox("channel", data, strata="cohort")
     assert fit.notes == (
-        "1 stratum has no churn and add nothing to the estimates: '2024-09'.",
+        "1 stratum has no churn and adds nothing to the estimates: '2024-09'.",
         "8 missing values of channel form the category '(missing)'.",
     )
     assert fit.table["category"].tolist() == ["friend", "shop", "(missing)"]
@@ -312,7 +312,7 @@ def test_a_named_entry_is_no_covariate(table: pd.DataFrame) -> None:
         ("chanel", {}, SchemaError, "'chanel' is missing. Did you mean 'channel'"),
         ("channel", {"strata": "cohrt"}, SchemaError, "Did you mean 'cohort'"),
         ("channel", {"cluster": "user"}, SchemaError, "'user' is missing"),
-        ("channel", {"ties": "exact"}, InputError, "ties must be 'efron' or 'breslow', not 'exact'"),
+        ("channel", {"ties": "exact"}, InputError, "ties must be one of 'efron', 'breslow', 'grouped', not 'exact'"),
         ("channel", {"level": 95}, InputError, "level must lie between 0 and 1"),
         ("channel", {"reference": {"channel": "fiend"}}, InputError, "Did you mean 'friend'"),
         ("channel", {"cluster": "cohort"}, InputError, "has 2 values, too few for 2 coefficients"),
@@ -403,7 +403,7 @@ def test_columns_that_look_ahead_are_refused(log: ch.ActivityLog, name: str) -> 
 
 def test_days_known_at_are_the_latest_of_the_parts() -> None:
     from churnsurv.survival.covariates import Row
-    from churnsurv.survival.cox import _known_at
+    from churnsurv.survival.regression import latest_known
 
     known = {"a": "origin", "b": "day 30", "c": "day 7", "d": "given"}
     for columns, expected in (
@@ -413,7 +413,7 @@ def test_days_known_at_are_the_latest_of_the_parts() -> None:
         ("abd", "day 30, given"),
         ("x", "given"),
     ):
-        assert _known_at(Row("", "", None, None, tuple(columns)), known) == expected
+        assert latest_known(Row("", "", None, None, tuple(columns)), known) == expected
 
 
 def test_a_plot_is_drawn_from_the_table(table: pd.DataFrame) -> None:

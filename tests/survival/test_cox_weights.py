@@ -203,7 +203,7 @@ def test_weights_that_cannot_be_used(table: pd.DataFrame, kind, bad, shown: str)
 
 
 def test_an_offset_that_cannot_be_used(table: pd.DataFrame) -> None:
-    with pytest.raises(InputError, match=r"offset 'known' must be finite; 1 such rows, first at row 5 \(nan\)"):
+    with pytest.raises(InputError, match=r"offset 'known' must be finite; 1 such row, first at row 5 \(nan\)"):
         ch.cox("x", table.assign(known=table["known"].where(table.index != 5)), offset="known")
     with pytest.raises(ConvergenceError, match="the offset or the weights span too wide a range"):
         ch.cox("x", table.assign(known=np.where(table["duration"] > 6, -2000.0, 0.0)), offset="known")
@@ -236,7 +236,7 @@ def test_the_rows_of_a_fit_are_read_only_and_stay_out_of_json(table: pd.DataFram
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
     assert "_training" not in fit.to_json()
-    assert len(fit.to_json()) < 3_000
+    assert len(fit.to_json()) < 6_000
 
 
 @pytest.mark.parametrize(

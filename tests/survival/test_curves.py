@@ -83,12 +83,21 @@ def test_nothing_is_said_beyond_the_last_day() -> None:
     assert str(caught.value) == (
         "nobody was followed to day 50; last days: 'app' day 40. Ask for days up to 40, or leave these groups out."
     )
+    both = ch.kaplan_meier(DATA.assign(churned=[True, True, False, False, False, True, False]), by="channel")
     with pytest.raises(FollowUpError, match="last days: 'app' day 40, 'web' day 60"):
-        curves.at(61)
+        both.at(61)
+
+
+def test_a_curve_that_has_reached_zero_stays_there() -> None:
+    curves = ch.kaplan_meier(DATA[DATA["channel"] == "web"], cluster="user_id")
+    found = curves.at([60, 61, 1000])
+    assert found["survival"].tolist() == [0, 0, 0]
+    assert found["n_at_risk"].tolist() == [1, 0, 0]
+    assert found[["std_error", "lower", "upper"]].isna().all(axis=None)
 
 
 def test_many_groups_beyond_follow_up_are_counted() -> None:
-    data = pd.DataFrame({"duration": np.arange(1, 21), "churned": True, "cohort": [f"c{k:02}" for k in range(20)]})
+    data = pd.DataFrame({"duration": np.arange(1, 21), "churned": False, "cohort": [f"c{k:02}" for k in range(20)]})
     with pytest.raises(FollowUpError, match=r"'c11' day 12 and 8 more\. Ask for days up to 1,"):
         ch.kaplan_meier(data, by="cohort").at(99)
 
@@ -179,7 +188,7 @@ def test_all_censored_is_a_flat_curve() -> None:
 
 
 def test_arguments_that_are_refused() -> None:
-    with pytest.raises(InputError, match="ci must be 'log-log', 'log' or 'plain', not 'loglog'"):
+    with pytest.raises(InputError, match="ci must be 'log-log', 'log', 'plain' or 'arcsine', not 'loglog'"):
         ch.kaplan_meier(DATA, ci="loglog")
     with pytest.raises(InputError, match="level must lie between 0 and 1"):
         ch.kaplan_meier(DATA, level=95)

@@ -346,7 +346,7 @@ def test_rows_whose_own_day_was_not_reached(fit, table) -> None:
     last = table[table["cohort"] == table["cohort"][7]]["duration"].max()
     tenure = np.zeros(400)
     tenure[7] = last - 29
-    with pytest.raises(FollowUpError, match=rf"1 rows ask for a day that nobody was followed to, first row 7: alive_at {last - 29} \+ horizon 30, the last day of stratum '{table['cohort'][7]}' is day {last}\."):  # fmt: skip  # noqa: E501
+    with pytest.raises(FollowUpError, match=rf"1 row asks for a day that nobody was followed to, first row 7: alive_at {last - 29} \+ horizon 30, the last day of stratum '{table['cohort'][7]}' is day {last}\."):  # fmt: skip  # noqa: E501
         churn_probability(fit, table, horizon=30, alive_at=tenure)
     tenure[7] = last - 30
     churn_probability(fit, table, horizon=30, alive_at=tenure)
@@ -375,7 +375,7 @@ def test_horizons_that_are_none(fit, table, horizon) -> None:
 @pytest.mark.parametrize(
     ("alive_at", "message"),
     [
-        (-1, r"alive_at must be a finite number of days >= 0; 1 others, first at row 0 \(-1\)"),
+        (-1, r"alive_at must be a finite number of days >= 0; 1 other, first at row 0 \(-1\)"),
         ([1, 2], r"alive_at must be one number or one for each of the 400 rows; its shape is \(2,\)"),
         ("channel", "alive_at='channel' must hold numbers of days, without missing values; it holds object"),
         ("since", r"alive_at='since' must be a finite number of days >= 0; 400 others, first at row 0 \(nan\)"),
