@@ -1,100 +1,27 @@
 """Coverage, size and standard errors on simulated truth: experiments, gates and the tables of docs/accuracy.md.
 
-``python -m tests.slow.accuracy`` runs all of it (a few minutes) and rewrites the tables; ``pytest -m slow`` asserts
-the gates.
+``python -m tests.slow.accuracy`` runs all of it (a few minutes) and rewrites the tables, or those of the experiments
+that it is given by name; ``pytest -m slow`` asserts the gates.
 Every replication has its own generator, made from a fixed seed, the experiment and its number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 import pandas as pd
 
 import churnsurv as ch
 
-from . import worlds
+from . import predictions, worlds
+from .figures import LEVEL, REPLICATIONS, Figure, Tally, replications, size
 
 __all__ = ["EXPERIMENTS", "REPLICATIONS", "Figure", "main", "run"]
 
-SEED = 20261122
-REPLICATIONS = 2000
 PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
-
-COVERAGE = (0.935, 0.965)
-SIZE = (0.035, 0.065)
-STD_ERROR = (0.95, 1.05)
-LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure of an experiment.
-
-    `measure` is "coverage" or "size" (a share of `n` replications), "SE ratio" (mean standard error over the standard
-    deviation of the estimates) or "bias" (mean error over that standard deviation). `gate` is None where nothing is
-    claimed.
-    """
-
-    case: str
-    measure: str
-    value: float
-    n: int
-    gate: tuple[float, float] | None
-
-    @property
-    def passes(self) -> bool:
-        return self.gate is None or self.gate[0] <= self.value <= self.gate[1]
-
-
-@dataclass
-class Tally:
-    """Collects estimates and intervals over replications."""
-
-    truth: float
-    estimates: list[float] = field(default_factory=list)
-    std_errors: list[float] = field(default_factory=list)
-    covered: list[bool] = field(default_factory=list)
-    missing: int = 0
-
-    def add(self, row: pd.Series) -> None:
-        """Take a row with estimate, std_error, lower, upper; an interval that is not given is counted."""
-        self.estimates.append(float(row["estimate"]))
-        self.std_errors.append(float(row.get("std_error", np.nan)))
-        if np.isnan(row["lower"]) or np.isnan(row["upper"]):
-            self.missing += 1
-        else:
-            self.covered.append(bool(row["lower"] <= self.truth <= row["upper"]))
-
-    def coverage(self, case: str, *, gated: bool) -> Figure:
-        note = f" ({self.missing} without interval)" if self.missing else ""
-        share = float(np.mean(self.covered))
-        return Figure(case + note, "coverage", share, len(self.covered), COVERAGE if gated else None)
-
-    def std_error(self, case: str, *, gated: bool) -> Figure:
-        errors, estimates = np.array(self.std_errors), np.array(self.estimates)
-        known = ~np.isnan(errors) & ~np.isnan(estimates)
-        ratio = float(errors[known].mean() / estimates[known].std(ddof=1))
-        return Figure(case, "SE ratio", ratio, int(known.sum()), STD_ERROR if gated else None)
-
-    def bias(self, case: str) -> Figure:
-        estimates = np.array(self.estimates)
-        error = float((estimates.mean() - self.truth) / estimates.std(ddof=1))
-        return Figure(case, "bias", error, estimates.size, None)
-
-
-def _replications(name: str, n: int) -> Iterator[np.random.Generator]:
-    for i in range(n):
-        yield np.random.default_rng([SEED, crc32(name.encode()), i])
-
-
-def _size(case: str, p_values: list[float], *, gated: bool = True) -> Figure:
-    share = float(np.mean(np.array(p_values) < 1 - LEVEL))
-    return Figure(case, "size", share, len(p_values), SIZE if gated else None)
 
 
 def _curve_at(data: pd.DataFrame, days: tuple[int, ...], **keywords: object) -> list[pd.Series]:
@@ -107,13 +34,13 @@ def _curve_at(data: pd.DataFrame, days: tuple[int, ...], **keywords: object) -> 
     return [row for _, row in table[columns].iterrows()]
 
 
-def curves(replications: int) -> list[Figure]:
+def curves(n: int) -> list[Figure]:
     """Intervals of S(t) at four days: 200 users, all from the first day, or 30 % of them late."""
     days = {34: 0.93, 45: 0.77, 70: 0.50, 110: 0.25}
     figures = []
     for late in (0.0, 0.3):
         tallies = {(ci, d): Tally(2 ** (-(d - 30) / 40)) for ci in ("log-log", "log", "plain") for d in days}
-        for rng in _replications(f"curves {late}", replications):
+        for rng in replications(f"curves {late}", n):
             data = worlds.churn_world(200, rng, late=late)
             for ci in ("log-log", "log", "plain"):
                 for d, row in zip(days, _curve_at(data, tuple(days), ci=ci, entry="entry"), strict=True):
@@ -129,11 +56,11 @@ def curves(replications: int) -> list[Figure]:
     return figures
 
 
-def small_curves(replications: int) -> list[Figure]:
+def small_curves(n: int) -> list[Figure]:
     """The same with 40 users, where approximations show: reported, not gated, but for the default in the middle."""
     days = {34: 0.93, 70: 0.50, 110: 0.25}
     tallies = {(ci, d): Tally(2 ** (-(d - 30) / 40)) for ci in ("log-log", "log", "plain") for d in days}
-    for rng in _replications("small curves", replications):
+    for rng in replications("small curves", n):
         data = worlds.churn_world(40, rng)
         for ci in ("log-log", "log", "plain"):
             for d, row in zip(days, _curve_at(data, tuple(days), ci=ci), strict=True):
@@ -144,12 +71,12 @@ def small_curves(replications: int) -> list[Figure]:
     ]
 
 
-def medians(replications: int) -> list[Figure]:
+def medians(n: int) -> list[Figure]:
     """The interval of the median, which is day 70: 200 users."""
     figures = []
     for late in (0.0, 0.3):
         tally = Tally(70.0)
-        for rng in _replications(f"medians {late}", replications):
+        for rng in replications(f"medians {late}", n):
             data = worlds.churn_world(200, rng, late=late)
             median = ch.kaplan_meier(data, entry="entry", level=LEVEL).median.iloc[0]
             tally.add(median.rename({"time": "estimate"}).drop("group"))
@@ -157,12 +84,12 @@ def medians(replications: int) -> list[Figure]:
     return figures
 
 
-def clustered_curves(replications: int) -> list[Figure]:
+def clustered_curves(n: int) -> list[Figure]:
     """Two to four spells a user with a strong shared frailty (Kendall's tau .4), 200 users."""
     days = {45: 0.78, 72: 0.50}
     ways = {"user_id": "infinitesimal jackknife", None: "Greenwood"}
     tallies = {(way, d): Tally(float(np.exp(-(d - 30) / 60))) for way in ways for d in days}
-    for rng in _replications("clustered curves", replications):
+    for rng in replications("clustered curves", n):
         data = worlds.parallel_spells(200, rng, effects=False)
         for way in ways:
             for d, row in zip(days, _curve_at(data, tuple(days), cluster=way), strict=True):
@@ -174,7 +101,7 @@ def clustered_curves(replications: int) -> list[Figure]:
     return figures
 
 
-def tests_of_no_difference(replications: int) -> list[Figure]:
+def tests_of_no_difference(n: int) -> list[Figure]:
     """The log-rank test where groups do not differ: 200 users, three strata that do differ."""
     cases = {
         "2 groups, in strata": (2, 0.0),
@@ -184,29 +111,29 @@ def tests_of_no_difference(replications: int) -> list[Figure]:
     figures = []
     for case, (groups, late) in cases.items():
         p_values = []
-        for rng in _replications(case, replications):
+        for rng in replications(case, n):
             data = worlds.group_world(200, rng, groups=groups, late=late)
             p_values.append(ch.logrank(data, by="group", strata="stratum", entry="entry").p_value)
-        figures.append(_size(case, p_values))
+        figures.append(size(case, p_values))
     for groups, late in ((2, 0.0), (4, 0.3)):
         case = f"{groups} groups, {'30 % enter late' if late else 'no late entry'}"
         p_values = []
-        for rng in _replications(case, replications):
+        for rng in replications(case, n):
             data = worlds.churn_world(200, rng, late=late)
             data["group"] = rng.integers(0, groups, len(data))
             p_values.append(ch.logrank(data, by="group", entry="entry").p_value)
-        figures.append(_size(case, p_values))
+        figures.append(size(case, p_values))
     return figures
 
 
-def recurrent_spells(replications: int) -> list[Figure]:
+def recurrent_spells(n: int) -> list[Figure]:
     """The log-rank test on all spells of 200 users with frailty, in two groups that do not differ."""
     robust, naive = [], []
-    for rng in _replications("recurrent spells", replications):
+    for rng in replications("recurrent spells", n):
         data = worlds.frailty_groups(200, rng)
         robust.append(ch.logrank(data, by="group", cluster="user_id").p_value)
         naive.append(ch.logrank(data, by="group", cluster=None).p_value)
-    return [_size("robust, clustered by user", robust), _size("naive, every spell on its own", naive, gated=False)]
+    return [size("robust, clustered by user", robust), size("naive, every spell on its own", naive, gated=False)]
 
 
 Fits = Callable[[np.random.Generator], dict[str, ch.CoxFit]]
@@ -214,7 +141,7 @@ Fits = Callable[[np.random.Generator], dict[str, ch.CoxFit]]
 
 def _coefficients(fits: Fits, name: str, n: int) -> dict[tuple[str, str], Tally]:
     tallies: dict[tuple[str, str], Tally] = {}
-    for rng in _replications(name, n):
+    for rng in replications(name, n):
         for way, fit in fits(rng).items():
             for _, row in fit.table.iterrows():
                 truth = 0.5 if row["variable"] == "channel" else -0.3
@@ -222,7 +149,7 @@ def _coefficients(fits: Fits, name: str, n: int) -> dict[tuple[str, str], Tally]
     return tallies
 
 
-def cox_daily_ties(replications: int) -> list[Figure]:
+def cox_daily_ties(n: int) -> list[Figure]:
     """Cox coefficients under daily ties and late entry: 300 users, 30 % late."""
 
     def fits(rng: np.random.Generator) -> dict[str, ch.CoxFit]:
@@ -230,14 +157,14 @@ def cox_daily_ties(replications: int) -> list[Figure]:
         return {ties: ch.cox("channel + x", data, ties=ties, entry="entry") for ties in ("efron", "breslow")}
 
     figures = []
-    for (ties, term), tally in _coefficients(fits, "cox", replications).items():
+    for (ties, term), tally in _coefficients(fits, "cox", n).items():
         case = f"{ties.title()}, {term}"
         gated = ties == "efron"
         figures += [tally.coverage(case, gated=gated), tally.std_error(case, gated=gated), tally.bias(case)]
     return figures
 
 
-def cox_clusters(replications: int) -> list[Figure]:
+def cox_clusters(n: int) -> list[Figure]:
     """Cox coefficients of covariates of the user, two to four spells a user with shared frailty, 300 users."""
 
     def fits(rng: np.random.Generator) -> dict[str, ch.CoxFit]:
@@ -248,7 +175,7 @@ def cox_clusters(replications: int) -> list[Figure]:
         }
 
     figures = []
-    for (way, term), tally in _coefficients(fits, "cox clusters", replications).items():
+    for (way, term), tally in _coefficients(fits, "cox clusters", n).items():
         case = f"{way}, {term}"
         gated = way.startswith("robust")
         figures += [tally.coverage(case, gated=gated), tally.std_error(case, gated=gated)]
@@ -264,12 +191,13 @@ EXPERIMENTS: dict[str, Callable[[int], list[Figure]]] = {
     "recurrent_spells": recurrent_spells,
     "cox_daily_ties": cox_daily_ties,
     "cox_clusters": cox_clusters,
+    **predictions.EXPERIMENTS,
 }
 
 
-def run(name: str, replications: int = REPLICATIONS) -> list[Figure]:
-    """Run one experiment."""
-    return EXPERIMENTS[name](replications)
+def run(name: str, n: int = REPLICATIONS) -> list[Figure]:
+    """Run one experiment with n replications a case."""
+    return EXPERIMENTS[name](n)
 
 
 def markers(name: str) -> tuple[str, str]:
@@ -291,9 +219,9 @@ def _shown(measure: str, value: float) -> str:
     return f"{100 * value:.1f} %" if measure in {"coverage", "size"} else f"{value:.3f}"
 
 
-def main() -> None:
-    """Run every experiment and write its table into docs/accuracy.md."""
-    for name in EXPERIMENTS:
+def main(names: list[str]) -> None:
+    """Run the named experiments, or all, and write their tables into docs/accuracy.md."""
+    for name in names or EXPERIMENTS:
         figures = run(name)
         text = PAGE.read_text(encoding="utf-8")
         begin, end = markers(name)
@@ -305,4 +233,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

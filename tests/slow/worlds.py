@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-__all__ = ["churn_world", "covariate_world", "frailty_groups", "group_world", "parallel_spells"]
+__all__ = ["churn_world", "covariate_world", "frailty_groups", "group_world", "parallel_spells", "spike_world"]
 
 Rng = np.random.Generator
 
@@ -79,6 +79,20 @@ def covariate_world(n: int, rng: Rng, *, late: float = 0.0, scale: float = 60.0)
     hazard = np.exp(0.5 * channel - 0.3 * x) / scale
     life = FIRST_DAY + np.ceil(rng.exponential(1.0, n) / hazard).astype(int)
     table = _spells(life, rng, late)
+    kept = table.index
+    return table.assign(channel=np.where(channel, "b", "a")[kept], x=x[kept]).reset_index(drop=True)
+
+
+def spike_world(n: int, rng: Rng, *, share: float) -> pd.DataFrame:
+    """The same effects, but a share of those at covariates zero churns on day 30: all whose time falls into that day.
+
+    The cumulative hazard at covariates zero is -log(1 - share) at the end of day 30, and k / 60 more on day 30 + k.
+    """
+    channel = rng.random(n) < 0.4
+    x = rng.normal(size=n)
+    spent = rng.exponential(1.0, n) / np.exp(0.5 * channel - 0.3 * x)
+    after = np.ceil(60 * (spent + np.log1p(-share)))
+    table = _spells(FIRST_DAY + np.maximum(after, 0).astype(int), rng, 0.0)
     kept = table.index
     return table.assign(channel=np.where(channel, "b", "a")[kept], x=x[kept]).reset_index(drop=True)
 
