@@ -17,6 +17,7 @@ weight does not: d is the number of rows, and the six sums of the day are multip
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias
 
@@ -29,6 +30,7 @@ from churnsurv.numerics.efron import TieSums, breslow_sums, efron_sums
 from churnsurv.numerics.newton import Derivatives, maximise
 from churnsurv.numerics.risk_sets import RiskSets, running_sums
 from churnsurv.numerics.separation import check_categories
+from churnsurv.numerics.threads import by_chunks
 
 __all__ = [
     "CoxData",
@@ -46,6 +48,8 @@ Floats: TypeAlias = NDArray[np.float64]
 
 # Sums over risk sets by subtraction lose their digits where nearly everything is subtracted (late entry only).
 _LEFT_OF_SUM = 1e-10
+# Linear predictors that move by no more go nowhere.
+_SMALL_REACH = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,7 +169,8 @@ def fit_cox(data: CoxData) -> CoxSolution:
     """
     if data.sets.n_slots == 0:
         raise ConvergenceError("there is no event among the rows at risk: nothing can be estimated from them.")
-    check_categories(data.design, data.sets, data.frequency)
+    if data.design.indicators:
+        check_categories(data.design, data.sets, data.frequency)
     if data.sampling is not None:
         return _fit_in_own_unit(data, data.sampling)
     return _fit(data)
@@ -176,7 +181,7 @@ def _fit(data: CoxData) -> CoxSolution:
     top = maximise(
         lambda coefficients: state_at(data, coefficients),
         lambda state: derivatives(data, state, events),
-        reach=lambda step: float(np.abs(data.design.times(step)[data.sets.at_risk()]).max()),
+        reach=lambda step: _reach(data, step),
         names=data.design.names,
     )
     scale = data.design.scale
@@ -189,6 +194,15 @@ def _fit(data: CoxData) -> CoxSolution:
         iterations=top.iterations,
         state=top.state,
     )
+
+
+def _reach(data: CoxData, step: Floats) -> float:
+    """Largest change of a linear predictor, or a bound of it that is small enough to ask no further."""
+    # values of a design are at most 2 apart from 0
+    bound = 2.0 * float(np.abs(step).sum())
+    if bound < _SMALL_REACH:
+        return bound
+    return float(np.abs(data.design.times(step)[data.sets.at_risk()]).max())
 
 
 def _fit_in_own_unit(data: CoxData, sampling: Floats) -> CoxSolution:
@@ -219,11 +233,8 @@ def state_at(data: CoxData, coefficients: Floats) -> CoxState:
     if data.offset is not None:
         theta += data.offset
     sets = data.sets
-    shift = float(theta.max(where=sets.at_risk(), initial=-np.inf))
-    theta -= shift
-    of_events = float(data.weighted(theta)[sets.event].sum())
-    # a row that is at risk on no day with events counts nowhere; it must not overflow
-    np.exp(np.minimum(theta, 0.0, out=theta), out=theta)
+    shift = max(by_chunks(lambda rows: _largest(theta[rows], sets, rows), theta.shape[0]))
+    of_events = math.fsum(by_chunks(lambda rows: _exponentiate(theta[rows], shift, data, rows), theta.shape[0]))
     S0, D0, lost = _risk_sums(sets, data.weighted(theta))
     d = sets.n_events.astype(np.float64)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
@@ -233,6 +244,26 @@ def state_at(data: CoxData, coefficients: Floats) -> CoxState:
     value = of_events - float(sums.log_sum.sum())
     usable = not lost and np.isfinite(value) and all(np.isfinite(x).all() for x in (sums.A2, sums.B2, sums.C2))
     return CoxState(coefficients, value if usable else -np.inf, theta, shift, sums)
+
+
+def _largest(predictor: Floats, sets: RiskSets, rows: slice) -> float:
+    """Largest linear predictor among the rows at risk on a day with events."""
+    place, never = sets.place[rows], 2 * sets.n_slots
+    if place.max(initial=0) == never:
+        predictor = predictor[place < never]
+    return float(predictor.max(initial=-np.inf))
+
+
+def _exponentiate(predictor: Floats, shift: float, data: CoxData, rows: slice) -> float:
+    """Turn x'b into exp(x'b - shift) in place, and return the weighted sum of x'b - shift over the events."""
+    predictor -= shift
+    # a row that is at risk on no day with events counts nowhere; it must not overflow
+    np.minimum(predictor, 0.0, out=predictor)
+    events = predictor * data.sets.event[rows]
+    if data.weights is not None:
+        events *= data.weights[rows]
+    np.exp(predictor, out=predictor)
+    return float(events.sum())
 
 
 def _risk_sums(sets: RiskSets, weights: Floats) -> tuple[Floats, Floats, bool]:
@@ -272,11 +303,17 @@ def hazard_weights(data: CoxData, state: CoxState) -> Floats:
     sets, sums = data.sets, state.sums
     total = running_sums(sums.A, sets.segments)
     by_place = np.append(np.column_stack([total, total - sums.B]).ravel(), 0.0)
-    exposure: Floats = by_place[sets.place]
-    if sets.start is not None:
-        exposure -= np.append(total, 0.0)[sets.start]
-    exposure *= state.theta
-    np.maximum(exposure, 0.0, out=exposure)
+    taken_off = np.append(total, 0.0)
+    exposure = np.empty(sets.place.shape[0])
+
+    def fill(rows: slice) -> None:
+        part = by_place[sets.place[rows]]
+        if sets.start is not None:
+            part -= taken_off[sets.start[rows]]
+        part *= state.theta[rows]
+        np.maximum(part, 0.0, out=exposure[rows])
+
+    by_chunks(fill, exposure.shape[0])
     return exposure
 
 

@@ -18,12 +18,19 @@ from scipy.linalg.blas import dsyrk
 from scipy.sparse import csc_matrix
 
 from churnsurv.errors import InputError
+from churnsurv.numerics.threads import by_chunks
 
 __all__ = ["Design", "Indicators", "count", "design", "not_finite", "weighted_gram"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
 _BLOCK = 8192  # rows of a block of the Gram matrix: it stays in the second-level cache
+# OpenBLAS multiplies up to this many numbers on the thread that asks, and more on threads of its own, one caller at a
+# time. Small products also go through a faster kernel. From _WIDE columns on its own threads are the better ones.
+_SMALL_PRODUCT, _WIDE = 1 << 18, 64
+_SMALL_VECTOR = 8_192  # the same for a matrix and a vector
+# Beyond 2^(+-400) the square of a scale, which variances are made of, is near the end of floating point.
+_LARGEST_EXPONENT = 400
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,17 +110,23 @@ class Design:
     def times(self, coefficients: Floats) -> Floats:
         """Return X b, shape (n,)."""
         numeric, *others = self.parts()
-        total: Floats = self.dense @ coefficients[numeric]
-        for part, columns in zip(self.indicators, others, strict=True):
-            effect = np.concatenate([[0.0], coefficients[columns]])[part.codes]
-            total += part.weigh(effect)
+        total = np.empty(self.n_rows)
+        effects = [np.concatenate([[0.0], coefficients[columns]]) for columns in others]
+
+        def fill(rows: slice) -> None:
+            _product(self.dense[rows], coefficients[numeric], total[rows])
+            for part, effect in zip(self.indicators, effects, strict=True):
+                own = effect[part.codes[rows]]
+                total[rows] += own if part.values is None else own * part.values[rows]
+
+        by_chunks(fill, self.n_rows)
         return total
 
     def transposed_times(self, weights: Floats) -> Floats:
         """Return X' w, shape (p,)."""
         numeric = np.zeros(self.dense.shape[1])
-        for block in _blocks(self.n_rows):
-            numeric += weights[block] @ self.dense[block]
+        for sums in by_chunks(lambda rows: _weighted_sums(self.dense[rows], weights[rows]), self.n_rows):
+            numeric += sums
         return np.concatenate([numeric, *(part.sums(weights) for part in self.indicators)])
 
     def sums_by(self, codes: NDArray[np.int32], n_codes: int, weights: Floats) -> Floats:
@@ -187,11 +200,8 @@ def design(
     >>> made.dense.ravel().tolist(), made.centre.tolist(), made.scale.tolist()
     ([-1.0, 0.0, 1.0], [3.0], [2.0])
     """
-    centre, scale = _centre_and_scale(numeric, numeric_names, n_rows)
     dense = np.empty((n_rows, len(numeric)))
-    for block in _blocks(n_rows):
-        for j, column in enumerate(numeric):
-            np.multiply(np.subtract(column[block], centre[j], dtype=np.float64), 1 / scale[j], out=dense[block, j])
+    centre, scale = _fill(dense, numeric, numeric_names)
     scaled = tuple(_scaled(part) for part in indicators)
     return Design(
         dense=dense,
@@ -202,28 +212,50 @@ def design(
     )
 
 
-def _blocks(n_rows: int) -> list[slice]:
-    return [slice(first, min(first + _BLOCK, n_rows)) for first in range(0, n_rows, _BLOCK)]
+def _blocks(after: int, first: int = 0) -> list[slice]:
+    return [slice(begin, min(begin + _BLOCK, after)) for begin in range(first, after, _BLOCK)]
 
 
-def _centre_and_scale(columns: Sequence[NDArray[Any]], names: Sequence[str], n_rows: int) -> tuple[Floats, Floats]:
-    """Mean of each column, and a power of two near its largest distance from the mean; a NaN shows in the extremes.
+def _fill(dense: Floats, columns: Sequence[NDArray[Any]], names: Sequence[str]) -> tuple[Floats, Floats]:
+    """Copy the columns, less their mean, divided by a power of two near the largest distance from it.
 
     By blocks of rows: columns that are views of one table share its cache lines, and would be fetched p times one after
-    the other.
+    the other. A NaN shows in the extremes.
     """
-    lowest, highest, total = np.full(len(columns), np.inf), np.full(len(columns), -np.inf), np.zeros(len(columns))
-    buffer = np.empty((len(columns), min(_BLOCK, n_rows)))
-    for block in _blocks(n_rows):
-        rows = buffer[:, : block.stop - block.start]
+    found = by_chunks(lambda rows: _copied(dense, columns, rows), dense.shape[0])
+    low, high = np.min([part[0] for part in found], axis=0), np.max([part[1] for part in found], axis=0)
+    for column, name, lowest, highest in zip(columns, names, low, high, strict=True):
+        _check_values(column, name, float(lowest), float(highest))
+    centre = np.sum([part[2] for part in found], axis=0) / dense.shape[0]
+    scale = np.array([_power_of_two(size) for size in np.maximum(high - centre, centre - low)])
+    if columns:
+        by_chunks(lambda rows: _centred(dense[rows], centre, scale), dense.shape[0])
+    return centre, scale
+
+
+def _copied(dense: Floats, columns: Sequence[NDArray[Any]], rows: slice) -> Floats:
+    """Copy some rows, and return lowest, highest and sum of each column, shape (3, p)."""
+    found = np.array([[np.inf], [-np.inf], [0.0]]).repeat(len(columns), axis=1)
+    buffer = np.empty((len(columns), min(_BLOCK, rows.stop - rows.start)))
+    for block in _blocks(rows.stop, rows.start):
+        part = buffer[:, : block.stop - block.start]
         for j, column in enumerate(columns):
-            rows[j] = column[block]
-        lowest, highest = np.minimum(lowest, rows.min(axis=1)), np.maximum(highest, rows.max(axis=1))
-        total += rows.sum(axis=1)
-    for column, name, low, high in zip(columns, names, lowest, highest, strict=True):
-        _check_values(column, name, float(low), float(high))
-    centre = total / n_rows
-    return centre, np.array([_power_of_two(size) for size in np.maximum(highest - centre, centre - lowest)])
+            part[j] = column[block]
+        dense[block] = part.T
+        np.minimum(found[0], part.min(axis=1), out=found[0])
+        np.maximum(found[1], part.max(axis=1), out=found[1])
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite and too large values are named afterwards
+            found[2] += part.sum(axis=1)
+    return found
+
+
+def _centred(rows: Floats, centre: Floats, scale: Floats) -> None:
+    """Centre and scale in place, many rows as one long one: short ones cost more to begin than to compute."""
+    together = max(1, _BLOCK // rows.shape[1])
+    whole = rows.shape[0] - rows.shape[0] % together
+    for part, times in ((rows[:whole].reshape(-1, together * rows.shape[1]), together), (rows[whole:], 1)):
+        part -= np.tile(centre, times)
+        part *= np.tile(1 / scale, times)
 
 
 def not_finite(name: str, values: NDArray[Any]) -> InputError:
@@ -249,6 +281,12 @@ def _check_values(column: NDArray[Any], name: str, lowest: float, highest: float
         raise not_finite(name, column)
     if lowest == highest:
         raise InputError(f"covariate {name!r} has no variance: every row is {lowest:g}. Leave it out of the formula.")
+    furthest = max(abs(lowest), abs(highest))
+    if not 2.0**-_LARGEST_EXPONENT < furthest < 2.0**_LARGEST_EXPONENT:
+        raise InputError(
+            f"covariate {name!r} goes from {lowest:g} to {highest:g}: the variance of its coefficient is beyond "
+            "floating point. Give it another unit."
+        )
 
 
 def _power_of_two(size: float) -> float:
@@ -277,19 +315,75 @@ def count(codes: NDArray[np.integer[Any]], weights: Floats, n_codes: int) -> Flo
 def weighted_gram(dense: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """Return X' diag(w) X and X' w of an ordinary matrix, for weights >= 0.
 
-    By blocked rank-k updates: several times faster than one product, which would form the weighted matrix in memory.
+    By blocks of rows: several times faster than one product, which would form the weighted matrix in memory.
     """
-    p = dense.shape[1]
-    total, sums = np.zeros((p, p), order="F"), np.zeros(p)
+    n_rows, p = dense.shape
+    total, sums = np.zeros((p, p)), np.zeros(p)
     if p == 0:
         return total, sums
-    root = np.sqrt(weights)[:, None]
-    buffer = np.empty((min(_BLOCK, dense.shape[0]), p))
-    for block in _blocks(dense.shape[0]):
+    if p >= _WIDE:
+        return _wide_gram(dense, weights)
+    for gram, part in by_chunks(lambda rows: _narrow_gram(dense[rows], weights[rows]), n_rows):
+        total += gram
+        sums += part
+    return np.triu(total) + np.triu(total, 1).T, sums
+
+
+def _narrow_gram(dense: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Few columns: products of stacks of rows, each small enough for BLAS to do at once."""
+    n_rows, p = dense.shape
+    total = np.zeros((p, p))
+    buffer = np.empty((min(_BLOCK, n_rows), p))
+    for block in _blocks(n_rows):
+        rows = dense[block]
+        weighted = np.multiply(rows, weights[block, None], out=buffer[: rows.shape[0]])
+        for left, right in zip(_stacks(weighted, p * p), _stacks(rows, p * p), strict=True):
+            total += np.matmul(left.transpose(0, 2, 1), right).sum(axis=0)
+    return total, _weighted_sums(dense, weights)
+
+
+def _wide_gram(dense: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Many columns: rank-k updates, which BLAS itself does on several threads."""
+    n_rows, p = dense.shape
+    total, sums, root = np.zeros((p, p), order="F"), np.zeros(p), np.sqrt(weights)[:, None]
+    buffer = np.empty((min(_BLOCK, n_rows), p))
+    for block in _blocks(n_rows):
         rows = np.multiply(dense[block], root[block], out=buffer[: block.stop - block.start])
         total = dsyrk(1.0, rows.T, beta=1.0, c=total, overwrite_c=True)
         sums += weights[block] @ dense[block]
     return np.triu(total) + np.triu(total, 1).T, sums
+
+
+def _stacks(rows: Floats, cost: int) -> list[Floats]:
+    """Rows as stacks (n_stacks, height, p) whose products cost so many multiplications a row; the rest as one more."""
+    n_rows, p = rows.shape
+    height = max(1, min(n_rows, 512, _SMALL_PRODUCT // cost))
+    whole = n_rows - n_rows % height
+    stacks = [rows[:whole].reshape(-1, height, p)]
+    return stacks if whole == n_rows else [*stacks, rows[None, whole:]]
+
+
+def _product(dense: Floats, coefficients: Floats, out: Floats) -> None:
+    """X b on the thread that asks."""
+    if dense.shape[1] == 0:
+        out[:] = 0.0
+        return
+    height = max(1, _SMALL_VECTOR // dense.shape[1])
+    whole = dense.shape[0] - dense.shape[0] % height
+    np.matmul(dense[:whole].reshape(-1, height, dense.shape[1]), coefficients, out=out[:whole].reshape(-1, height))
+    np.matmul(dense[whole:], coefficients, out=out[whole:])
+
+
+def _weighted_sums(dense: Floats, weights: Floats) -> Floats:
+    """X' w on the thread that asks."""
+    n_rows, p = dense.shape
+    if p == 0:
+        return np.empty(0)
+    height = max(1, _SMALL_VECTOR // p)
+    whole = n_rows - n_rows % height
+    stacks = np.matmul(weights[:whole].reshape(-1, 1, height), dense[:whole].reshape(-1, height, p))
+    sums: Floats = stacks.sum(axis=(0, 1)) + weights[whole:] @ dense[whole:]
+    return sums
 
 
 def _sums_by(codes: NDArray[np.int32], n_codes: int, weights: Floats, dense: Floats) -> Floats:

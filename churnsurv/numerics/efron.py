@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 _DIRECT = 32  # up to this many ties are summed one by one
 _SERIES = 0.3  # largest r = D0 / S0 of the power series; the closed form cancels below it
 _TERMS = 37  # (j + 1) * 0.3^j is below 1e-17 from here
+_DAYS = 32  # so many days at once make a product that BLAS does on the thread that asks
 _BERNOULLI = 20  # enough terms of Faulhaber's formula for d > 32 and powers below 40
 
 
@@ -130,7 +131,8 @@ def _power_series(S0: Array, D0: Array, d: Array) -> Array:
     """Powers of r = D0 / S0 with the moments m_j = mean of (l/d)^j, which are polynomials in 1/d (Faulhaber)."""
     r = D0 / S0
     powers, by_d = np.vander(r, _TERMS, increasing=True), np.vander(1 / d, _BERNOULLI + 1, increasing=True)
-    A, B, A2, B2, C2, logs = np.einsum("kfi,ki->fk", (powers @ _weights()).reshape(-1, 6, _BERNOULLI + 1), by_d)
+    terms = np.concatenate([powers[day : day + _DAYS] @ _weights() for day in range(0, r.shape[0], _DAYS)])
+    A, B, A2, B2, C2, logs = np.einsum("kfi,ki->fk", terms.reshape(-1, 6, _BERNOULLI + 1), by_d)
     first, second = d / S0, d / S0**2
     return np.array([first * A, first * B, second * A2, second * B2, second * C2, d * (np.log(S0) - logs)])
 

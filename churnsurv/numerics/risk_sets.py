@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.numerics.day_counts import time_index
+from churnsurv.numerics.threads import by_chunks
 
 __all__ = ["RiskSets", "risk_sets", "running_sums"]
 
@@ -22,6 +23,8 @@ Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
 _SMALL_GRID = 1 << 20
+_CHUNK = 65_536
+_LARGEST_GRID = 1 << 29  # two cells a day, numbered in 32 bits
 _ROWS = 16
 _LOWER = np.tril(np.ones((_ROWS, _ROWS)))
 _UPPER = np.triu(np.ones((_ROWS, _ROWS)))
@@ -130,6 +133,8 @@ def risk_sets(
     >>> sets.time.tolist(), sets.n_events.tolist(), sets.n_at_risk.tolist()
     ([5, 9], [2, 1], [3, 2])
     """
+    if entry is None and (days := _whole_days([duration], n_strata)) is not None:
+        return _by_table(duration, event, stratum, n_strata, frequency, *days)
     no_risk = None if entry is None else entry >= duration
     if no_risk is not None and no_risk.any():
         event = event & ~no_risk
@@ -221,18 +226,76 @@ def _doubled(values: Floats, offsets: Ints) -> Floats:
     return out
 
 
+def _by_table(
+    duration: NDArray[Any],
+    event: NDArray[np.bool_],
+    stratum: NDArray[np.integer[Any]] | None,
+    n_strata: int,
+    frequency: NDArray[np.integer[Any]] | None,
+    lowest: int,
+    width: int,
+) -> RiskSets:
+    """Whole days without late entry: count the rows by (stratum, day, event), and look their places up."""
+    n_cells = n_strata * width
+    place = np.empty(duration.shape[0], dtype=np.int32)
+
+    def number(rows: slice) -> None:
+        cell = place[rows]
+        np.subtract(duration[rows], lowest, out=cell, casting="unsafe")
+        if stratum is not None:
+            cell += np.multiply(stratum[rows], width, dtype=np.int32, casting="unsafe")
+        cell *= 2
+        cell += event[rows]
+
+    by_chunks(number, place.shape[0])
+    counts = _count(place, frequency, 2 * n_cells).reshape(n_cells, 2)
+    slot_cells = np.flatnonzero(counts[:, 1])
+    strata = np.searchsorted(slot_cells, np.arange(n_strata + 1) * width).astype(np.int64)
+    n_slots = slot_cells.shape[0]
+    last = np.cumsum(counts[:, 1] > 0) - 1
+    last = np.where(last < np.repeat(strata[:-1], width), n_slots, last)
+    leaving = np.zeros(n_slots + 1, dtype=np.int64)
+    np.add.at(leaving, last, counts.sum(axis=1))
+    table = (2 * last[:, None] + np.array([0, 1])).ravel().astype(np.int32)
+
+    def look_up(rows: slice) -> None:
+        place[rows] = table[place[rows]]
+
+    by_chunks(look_up, place.shape[0])
+    return RiskSets(
+        place=place,
+        start=None,
+        event=event,
+        time=(slot_cells % width) + lowest,
+        stratum=slot_cells // width,
+        n_events=counts[slot_cells, 1],
+        n_at_risk=_whole_sums(leaving[:-1], strata),
+        strata=strata,
+        segments=strata,
+        n_no_risk=0,
+    )
+
+
+def _whole_days(columns: list[NDArray[Any]], n_strata: int = 1) -> tuple[int, int] | None:
+    """First day and number of days of a grid that holds every time, if there is one of reasonable size."""
+    lowest = min(float(column.min()) for column in columns)
+    width = max(float(column.max()) for column in columns) - lowest + 1
+    if n_strata * width > min(max(_SMALL_GRID, 4 * columns[0].shape[0]), _LARGEST_GRID) or not all(
+        column.dtype.kind in "iu" or bool((column == np.rint(column)).all()) for column in columns
+    ):
+        return None
+    return int(lowest), int(width)
+
+
 def _days(
     duration: NDArray[Any], entry: NDArray[Any] | None, event: NDArray[np.bool_]
 ) -> tuple[Ints, Ints | None, NDArray[Any]]:
     """Days counted from the first one or, for other times, positions among the distinct times of events."""
     columns = [duration] if entry is None else [duration, entry]
-    lowest = min(float(column.min()) for column in columns)
-    width = max(float(column.max()) for column in columns) - lowest + 1
-    whole = all(column.dtype.kind in "iu" or bool((column == np.rint(column)).all()) for column in columns)
-    if whole and width <= max(_SMALL_GRID, 4 * duration.shape[0]):
-        base = int(lowest)
+    if (grid := _whole_days(columns)) is not None:
+        base, width = grid
         days = [column.astype(np.int64) - base for column in columns]
-        times = np.arange(base, base + int(width))
+        times = np.arange(base, base + width)
     else:
         # one place in front for what lies before the first event
         distinct = np.unique(duration[event])
@@ -259,9 +322,16 @@ def _slots(cell: Ints, event: NDArray[np.bool_], n_cells: int) -> tuple[Ints, In
 
 
 def _count(slot: NDArray[Any], frequency: NDArray[np.integer[Any]] | None, n: int) -> Ints:
-    if frequency is None:
-        return np.bincount(slot, minlength=n)
-    return np.rint(np.bincount(slot, weights=frequency, minlength=n)).astype(np.int64)
+    """Count rows, or sum frequencies, by slot; in chunks, of which the copies that are made stay in the cache."""
+    counts = np.zeros(n, dtype=np.int64)
+    size = max(_CHUNK, n)
+    for first in range(0, slot.shape[0], size):
+        part = slice(first, first + size)
+        if frequency is None:
+            counts += np.bincount(slot[part], minlength=n)
+        else:
+            counts += np.rint(np.bincount(slot[part], weights=frequency[part], minlength=n)).astype(np.int64)
+    return counts
 
 
 def _how_many(rows: NDArray[np.bool_] | None, frequency: NDArray[np.integer[Any]] | None) -> int:

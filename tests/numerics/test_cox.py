@@ -356,6 +356,41 @@ def test_rows_with_numbers_are_not_collapsed() -> None:
     assert collapse(data) is data
 
 
+@pytest.mark.parametrize("ties", TIES)
+@pytest.mark.parametrize("kind", ["none", "frequency", "sampling"])
+def test_whole_numbers_collapse_to_the_same_fit(kind: str, ties: str) -> None:
+    rng = np.random.default_rng(7)
+    n = 9_000
+    columns = [rng.integers(-2, 4, n), rng.random(n) < 0.3, rng.integers(0, 2, n) * 1.0]
+    duration, event = rng.integers(1, 5, n), rng.random(n) < 0.6
+    entry = np.minimum(rng.integers(0, 3, n), duration)
+    part = [categories(rng.integers(0, 3, n))]
+    weights = rng.integers(1, 4, n)
+    made = design(columns, ["x", "y", "z"], part, n_rows=n)
+    for late in (None, entry):
+        sets = risk_sets(duration, event, entry=late, frequency=weights if kind == "frequency" else None)
+        own = {} if kind == "none" else {kind: weights.astype(float)}
+        data = CoxData(made, sets, ties, **own)
+        small = collapse(data)
+        assert small.design.n_rows < n / 2
+        assert set(small.design.dense[:, 0]) == set(made.dense[:, 0])
+        same(fit_cox(small), fit_cox(data), rtol=1e-10)
+
+
+def test_only_whole_numbers_collapse() -> None:
+    rng = np.random.default_rng(8)
+    n = 9_000
+    sets = risk_sets(rng.integers(1, 4, n), rng.random(n) < 0.6)
+    halves, many = rng.integers(0, 4, n) / 2, rng.integers(0, 5_000, n)
+    late_fraction = np.where(np.arange(n) < n - 1, rng.integers(0, 4, n), 1.25)
+    late_outlier = np.where(np.arange(n) < n - 1, rng.integers(0, 4, n), 1_000_000)
+    for column in (halves, many, late_fraction, late_outlier):
+        data = CoxData(design([column], ["x"], n_rows=n), sets)
+        assert collapse(data) is data
+    data = CoxData(design([rng.integers(0, 4, n)], ["x"], n_rows=n), sets, offset=np.zeros(n))
+    assert collapse(data) is data
+
+
 # ---- Where no estimate exists ----
 
 

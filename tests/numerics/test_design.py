@@ -89,3 +89,35 @@ def test_a_gram_of_no_columns_is_empty() -> None:
     gram, sums = weighted_gram(np.empty((4, 0)), np.ones(4))
     assert gram.shape == (0, 0)
     assert sums.shape == (0,)
+
+
+@pytest.mark.parametrize("p", [1, 63, 64, 70])
+def test_grams_of_few_and_of_many_columns(p: int) -> None:
+    rng = np.random.default_rng(p)
+    dense, weights = rng.standard_normal((9_001, p)), rng.random(9_001)
+    gram, sums = weighted_gram(dense, weights)
+    np.testing.assert_allclose(gram, dense.T @ (weights[:, None] * dense), rtol=1e-12, atol=1e-10)
+    np.testing.assert_allclose(sums, dense.T @ weights, rtol=1e-12, atol=1e-11)
+    np.testing.assert_array_equal(gram, gram.T)
+
+
+def test_a_matrix_of_many_rows_without_numbers_or_without_rows() -> None:
+    codes = np.zeros(70_000, dtype=np.int32)
+    codes[-1] = 1
+    made = design([], [], [Indicators(codes, ("b",), "a")], n_rows=70_000)
+    assert made.times(np.array([2.0])).sum() == 2.0
+    assert made.transposed_times(np.ones(70_000)).tolist() == [1.0]
+    assert weighted_gram(np.empty((0, 3)), np.empty(0))[0].tolist() == np.zeros((3, 3)).tolist()
+
+
+@pytest.mark.parametrize("unit", [1.7e308, 1e300, 1e125, 1e-125, 1e-300, 1e-320])
+def test_units_at_the_end_of_floating_point_are_named(unit: float) -> None:
+    with pytest.raises(InputError, match=r"covariate 'x' goes from .* beyond floating point\. Give it another unit"):
+        design([np.array([-1.0, 0.5, 1.0, 1.0]) * unit], ["x"], n_rows=4)
+
+
+@pytest.mark.parametrize("unit", [1e100, 1e-100])
+def test_large_and_small_units_keep_their_digits(unit: float) -> None:
+    values = np.array([-1.0, 0.5, 1.0, 1.0])
+    made = design([values * unit], ["x"], n_rows=4)
+    np.testing.assert_allclose(made.dense[:, 0] * made.scale[0] + made.centre[0], values * unit, rtol=1e-15)

@@ -51,9 +51,7 @@ def test_churns_of_unknown_cause_are_censored_and_counted(users: pd.DataFrame) -
     unknown = frame.index[frame["churned"]][:3]
     frame.loc[unknown, "reason"] = None
     fit = cox("channel", frame, cause="reason", cause_of_interest="rigid")
-    assert fit.notes[0].startswith(
-        f"3 of {int(frame['churned'].sum())} churns have no known 'reason': censored on"
-    )
+    assert fit.notes[0].startswith(f"3 of {int(frame['churned'].sum())} churns have no known 'reason': censored on")
     frame["n"] = 2.0
     twice = cox("channel", frame, cause="reason", cause_of_interest="rigid", weights="n", weights_kind="frequency")
     assert twice.notes[0].startswith(f"6 of {2 * int(frame['churned'].sum())} churns")
