@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["survival_curves", "survival_curves_frame"]
+__all__ = ["day_ticks", "survival_curves", "survival_curves_frame"]
 
 _DAY_STEPS = (1, 2, 5, 7, 14, 30, 60, 90, 180, 365, 730, 1825, 3650)
 _NAME = 16.0  # ems of a group name before it is shortened
@@ -44,6 +44,7 @@ _ROWS = 2500  # a step lower than a 2500th of the axis is not drawn
 _MOST_DRAWN = 60  # of more groups, the named ones and some evenly spaced from low to high are drawn
 _MARKS = 150  # up to so many users in all, censorings are marked
 _HEIGHT = 250.0
+_BANDS = "; dashed: whole curve"
 _RISK_ROWS = -46.0  # first line under the axis, below the name of the axis
 
 
@@ -81,9 +82,10 @@ def survival_curves(
     max_groups: int = 8,
     horizon: float | None = None,
     unit: str = "days",
+    bands: pd.DataFrame | None = None,
     words: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw survival curves with interval bands and the numbers at risk.
+    """Draw survival curves with their intervals and the numbers at risk.
 
     Parameters
     ----------
@@ -105,6 +107,8 @@ def survival_curves(
         Last day shown; the default is the last day of the table. No curve goes beyond its own last day.
     unit : str
         Unit of time, written at the axis.
+    bands : DataFrame, optional
+        Schema "bands": simultaneous bands, drawn as dashed lines around the curves of the named groups.
     words : mapping, optional
         Words to replace those of `churnsurv.plots.words.WORDS`.
 
@@ -145,14 +149,19 @@ def survival_curves(
     drawn = _drawn(curves, look, day)
     for curve in drawn:
         _draw(ax, curve, look, end)
+    if bands is not None:
+        _draw_bands(ax, bands, look, {curve.group: curve for curve in curves})
     _marks(ax, curves, look)
-    ticks = _ticks(end, 5 if narrow else 8, unit)
+    ticks = day_ticks(end, 5 if narrow else 8, unit)
     dress(ax)
     ax.set_xticks(ticks, labels=[f"{tick:,g}" for tick in ticks])
     shares = np.linspace(0, 1, 5)
     ax.set_yticks(shares, labels=[f"{share:.0%}" for share in shares])
     write(ax, said["time"].format(unit=unit.capitalize()), at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
-    _heading(ax, curves, look, said, level=level, day=day, n_drawn=len(drawn), narrow=narrow)
+    title = said["survival"].format(level=f"{100 * level:g}%")
+    if bands is not None:
+        title += said.get("bands", _BANDS)
+    _heading(ax, curves, look, said, title=title, day=day, n_drawn=len(drawn), narrow=narrow)
     if at_risk:
         rows = [curve for curve in curves if curve.group in look.named]
         _at_risk_rows(ax, rows, look, ticks, said["at_risk"], narrow=narrow)
@@ -292,6 +301,25 @@ def _draw(ax: Axes, curve: _Curve, look: Look, end: float) -> None:
     )
 
 
+def _draw_bands(ax: Axes, bands: pd.DataFrame, look: Look, curves: Mapping[str, _Curve]) -> None:
+    """Both edges of the band of each named group, up to the end of its curve."""
+    require_columns("bands", ("group", "time", "lower", "upper"), bands.columns)
+    for group, rows in bands.groupby("group", sort=False, observed=True):
+        if str(group) not in look.named:
+            continue
+        kept = rows[rows["time"] <= curves[str(group)].last].sort_values("time", kind="stable")
+        for side in ("lower", "upper"):
+            ax.plot(
+                kept["time"].to_numpy(dtype=np.float64),
+                kept[side].to_numpy(dtype=np.float64),
+                drawstyle="steps-post",
+                color=look.colours[str(group)],
+                linewidth=1.0,
+                linestyle=(0, (4, 2)),
+                zorder=2.4,
+            )
+
+
 def _thinned(curve: _Curve, end: float) -> NDArray[np.intp]:
     """The steps that can be seen: the last of each column of the axis, where the curve or its band moves."""
     n = len(curve.time)
@@ -311,7 +339,14 @@ def _marks(ax: Axes, curves: Sequence[_Curve], look: Look) -> None:
         ax.plot(curve.censored, heights, linestyle="", marker="|", markersize=6, color=colour, zorder=4, clip_on=False)
 
 
-def _ticks(end: float, n_most: int, unit: str) -> NDArray[np.float64]:
+def day_ticks(end: float, n_most: int, unit: str) -> NDArray[np.float64]:
+    """Return at most about `n_most` ticks from 0 to `end`, at days that people count in.
+
+    Examples
+    --------
+    >>> day_ticks(180, 6, "days").tolist()
+    [0.0, 30.0, 60.0, 90.0, 120.0, 150.0, 180.0]
+    """
     known = _DAY_STEPS if unit == "days" else ()
     step = next((float(step) for step in known if end / step <= n_most), None)
     if step is None:
@@ -326,7 +361,7 @@ def _heading(
     look: Look,
     said: Mapping[str, str],
     *,
-    level: float,
+    title: str,
     day: float,
     n_drawn: int,
     narrow: bool,
@@ -354,7 +389,7 @@ def _heading(
             note = f"{note}; {which}"
         write(ax, note, at=(0, 1), shift=(0, y), color=MUTED)
         y += LINE_GAP
-    write(ax, said["survival"].format(level=f"{100 * level:g}%"), at=(0, 1), shift=(0, y))
+    write(ax, title, at=(0, 1), shift=(0, y))
 
 
 def _at_risk_rows(

@@ -13,6 +13,7 @@ from scipy.special import chdtrc, ndtr, ndtri
 
 from churnsurv.errors import InputError, did_you_mean
 from churnsurv.survival.inputs import check_level
+from churnsurv.survival.multiplicity import adjusted, check_adjust, holds_together
 from churnsurv.survival.tests_ import TestResult
 from churnsurv.tables import Result
 
@@ -27,9 +28,6 @@ __all__ = ["Contrasts", "contrasts", "joint_test", "joint_tests"]
 Floats: TypeAlias = NDArray[np.float64]
 
 # What the methods hold down: the chance of any false finding (then limits can hold together), or the share of them.
-_TOGETHER = ("holm", "bonferroni", "hommel")
-_SHARE = ("fdr_bh", "fdr_by")
-_ADJUST = (*_TOGETHER, *_SHARE, "none")
 _MOST_CATEGORIES = 500  # 124,750 pairs
 _NO_RANK = 1e-10
 
@@ -145,9 +143,7 @@ def contrasts(
             "contrasts needs weights={name: {term: weight}} or variable=, the name of a categorical variable; one of "
             "them, not both."
         )
-    if adjust not in _ADJUST:
-        known = ", ".join(map(repr, _ADJUST))
-        raise InputError(f"adjust must be one of {known}, not {adjust!r}.{did_you_mean(str(adjust), _ADJUST)}")
+    check_adjust(adjust)
     level = fit.level if level is None else check_level(level)
     if not np.isfinite(fit.covariance).all():
         raise InputError(
@@ -169,7 +165,7 @@ def _tested(
 ) -> Contrasts:
     statistic = estimate / error
     p_value = 2 * ndtr(-np.abs(statistic))
-    together = adjust in _TOGETHER
+    together = holds_together(adjust)
     reach = -ndtri((1 - level) / 2 / (len(labels) if together else 1)) * error
     lower, upper = estimate - reach, estimate + reach
     with np.errstate(over="ignore", under="ignore"):
@@ -179,7 +175,7 @@ def _tested(
         "std_error": error,
         "statistic": statistic,
         "p_value": p_value,
-        "p_adjusted": _adjusted(p_value, adjust),
+        "p_adjusted": adjusted(p_value, adjust),
         "lower": lower,
         "upper": upper,
         **dict(zip(("hazard_ratio", "hr_lower", "hr_upper"), ratios, strict=True)),
@@ -194,14 +190,6 @@ def _tested(
         _labels=labels,
         _values=values,
     )
-
-
-def _adjusted(p_value: Floats, adjust: str) -> Floats:
-    if adjust == "none" or p_value.size == 1:
-        return p_value.copy()
-    from statsmodels.stats.multitest import multipletests
-
-    return np.asarray(multipletests(p_value, method=adjust)[1], dtype=np.float64)
 
 
 def _sums(fit: CoxFit, weights: Mapping[str, Mapping[str, float]]) -> tuple[tuple[str, ...], Floats, Floats]:

@@ -9,9 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churnsurv.numerics.cluster import clustered_std_error
+from churnsurv.numerics.cluster import (
+    clustered_hazard_error,
+    clustered_rows,
+    clustered_std_error,
+    clustered_survival_error,
+)
 from churnsurv.numerics.day_counts import day_counts
 from churnsurv.numerics.kaplan_meier import kaplan_meier
+from churnsurv.numerics.weighted_counts import weighted_steps
 
 ROWS = st.lists(
     st.tuples(st.integers(0, 10), st.integers(1, 10), st.booleans(), st.integers(0, 6)),
@@ -167,3 +173,61 @@ def test_rows_without_risk_and_a_curve_of_zeros(entry: np.ndarray | None) -> Non
     none = np.array([2, 2, 2])
     empty = day_counts(duration, churned, entry=none)
     assert clustered_std_error(empty, duration, churned, np.array([0, 1, 1]), entry=none).size == 0
+
+
+def placed(duration, churned, entry, cluster, weights):
+    counts = day_counts(duration, churned, entry=entry)
+    steps = weighted_steps(counts, duration, churned, weights, entry=entry)
+    return steps, clustered_rows(steps.time, duration, churned, cluster, entry=entry, weights=weights)
+
+
+@settings(max_examples=25)
+@given(ROWS.filter(lambda rows: len(rows) <= 12), st.lists(st.sampled_from([1, 3, 7, 20]), min_size=12, max_size=12))
+def test_with_weights_it_is_the_derivative_in_the_weight_of_the_cluster(rows, drawn) -> None:
+    entry = [r[0] for r in rows]
+    duration = [r[0] + r[1] for r in rows]
+    churned, cluster = [r[2] for r in rows], [r[3] for r in rows]
+    weights = [Fraction(w, 10) for w in drawn[: len(rows)]]
+    times = sorted(set(duration))
+    variance = np.zeros(len(times))
+    for c in set(cluster):
+        slopes = []
+        for h in (Fraction(1, 10**6), Fraction(2, 10**6)):
+            ends = [
+                weighted_survival(
+                    [w * (1 + s * h * (k == c)) for w, k in zip(weights, cluster, strict=True)],
+                    duration, churned, entry, times,
+                )
+                for s in (1, -1)
+            ]  # fmt: skip
+            slopes.append([(up - down) / (2 * h) for up, down in zip(*ends, strict=True)])
+        variance += np.array([float((4 * near - far) / 3) ** 2 for near, far in zip(*slopes, strict=True)])
+    steps, placed_rows = placed(
+        np.array(duration), np.array(churned), np.array(entry), np.array(cluster), np.array(weights, dtype=float)
+    )
+    found = clustered_survival_error(steps, placed_rows)
+    known = ~np.isnan(found)
+    np.testing.assert_allclose(found[known] ** 2, variance[known], rtol=1e-9, atol=1e-14)
+
+
+def test_cumulative_hazard_by_hand_with_weights() -> None:
+    # weights 1, 2 in cluster 0 and 3 in cluster 1; the first churns on day 1: H = 1/6. In v0, v1, multipliers of the
+    # clusters, H = v0 / (3 v0 + 3 v1): both derivatives are 1/12 in size, and the variance is 2/144
+    duration, churned = np.array([1, 2, 2]), np.array([True, False, False])
+    found = clustered_hazard_error(*placed(duration, churned, None, np.array([0, 0, 1]), np.array([1.0, 2.0, 3.0])))
+    np.testing.assert_allclose(found**2, [2 / 144] * 2, rtol=1e-12)
+
+
+def test_the_mean_of_recurrent_churns_by_hand() -> None:
+    """Lawless and Nadeau: three users, one of whom churns twice and one once; all seen to day 4."""
+    user = np.array([0, 0, 0, 1, 1, 2])
+    entry, duration = np.array([0, 1, 3, 0, 3, 0]), np.array([1, 3, 4, 3, 4, 4])
+    churned = np.array([True, True, False, True, False, False])
+    counts = day_counts(duration, churned, entry=entry)
+    assert counts.n_at_risk.tolist() == [[3, 3, 3]]
+    found = clustered_hazard_error(*placed(duration, churned, entry, user, np.ones(6)))
+    # day 1: user 0 is (1 - 1/3)/3 above the mean, the others (1/3)/3 below; day 3: users 0 and 1 churn, 2 does not
+    first = [Fraction(2, 9), Fraction(-1, 9), Fraction(-1, 9)]
+    third = [Fraction(2, 9) + Fraction(1, 9), Fraction(-1, 9) + Fraction(1, 9), Fraction(-1, 9) - Fraction(2, 9)]
+    variances = [float(sum(x * x for x in values)) for values in (first, third, third)]
+    np.testing.assert_allclose(found**2, variances, rtol=1e-12)

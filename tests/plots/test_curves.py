@@ -205,3 +205,23 @@ def test_the_axis_names_its_unit(ax: Axes, unit: str) -> None:
 def test_a_table_of_one_day_is_drawn(ax: Axes) -> None:
     table = kaplan_meier(pd.DataFrame({"duration": [0, 0], "churned": [True, False]})).table
     assert survival_curves(table, ax).get_xlim()[1] > 0
+
+
+@pytest.mark.parametrize("width", [300, 640])
+def test_bands_are_dashed_lines_in_the_colour_of_their_curve(width: int) -> None:
+    found = kaplan_meier(spells(["organic", "paid"]), by="channel")
+    bands = found.bands()
+    ax = survival_curves(found.table, survival_curves_frame(found.table, width).place(Figure()), bands=bands)
+    dashed = [line for line in ax.lines if line.get_linestyle() == "--" and line.get_drawstyle() == "steps-post"]
+    assert len(dashed) == 4
+    upper = bands.loc[bands["group"] == "paid", "upper"].to_numpy()
+    np.testing.assert_array_equal(dashed[-1].get_ydata(), upper)
+    solid = [line.get_color() for line in ax.lines if line.get_drawstyle() == "steps-post" and line not in dashed]
+    assert [line.get_color() for line in dashed] == [solid[0], solid[0], solid[1], solid[1]]
+    assert "Share still active, with 95% intervals; dashed: whole curve" in texts(ax)
+
+
+def test_bands_of_groups_that_are_not_named_are_left_out() -> None:
+    found = kaplan_meier(spells([f"channel {k}" for k in range(12)]), by="channel")
+    ax = survival_curves(found.table, Figure().add_subplot(), bands=found.bands())
+    assert len([line for line in ax.lines if line.get_linestyle() == "--"]) == 2 * 6
