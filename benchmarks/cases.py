@@ -8,16 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from benchmarks import cox_cases as cox
+from benchmarks.cox_cases import DAYS, Contestant, Run
 from benchmarks.main_job import our_report, raw_files
-
-DAYS = 730
-Run = Callable[[], float]
-Contestant = Callable[[pd.DataFrame], Run]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row of the table: our contestant is called churnsurv, the floor is called limit."""
+    """One row of the table: our contestant is called churnsurv, the floor is called limit; `slow` ones take minutes."""
 
     title: str
     rows: int
@@ -25,6 +23,7 @@ class Case:
     contestants: dict[str, Contestant]
     goals: dict[str, str]
     repeats: int = 3
+    slow: tuple[str, ...] = ()
 
 
 def curves_table(rows: int) -> pd.DataFrame:
@@ -37,19 +36,6 @@ def curves_table(rows: int) -> pd.DataFrame:
             "channel": pd.Categorical.from_codes(rng.integers(0, 6, rows), list("abcdef")),
         }
     )
-
-
-def dense_table(rows: int) -> pd.DataFrame:
-    """Twenty numeric covariates, of which five matter; days 1..730, about half censored."""
-    rng = np.random.default_rng(2)
-    x = rng.standard_normal((rows, 20))
-    beta = np.r_[np.linspace(-0.4, 0.4, 5), np.zeros(15)]
-    life = np.ceil(rng.exponential(600 * np.exp(-x @ beta)))
-    stop = rng.integers(1, DAYS + 1, rows)
-    table = pd.DataFrame(x, columns=[f"x{j}" for j in range(20)])
-    table["duration"] = np.minimum(life, stop).astype(np.int64)
-    table["churned"] = life <= stop
-    return table
 
 
 def our_curves(table: pd.DataFrame) -> Run:
@@ -100,62 +86,6 @@ def lifelines_logrank(table: pd.DataFrame) -> Run:
     )
 
 
-def our_cox(table: pd.DataFrame) -> Run:
-    import churnsurv as ch
-
-    formula = " + ".join(name for name in table if name.startswith("x"))
-    return lambda: float(ch.cox(formula, table).table["estimate"].sum())
-
-
-def lifelines_cox(table: pd.DataFrame) -> Run:
-    from lifelines import CoxPHFitter
-
-    return lambda: float(CoxPHFitter().fit(table, "duration", "churned").params_.sum())
-
-
-def scores_table(rows: int) -> pd.DataFrame:
-    """Whole days 1..730, about half censored, and a score that says something."""
-    rng = np.random.default_rng(4)
-    score = rng.standard_normal(rows)
-    life = np.ceil(rng.exponential(600 * np.exp(-0.5 * score)))
-    stop = rng.integers(1, DAYS + 1, rows)
-    return pd.DataFrame({"duration": np.minimum(life, stop).astype(np.int64), "churned": life <= stop, "score": score})
-
-
-def our_concordance(table: pd.DataFrame) -> Run:
-    import churnsurv as ch
-
-    return lambda: ch.concordance(table, score="score").estimate
-
-
-def lifelines_concordance(table: pd.DataFrame) -> Run:
-    """Without a standard error; a high value of theirs means a long life."""
-    from lifelines.utils import concordance_index
-
-    return lambda: float(concordance_index(table["duration"], -table["score"], table["churned"]))
-
-
-def gram_limit(table: pd.DataFrame) -> Run:
-    """Five blocked weighted Gram matrices and five products: what five Newton steps cannot do without."""
-    from scipy.linalg.blas import dsyrk
-
-    x = table[[name for name in table if name.startswith("x")]].to_numpy()
-    root = np.sqrt(np.random.default_rng(3).random(len(x)))
-    beta = np.full(x.shape[1], 0.1)
-
-    def run() -> float:
-        total = 0.0
-        for _ in range(5):
-            gram = np.zeros((x.shape[1], x.shape[1]))
-            for start in range(0, len(x), 8192):
-                block = x[start : start + 8192] * root[start : start + 8192, None]
-                gram += dsyrk(1.0, block.T)
-            total += float(gram.sum()) + float((x @ beta).sum())
-        return total
-
-    return run
-
-
 CASES: dict[str, Case] = {
     "kaplan_meier": Case(
         "Kaplan-Meier, 6 groups, with intervals",
@@ -174,16 +104,117 @@ CASES: dict[str, Case] = {
     "cox_dense": Case(
         "Cox, Efron, 20 numeric covariates, with standard errors",
         1_000_000,
-        dense_table,
-        {"churnsurv": our_cox, "lifelines": lifelines_cox, "limit": gram_limit},
-        {"lifelines": ">= 10", "limit": "<= 2.5"},
+        cox.dense_table,
+        {
+            "churnsurv": cox.ours(),
+            "lifelines": cox.lifelines(),
+            "survival (Rust)": cox.rust(),
+            "R survival": cox.r("cox_dense"),
+            "statsmodels": cox.statsmodels(),
+            "limit": cox.gram_limit,
+        },
+        {"lifelines": ">= 10", "survival (Rust)": ">= 10", "limit": "<= 2.5"},
+        slow=("statsmodels",),
+    ),
+    "cox_categories": Case(
+        "Cox, Efron, two categories with 6 and 24 values",
+        1_000_000,
+        cox.categories_table,
+        {
+            "churnsurv": cox.ours(formula="channel + cohort"),
+            "survival (Rust)": cox.rust_categories,
+            "R survival": cox.r("cox_categories"),
+        },
+        {"R survival": ">= 100"},
+    ),
+    "cox_categories_1e7": Case(
+        "The same (goal: 0.3 seconds)",
+        10_000_000,
+        cox.categories_table,
+        {"churnsurv": cox.ours(formula="channel + cohort")},
+        {},
+    ),
+    "cox_strata": Case(
+        "Cox, Efron, 20 numeric covariates, stratified by 24 cohorts",
+        1_000_000,
+        cox.strata_table,
+        {
+            "churnsurv": cox.ours(strata="cohort"),
+            "lifelines": cox.lifelines(strata="cohort"),
+            "survival (Rust)": cox.rust(strata="cohort"),
+            "R survival": cox.r("cox_strata"),
+            "statsmodels": cox.statsmodels(strata="cohort"),
+            "limit": cox.gram_limit,
+        },
+        {"lifelines": ">= 10", "R survival": ">= 10"},
+        slow=("statsmodels",),
+    ),
+    "cox_cluster": Case(
+        "Cox, Efron, 20 numeric covariates, cluster-robust by 2,000 teams",
+        100_000,
+        cox.cluster_table,
+        {
+            "churnsurv": cox.ours(cluster="team"),
+            "survival (Rust)": cox.rust(cluster="team"),
+            "statsmodels": cox.statsmodels(groups="team"),
+            "R survival": cox.r("cox_cluster"),
+            "lifelines": cox.lifelines(cluster_col="team"),
+        },
+        {"survival (Rust)": ">= 3", "lifelines": ">= 1000"},
+        slow=("statsmodels", "R survival", "lifelines"),
+    ),
+    "cox_start_stop": Case(
+        "Cox, Efron, 10 numeric covariates, (start, stop] rows",
+        2_200_000,
+        cox.start_stop_table,
+        {
+            "churnsurv": cox.ours(entry="entry"),
+            "survival (Rust)": cox.rust(entry="entry"),
+            "R survival": cox.r("cox_start_stop"),
+            "lifelines": cox.lifelines(entry_col="entry"),
+            "statsmodels": cox.statsmodels(entry="entry"),
+            "limit": cox.gram_limit,
+        },
+        {"R survival": ">= 50"},
+        slow=("lifelines", "statsmodels"),
+    ),
+    "ph_test": Case(
+        "Test of proportional hazards, 20 numeric covariates; ours with hazard ratios in three windows",
+        100_000,
+        cox.dense_table,
+        {
+            "churnsurv": cox.our_ph_test,
+            "churnsurv, statistics alone": cox.our_ph_score,
+            "survival (Rust)": cox.rust_ph_test,
+            "R survival": cox.r("ph_test"),
+            "lifelines": cox.lifelines_ph_test,
+        },
+        {"survival (Rust)": ">= 3", "R survival": ">= 3"},
+    ),
+    "fine_gray": Case(
+        "Fine and Gray, 10 numeric covariates, robust variance; beside it Cox's model of the same rows",
+        1_000_000,
+        cox.causes_table,
+        {
+            "churnsurv": cox.our_fine_gray,
+            "limit": cox.ours(),
+            "churnsurv, Cox with a robust variance": cox.our_robust_cox,
+            "R finegray + coxph": cox.r("fine_gray"),
+        },
+        {"limit": "<= 2 (Cox)"},
+        slow=("R finegray + coxph",),
     ),
     "concordance": Case(
-        "concordance, ours with a standard error",
+        "concordance; lifelines without a standard error",
         1_000_000,
-        scores_table,
-        {"churnsurv": our_concordance, "lifelines": lifelines_concordance},
-        {"lifelines": ">= 10"},
+        cox.scores_table,
+        {
+            "churnsurv": cox.our_concordance,
+            "R survival": cox.r("concordance"),
+            "survival (Rust)": cox.rust_concordance,
+            "lifelines": cox.lifelines_concordance,
+        },
+        {"R survival": ">= 10", "lifelines": ">= 10"},
     ),
     "report": Case(
         "A study from Parquet files to the HTML report, users with about 11 events each",

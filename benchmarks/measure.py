@@ -23,6 +23,19 @@ class Measurement:
     answer: float
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a contestant in another language measured of itself: load and start left out."""
+
+    seconds: float
+    peak_mb_over_load: float
+    answer: float
+
+
+class AbsentError(Exception):
+    """A contestant is not installed here."""
+
+
 def _resident_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
@@ -52,20 +65,24 @@ class _Peak:
         return self.mb - self._start
 
 
-def measure(prepare: Callable[[], tuple[Callable[[], float], float]], repeats: int) -> Measurement:
+def measure(prepare: Callable[[], tuple[Callable[[], float | Own], float]], repeats: int) -> Measurement:
     """Time the callable that `prepare` returns; the first run warms up and gives the memory."""
     run, data_mb = prepare()
     with _Peak() as peak:
-        start = time.perf_counter()
-        answer = run()
-        first = time.perf_counter() - start
+        first, answer = _timed(run)
     times = [first]
     # A contestant that takes half a minute is not measured better by taking two.
     while len(times) < repeats and first < 30:
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return Measurement(min(times), peak.over_start, data_mb, float(answer))
+        times.append(_timed(run)[0])
+    own = answer if isinstance(answer, Own) else Own(0.0, peak.over_start, float(answer))
+    return Measurement(min(times), own.peak_mb_over_load, data_mb, own.answer)
+
+
+def _timed(run: Callable[[], float | Own]) -> tuple[float, float | Own]:
+    start = time.perf_counter()
+    answer = run()
+    seconds = time.perf_counter() - start
+    return (answer.seconds if isinstance(answer, Own) else seconds), answer
 
 
 def in_fresh_process(case: str, contestant: str, rows: int) -> Measurement | str:
@@ -73,7 +90,9 @@ def in_fresh_process(case: str, contestant: str, rows: int) -> Measurement | str
     command = [sys.executable, "-m", "benchmarks", "--one", case, contestant, "--rows", str(rows)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        return (done.stderr.strip().splitlines() or ["no message"])[-1]
+        if "AbsentError: " in done.stderr:
+            return "absent: " + done.stderr.rsplit("AbsentError: ", 1)[1].strip()
+        return "failed: " + (done.stderr.strip().splitlines() or ["no message"])[-1]
     return Measurement(**json.loads(done.stdout.splitlines()[-1]))
 
 
