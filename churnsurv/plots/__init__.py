@@ -11,10 +11,17 @@ from typing import Any
 
 _HOME = {
     "Frame": "style",
+    "day_differences": "differences",
+    "day_differences_frame": "differences",
+    "day_means": "differences",
     "forest": "ratios",
     "forest_frame": "ratios",
+    "hazard_curves": "hazard",
+    "hazard_curves_frame": "hazard",
     "hazard_ratio_windows": "windows",
     "hazard_ratio_windows_frame": "windows",
+    "incidence_curves": "incidence",
+    "incidence_frame": "incidence",
     "penalty_path": "penalties",
     "penalty_path_frame": "penalties",
     "rule_sweep": "sweep",
@@ -22,6 +29,7 @@ _HOME = {
     "rule_sweep_quantities": "sweep",
     "survival_curves": "curves",
     "survival_curves_frame": "curves",
+    "stacked_incidence": "incidence",
     "svg": "document",
     "themed": "document",
 }

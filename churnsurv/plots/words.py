@@ -34,7 +34,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "penalty_sparse": "within 1 standard error: {penalty}, {size}",
         "penalty_terms": "{n} coefficients",
         "penalty_term": "1 coefficient",
-        "penalty_df": "{n} effective df",
+        "penalty_df": "{n} degrees of freedom",
         "idle_days": "Idle days that count as churn",
         "quantity.survival": "Share still active",
         "quantity.median": "Day by which half have churned",

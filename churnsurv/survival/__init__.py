@@ -8,31 +8,53 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from churnsurv.survival.competing import CumulativeIncidence, cumulative_incidence
     from churnsurv.survival.concordance import Concordance, concordance
     from churnsurv.survival.contrasts import Contrasts
     from churnsurv.survival.cox import cox
     from churnsurv.survival.cox_fit import CoxFit
     from churnsurv.survival.cox_path import CoxPath, cox_path
     from churnsurv.survival.curves import SurvivalCurves, kaplan_meier
+    from churnsurv.survival.fine_gray import fine_gray
+    from churnsurv.survival.fine_gray_fit import FineGrayFit, incidence_totals
+    from churnsurv.survival.gray import GrayTests, gray_test
+    from churnsurv.survival.pairwise import PairwiseTests, pairwise_logrank
     from churnsurv.survival.ph_test import PHTest, ph_test
+    from churnsurv.survival.recurrent import MeanCumulativeCurves, mean_cumulative_churns
+    from churnsurv.survival.rmst import RMST, RMSTDifference, rmst, rmst_difference
     from churnsurv.survival.saving import load
     from churnsurv.survival.tests_ import TestResult, logrank
 
 __all__ = [
+    "RMST",
     "Concordance",
     "Contrasts",
     "CoxFit",
     "CoxPath",
+    "CumulativeIncidence",
+    "FineGrayFit",
+    "GrayTests",
+    "MeanCumulativeCurves",
     "PHTest",
+    "PairwiseTests",
+    "RMSTDifference",
     "SurvivalCurves",
     "TestResult",
     "concordance",
     "cox",
     "cox_path",
+    "cumulative_incidence",
+    "fine_gray",
+    "gray_test",
+    "incidence_totals",
     "kaplan_meier",
     "load",
     "logrank",
+    "mean_cumulative_churns",
+    "pairwise_logrank",
     "ph_test",
+    "rmst",
+    "rmst_difference",
 ]
 
 _HOME = {
@@ -40,16 +62,31 @@ _HOME = {
     "Contrasts": "contrasts",
     "CoxFit": "cox_fit",
     "CoxPath": "cox_path",
+    "CumulativeIncidence": "competing",
+    "FineGrayFit": "fine_gray_fit",
+    "GrayTests": "gray",
+    "MeanCumulativeCurves": "recurrent",
     "PHTest": "ph_test",
+    "PairwiseTests": "pairwise",
+    "RMST": "rmst",
+    "RMSTDifference": "rmst",
     "SurvivalCurves": "curves",
     "TestResult": "tests_",
     "concordance": "concordance",
     "cox": "cox",
     "cox_path": "cox_path",
+    "cumulative_incidence": "competing",
+    "fine_gray": "fine_gray",
+    "gray_test": "gray",
+    "incidence_totals": "fine_gray_fit",
     "kaplan_meier": "curves",
     "load": "saving",
     "logrank": "tests_",
+    "mean_cumulative_churns": "recurrent",
+    "pairwise_logrank": "pairwise",
     "ph_test": "ph_test",
+    "rmst": "rmst",
+    "rmst_difference": "rmst",
 }
 
 

@@ -124,10 +124,16 @@ def training(found: SurvivalData, rows: CoxData, matrix: ModelMatrix, coefficien
         strata=found.strata_labels,
         stratum=None if found.strata_codes is None else found.strata_codes.copy(),
         cluster=found.cluster_codes,
-        duration=found.duration.copy(),
-        entry=None if found.entry is None else found.entry.copy(),
+        duration=_small_copy(found.duration),
+        entry=None if found.entry is None else _small_copy(found.entry),
         user_id=user_ids(found.frame),
     )
+
+
+def _small_copy(days: NDArray[Any]) -> NDArray[Any]:
+    """Copy days, whole ones in half the room."""
+    fits = days.dtype.kind in "iu" and (days.size == 0 or int(days.max()) < 2**31)
+    return days.astype(np.int32) if fits else days.copy()
 
 
 def user_ids(frame: pd.DataFrame) -> pd.Series[Any] | None:

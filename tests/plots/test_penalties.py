@@ -47,7 +47,7 @@ def test_ridge_says_its_degrees_of_freedom() -> None:
     ridge = table().assign(n_nonzero=5, effective_df=[0.1, 1.234, 3.5, 4.9])
     ax = axes()
     penalty_path(ridge, ax, best=0.1)
-    assert "lowest: 0.1, 1.23 effective df" in texts(ax)
+    assert "lowest: 0.1, 1.23 degrees of freedom" in texts(ax)
     assert not [line for line in ax.lines if len(line.get_xdata()) == 2 and line.get_ydata()[0] > 1]
 
 
