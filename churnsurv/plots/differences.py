@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from churnsurv.errors import InputError, did_you_mean, require_columns
+from churnsurv.errors import InputError, require_columns
 from churnsurv.plots.colours import MUTED, PAPER, SERIES
 from churnsurv.plots.style import NARROW, SIZE, Frame, dress, inner_size, new_axes, side_room, write
 from churnsurv.plots.text import ems, notice, shown
-from churnsurv.plots.words import WORDS
+from churnsurv.plots.words import WORDS, chosen_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +89,7 @@ def day_differences(
     >>> [text.get_text() for text in day_differences(table, Figure().add_subplot()).texts][:2]
     ['paid', '-9.5 (-12.0 to -7.0)']
     """
-    said = _chosen(words)
+    said = chosen_words(words, _WORDS)
     require_columns("rmst_difference", ("reference", "horizon"), table.columns)
     rows = _rows(table)
     if ax is None:
@@ -147,7 +147,7 @@ def day_means(
     >>> [text.get_text() for text in day_means(table, Figure().add_subplot()).texts][:2]
     ['paid', '60.0 (55.0 to 65.0)']
     """
-    said = _chosen(words)
+    said = chosen_words(words, _WORDS)
     require_columns("rmst", ("horizon",), table.columns)
     rows = _rows(table)
     title = said["means"].format(horizon=f"{table['horizon'].iloc[0]:g}", level=f"{100 * level:g}%")
@@ -167,15 +167,6 @@ def day_differences_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
     350
     """
     return _frame(_rows(table), width)
-
-
-def _chosen(words: Mapping[str, str] | None) -> Mapping[str, str]:
-    for name in words or {}:
-        if name not in _WORDS:
-            raise InputError(
-                f"This figure has no word {name!r}.{did_you_mean(name, _WORDS)} Words: {', '.join(_WORDS)}."
-            )
-    return {**_WORDS, **(words or {})}
 
 
 def _rows(table: pd.DataFrame) -> list[_Row]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.errors import InputError, SchemaError, did_you_mean, require_columns
+from churnsurv.errors import InputError, SchemaError, require_columns
 from churnsurv.plots.colours import MUTED
 from churnsurv.plots.curves import day_ticks
 from churnsurv.plots.groups import Look, looks
@@ -28,7 +28,7 @@ from churnsurv.plots.style import (
     write,
 )
 from churnsurv.plots.text import ems, notice, shown
-from churnsurv.plots.words import WORDS
+from churnsurv.plots.words import WORDS, chosen_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +118,7 @@ def hazard_curves(
     >>> float(hazard_curves(table, Figure().add_subplot()).get_xlim()[1])
     60.0
     """
-    said = _chosen(words)
+    said = chosen_words(words, _WORDS)
     quantity = _quantity(table)
     lines = _lines(table, quantity, horizon)
     look = _look(lines, max_groups)
@@ -150,15 +150,6 @@ def hazard_curves_frame(table: pd.DataFrame, width: float = 640.0, *, max_groups
     """
     quantity = _quantity(table)
     return _frame(_lines(table, quantity, None), width, max_groups, quantity)
-
-
-def _chosen(words: Mapping[str, str] | None) -> Mapping[str, str]:
-    for name in words or {}:
-        if name not in _WORDS:
-            raise InputError(
-                f"This figure has no word {name!r}.{did_you_mean(name, _WORDS)} Words: {', '.join(_WORDS)}."
-            )
-    return {**_WORDS, **(words or {})}
 
 
 def _quantity(table: pd.DataFrame) -> str:

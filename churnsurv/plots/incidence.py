@@ -27,7 +27,7 @@ from churnsurv.plots.style import (
     write,
 )
 from churnsurv.plots.text import ems, notice, shown
-from churnsurv.plots.words import WORDS
+from churnsurv.plots.words import WORDS, chosen_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +119,7 @@ def stacked_incidence(
     >>> len(ax.collections)
     2
     """
-    said = _chosen(words)
+    said = chosen_words(words, _WORDS)
     _check(table)
     one = _of_group(table, group)
     name = str(one["group"].iloc[0])
@@ -196,7 +196,7 @@ def incidence_curves(
     >>> len(incidence_curves(table, Figure().add_subplot()).lines) >= 2
     True
     """
-    said = _chosen(words)
+    said = chosen_words(words, _WORDS)
     _check(table)
     causes = [str(name) for name in table["cause"].unique()]
     name = causes[0] if cause is None and len(causes) == 1 else str(cause)
@@ -249,15 +249,6 @@ def _frame(names: list[str], width: float) -> Frame:
         rows = [row for row, _ in flow([shown(name, _NAME) for name in names], width - left - right)]
         top += LINE_GAP * (1 + max(rows, default=0))
     return Frame(width, _HEIGHT + top + 36.0, left, right, top, 36.0)
-
-
-def _chosen(words: Mapping[str, str] | None) -> Mapping[str, str]:
-    for name in words or {}:
-        if name not in _WORDS:
-            raise InputError(
-                f"Incidence plots have no word {name!r}.{did_you_mean(name, _WORDS)} Words: {', '.join(_WORDS)}."
-            )
-    return {**_WORDS, **(words or {})}
 
 
 def _check(table: pd.DataFrame) -> None:

@@ -22,6 +22,17 @@ _NEEDED = ("penalty", "n_nonzero", "effective_df", "cv_deviance", "cv_std_error"
 _LEFT = -34.0  # points from the axes to where their texts begin
 
 
+_WORDS = {
+    "penalty": "Penalty, log scale",
+    "cv_deviance": "Deviance of left-out folds, ± 1 standard error",
+    "penalty_best": "lowest: {penalty}, {size}",
+    "penalty_sparse": "within 1 standard error: {penalty}, {size}",
+    "penalty_terms": "{n} coefficients",
+    "penalty_term": "1 coefficient",
+    "penalty_df": "{n} degrees of freedom",
+}
+
+
 def penalty_path(
     table: pd.DataFrame,
     ax: Axes | None = None,
@@ -63,7 +74,7 @@ def penalty_path(
     >>> penalty_path(table, Figure().add_subplot(), best=0.01).texts[0].get_text()
     'lowest: 0.01, 3 coefficients'
     """
-    said = chosen_words(words)
+    said = chosen_words(words, _WORDS)
     rows = _rows(table)
     marks = [(what, _row_of(rows, value)) for what, value in (("best", best), ("sparse", sparse)) if value is not None]
     if ax is None:

@@ -25,7 +25,7 @@ _NEEDED = ("window", "window_from", "window_to", "term", "reference", "hazard_ra
 _NUMBERS = 104.0  # points at the right that `forest` keeps for numbers
 _REFERENCE = 9.0  # ems of a reference before it is shortened
 _KEY = 16.0
-_WINDOW, _OVERALL = "days {window}", "all days together"
+_WORDS = {"window": "days {window}", "overall": "all days together"}
 
 
 def hazard_ratio_windows(
@@ -77,9 +77,10 @@ def hazard_ratio_windows(
     >>> [text.get_text() for text in hazard_ratio_windows(table, Figure().add_subplot()).texts][::2][:2]
     ['channel: paid', '1.80 (1.60–2.00)']
     """
-    said = chosen_words(words)
+    said = chosen_words(words, _WORDS)
     lines = _lines(table, said)
-    axes: Axes = forest(lines, new_axes(_frame(lines, 640.0)) if ax is None else ax, level=level, words=words)
+    shared = {name: text for name, text in (words or {}).items() if name not in _WORDS}
+    axes: Axes = forest(lines, new_axes(_frame(lines, 640.0)) if ax is None else ax, level=level, words=shared)
     marked = {} if overall is None else dict(zip(overall["term"], overall["hazard_ratio"], strict=True))
     place = 0
     for term, rows in lines.groupby("term", sort=False):
@@ -88,7 +89,7 @@ def hazard_ratio_windows(
         place += 1 + len(rows)
     if marked:
         write(axes, "|", at=(0, 1), shift=(0, 30 + _KEY), color=SERIES[1], weight="bold")
-        write(axes, said.get("overall", _OVERALL), at=(0, 1), shift=(8, 30 + _KEY), color=MUTED)
+        write(axes, said["overall"], at=(0, 1), shift=(8, 30 + _KEY), color=MUTED)
     notice(axes, [str(name) for name in lines["stood_against"]], said["missing_glyphs"])
     return axes
 
@@ -104,7 +105,7 @@ def hazard_ratio_windows_frame(table: pd.DataFrame, width: float = 640.0) -> Fra
     >>> hazard_ratio_windows_frame(table, 350).width
     350
     """
-    return _frame(_lines(table, chosen_words(None)), width)
+    return _frame(_lines(table, chosen_words(None, _WORDS)), width)
 
 
 def _frame(lines: pd.DataFrame, width: float) -> Frame:
@@ -121,7 +122,7 @@ def _lines(table: pd.DataFrame, said: Mapping[str, str]) -> pd.DataFrame:
     order = {term: place for place, term in enumerate(dict.fromkeys(table["term"]))}
     places = np.lexsort((table["window_from"].to_numpy(), table["term"].map(order).to_numpy()))
     lines = table.iloc[places].reset_index(drop=True)
-    label = said.get("window", _WINDOW)
+    label = said["window"]
     return lines.assign(
         variable=lines["term"].astype(str),
         category=[label.format(window=str(window).replace("-", "–")) for window in lines["window"]],

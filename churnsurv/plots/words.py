@@ -26,15 +26,6 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "faster": "churns faster",
         "reference": "reference",
         "not_estimated": "not estimated",
-        "window": "days {window}",
-        "overall": "all days together",
-        "penalty": "Penalty, log scale",
-        "cv_deviance": "Deviance of left-out folds, ± 1 standard error",
-        "penalty_best": "lowest: {penalty}, {size}",
-        "penalty_sparse": "within 1 standard error: {penalty}, {size}",
-        "penalty_terms": "{n} coefficients",
-        "penalty_term": "1 coefficient",
-        "penalty_df": "{n} degrees of freedom",
         "idle_days": "Idle days that count as churn",
         "quantity.survival": "Share still active",
         "quantity.median": "Day by which half have churned",
@@ -48,20 +39,28 @@ WORDS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def chosen_words(words: Mapping[str, str] | None) -> Mapping[str, str]:
+def chosen_words(words: Mapping[str, str] | None, own: Mapping[str, str] | None = None) -> Mapping[str, str]:
     """Return the words with the caller's own in their place.
+
+    Parameters
+    ----------
+    words : mapping or None
+        What the caller replaces.
+    own : mapping, optional
+        Words of one figure alone, beside those that all figures share.
 
     Raises
     ------
     InputError
-        If a word is not one that figures use.
+        If a word is not one that the figure uses.
 
     Examples
     --------
     >>> chosen_words({"at_risk": "Users"})["at_risk"]
     'Users'
     """
+    known = {**WORDS, **(own or {})}
     for name in words or {}:
-        if name not in WORDS:
-            raise InputError(f"Figures have no word {name!r}.{did_you_mean(name, WORDS)} Words: {', '.join(WORDS)}.")
-    return {**WORDS, **(words or {})}
+        if name not in known:
+            raise InputError(f"Figures have no word {name!r}.{did_you_mean(name, known)} Words: {', '.join(known)}.")
+    return {**known, **(words or {})}

@@ -270,15 +270,6 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "plot.faster": "churns faster",
         "plot.reference": "reference",
         "plot.not_estimated": "not estimated",
-        "plot.window": "days {window}",
-        "plot.overall": "all days together",
-        "plot.penalty": "Penalty, log scale",
-        "plot.cv_deviance": "Deviance of left-out folds, ± 1 standard error",
-        "plot.penalty_best": "lowest: {penalty}, {size}",
-        "plot.penalty_sparse": "within 1 standard error: {penalty}, {size}",
-        "plot.penalty_terms": "{n} coefficients",
-        "plot.penalty_term": "1 coefficient",
-        "plot.penalty_df": "{n} degrees of freedom",
         "plot.idle_days": "Idle days that count as churn",
     }
 )

@@ -138,3 +138,16 @@ def test_bad_tables_are_named(ax: Axes) -> None:
         hazard_ratio_windows(table.drop(columns="window_from"), ax)
     with pytest.raises(InputError, match="no rows"):
         hazard_ratio_windows(table.head(0), ax)
+
+
+def test_its_own_words_and_shared_ones_can_be_replaced() -> None:
+    table = pd.DataFrame(
+        {
+            "window": ["0-30", "30-90"], "window_from": [0, 30], "window_to": [30, 90], "term": ["age", "age"],
+            "reference": [None, None], "hazard_ratio": [1.2, 0.8], "hr_lower": [1.0, 0.7], "hr_upper": [1.4, 0.9],
+        }
+    )  # fmt: skip
+    ax = hazard_ratio_windows(table, words={"window": "Tage {window}", "slower": "später"})
+    shown = [text.get_text() for text in ax.texts]
+    assert any("Tage 0–30" in text for text in shown)
+    assert any("später" in text for text in shown)
