@@ -16,7 +16,8 @@ import pandas as pd
 
 import churnsurv as ch
 
-from . import predictions, worlds
+from . import competing, logrank, predictions, worlds
+from . import curves as curve_questions
 from .figures import LEVEL, REPLICATIONS, Figure, Tally, replications, size
 
 __all__ = ["EXPERIMENTS", "REPLICATIONS", "Figure", "main", "run"]
@@ -192,6 +193,9 @@ EXPERIMENTS: dict[str, Callable[[int], list[Figure]]] = {
     "cox_daily_ties": cox_daily_ties,
     "cox_clusters": cox_clusters,
     **predictions.EXPERIMENTS,
+    **curve_questions.EXPERIMENTS,
+    **logrank.EXPERIMENTS,
+    **competing.EXPERIMENTS,
 }
 
 
