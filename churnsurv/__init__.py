@@ -24,11 +24,15 @@ _HOME = {
     "Stages": "data",
     "Study": "study",
     "SurvivalCurves": "survival",
+    "brier_score": "survival",
+    "calibration": "survival",
+    "compare_concordance": "survival",
     "concordance": "survival",
     "connect": "data",
     "cox": "survival",
     "cox_path": "survival",
     "cumulative_incidence": "survival",
+    "decision_curve": "survival",
     "fine_gray": "survival",
     "gray_test": "survival",
     "incidence_totals": "survival",
@@ -43,6 +47,7 @@ _HOME = {
     "rule_sweep": "diagnosis",
     "schema": "tables",
     "simulate_app": "simulate",
+    "time_dependent_auc": "survival",
 }
 
 __version__ = "0.1.0"

@@ -14,8 +14,11 @@ and comparable pairs in which row k takes part, whether as the event or as the o
 and the variance is the sum of its squares, over rows or over the sums of clusters (Therneau and Watson 2017; ties as in
 concordance of R's survival package).
 
+Weights multiply: a pair counts the product of its two. Frequencies give what the repeated rows give; with sampling
+weights the derivative is taken in the weight of a row, and multiplied by it.
+
 All counts are made in O(n log n): rows stand in order of the score, each knows its place in time, and a concordant pair
-is one that stands there in the wrong order of time, an inversion. See `inversions`.
+is one that stands there in the wrong order of time, an inversion. See `churnsurv.numerics.inversions`.
 """
 
 from __future__ import annotations
@@ -27,23 +30,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError
+from churnsurv.numerics.censoring import Drawn
+from churnsurv.numerics.inversions import inversions, weighted_inversions
 from churnsurv.numerics.risk_sets import RiskSets
 
-__all__ = ["Concordance", "concordance", "inversions"]
+__all__ = ["Concordance", "Ranked", "concordance", "inversions", "ranked_pairs"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.integer[Any]]
 Flags: TypeAlias = NDArray[np.bool_]
 
-# A digit and the number of rows in a block fit into one byte, and one value is left for those that are not red.
-_LARGEST_BASE, _NOT_RED = 255, 255
-# Blocks compared at once: their comparisons stay in the second-level cache.
-_BLOCKS = 4096
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Concordance:
-    """Pairs, Harrell's C and its standard error.
+    """Pairs, C and its standard error.
 
     Attributes
     ----------
@@ -51,11 +51,12 @@ class Concordance:
         C, between 0 and 1.
     std_error : float
         By the infinitesimal jackknife, over clusters where there are any.
-    concordant, discordant, tied_score : int
-        Comparable pairs: the one who churns first has the higher, the lower, the same score.
-    tied_time : int
+    concordant, discordant, tied_score : int or float
+        Comparable pairs: the one who churns first has the higher, the lower, the same score. Sums of the weights of
+        pairs where these are no whole numbers.
+    tied_time : int or float
         Pairs of events on the same day with different scores; not comparable.
-    tied_both : int
+    tied_both : int or float
         Pairs of events on the same day with the same score; not comparable.
     influence : (n,) float64, read-only
         Derivative of C in the weight of each row; sums to 0. 0 for rows that are never at risk on a day with events.
@@ -63,28 +64,38 @@ class Concordance:
 
     estimate: float
     std_error: float
-    concordant: int
-    discordant: int
-    tied_score: int
-    tied_time: int
-    tied_both: int
+    concordant: int | float
+    discordant: int | float
+    tied_score: int | float
+    tied_time: int | float
+    tied_both: int | float
     influence: Floats
 
 
 def concordance(
-    sets: RiskSets, score: NDArray[Any], *, cluster: Ints | None = None, n_clusters: int = 0
+    sets: RiskSets,
+    score: NDArray[Any],
+    *,
+    cluster: Ints | None = None,
+    n_clusters: int = 0,
+    weights: Floats | None = None,
+    frequency: bool = False,
 ) -> Concordance:
     """Compare a score with the order in which rows churn.
 
     Parameters
     ----------
     sets : RiskSets
-        Who is at risk when; pairs are within its strata, and rows count once.
+        Who is at risk when; pairs are within its strata. Made with the frequencies, where there are any.
     score : (n,) number or bool, without NaN
         Higher means sooner churn. Only its order matters.
     cluster : (n,) integer, optional
         0 ... n_clusters - 1; the rows of a cluster may depend on each other.
     n_clusters : int
+    weights : (n,) float64, optional
+        > 0.
+    frequency : bool
+        A row stands for as many users as its weight says; else the weights are those of one row.
 
     Raises
     ------
@@ -102,29 +113,29 @@ def concordance(
     >>> found.concordant, found.discordant, found.tied_score, found.estimate
     (2, 2, 1, 0.5)
     """
+    drawn = Drawn(weights, frequency, cluster, n_clusters)
+    if weights is not None:
+        ranked = ranked_pairs(sets, score, as_event=weights, as_at_risk=weights, frequency=frequency)
+        return ranked.result(ranked.of_event + ranked.of_at_risk, drawn)
     at_risk = sets.at_risk()
     rows = slice(None) if at_risk.all() else np.flatnonzero(at_risk)
     pairs = _all_pairs(sets, rows, score[rows]) if at_risk.any() else None
     comparable = 0 if pairs is None else _number(pairs.comparable)
     if pairs is None or comparable == 0:
-        raise InputError(
-            "there is no comparable pair: nobody churns while somebody else is at risk and goes on. Concordance needs "
-            "at least two rows that are at risk together. Check the event column and the strata."
-        )
+        raise _no_pair()
     concordant, tied = _number(pairs.concordant), _number(pairs.tied)
     estimate = (2 * concordant + tied) / (2 * comparable)
     influence = np.zeros(sets.place.shape[0])
     influence[rows] = (pairs.concordant + 0.5 * pairs.tied - estimate * pairs.comparable) / comparable
     influence.setflags(write=False)
-    by_cluster = influence if cluster is None else np.bincount(cluster, weights=influence, minlength=n_clusters)
-    same_day = int((sets.n_events * (sets.n_events - 1) // 2).sum())
+    same_day_pairs = int((sets.n_events * (sets.n_events - 1) // 2).sum())
     return Concordance(
         estimate=estimate,
-        std_error=float(np.sqrt(np.square(by_cluster).sum())),
+        std_error=drawn.std_error(influence),
         concordant=concordant,
         discordant=comparable - concordant - tied,
         tied_score=tied,
-        tied_time=same_day - pairs.tied_both,
+        tied_time=same_day_pairs - pairs.tied_both,
         tied_both=pairs.tied_both,
         influence=influence,
     )
@@ -271,116 +282,160 @@ def _stable_order(*codes: Ints) -> NDArray[np.intp]:
     return np.arange(codes[0].shape[0]) if order is None else order
 
 
-def inversions(place: Ints, red: Flags, *, red_is_blue: bool = True) -> NDArray[np.int32]:
-    """Count for each element of a permutation the inversions that it takes part in.
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranked:
+    """C from pairs with weights, and what its derivative is made of; arrays by row, (n,) float64.
 
-    An inversion is a blue element that stands before a red one and has the higher place.
+    Attributes
+    ----------
+    estimate, comparable : float
+        C, and the weight of all comparable pairs.
+    concordant, tied_score, tied_time, tied_both : float
+    of_event : (n,)
+        Concordant and half of the tied pairs of a row as the event, less C times all of them, by the weights of the
+        others, over `comparable`.
+    of_at_risk : (n,)
+        The same as the one at risk, by the weights of the events.
+    """
+
+    estimate: float
+    comparable: float
+    concordant: float
+    tied_score: float
+    tied_time: float
+    tied_both: float
+    of_event: Floats
+    of_at_risk: Floats
+
+    def result(self, influence: Floats, drawn: Drawn) -> Concordance:
+        """Put the result together; counts are whole numbers where the weights are."""
+        influence.setflags(write=False)
+
+        def count(pairs: float) -> int | float:
+            return round(pairs) if drawn.frequency else pairs
+
+        return Concordance(
+            estimate=self.estimate,
+            std_error=drawn.std_error(influence),
+            concordant=count(self.concordant),
+            discordant=count(self.comparable - self.concordant - self.tied_score),
+            tied_score=count(self.tied_score),
+            tied_time=count(self.tied_time),
+            tied_both=count(self.tied_both),
+            influence=influence,
+        )
+
+
+def ranked_pairs(
+    sets: RiskSets, score: NDArray[Any], *, as_event: Floats, as_at_risk: Floats, frequency: bool = False
+) -> Ranked:
+    """Compare a score with the order in which rows churn, where pairs count the product of two weights.
 
     Parameters
     ----------
-    place : (n,) integer
-        A permutation of 0 ... n - 1.
-    red : (n,) bool
-        The others are blue.
-    red_is_blue : bool
-        Red elements are blue as well.
+    sets : RiskSets
+    score : (n,) number or bool, without NaN
+    as_event, as_at_risk : (n,) float64
+        > 0; weights of a row as the one who churns first, and as the other.
+    frequency : bool
+        `as_at_risk` says for how many users a row stands: two of them churn on one day.
 
-    Returns
-    -------
-    (n,) int32
-        Inversions as the red one, plus those as the blue one.
-
-    Notes
-    -----
-    Places are written in `levels` digits to a base of about the `levels`-th root of n, at most 255: one digit up to 255
-    elements, three up to 16 million. Two elements are told apart by the first digit in which their places differ. On
-    that level the elements with equal digits before form a group, in the order of the sequence. Groups are cut to
-    blocks of `base` elements: within a block all pairs are compared, as bytes, many at a time; between blocks a running
-    table of how often each digit occurred holds the counts. So each level is a few passes over n numbers and n base / 2
-    comparisons of bytes.
+    Raises
+    ------
+    InputError
+        If there is no comparable pair.
 
     Examples
     --------
-    >>> inversions(np.array([2, 0, 3, 1]), np.array([True, True, False, True])).tolist()
-    [2, 1, 1, 2]
+    >>> from churnsurv.numerics.risk_sets import risk_sets
+    >>> sets = risk_sets(np.array([5, 8, 8, 9]), np.array([True, True, False, True]))
+    >>> found = ranked_pairs(sets, np.array([3, 3, 1, 4]), as_event=np.array([2.0, 1, 1, 1]), as_at_risk=np.ones(4))
+    >>> found.concordant, found.tied_score, found.comparable
+    (3.0, 2.0, 8.0)
     """
-    n = place.shape[0]
-    base, levels = _digits(n)
-    total = base**levels
-    red_at = np.zeros(total, dtype=np.bool_)
-    red_at[place] = red
-    # what fills up the last block stands last and has the highest places: part of no inversion
-    at = np.concatenate([place.astype(np.int32, copy=False), np.arange(n, total, dtype=np.int32)])
-    counts = np.zeros(total, dtype=np.int32)
-    for size in (base**k for k in range(levels - 1, -1, -1)):
-        digit, is_red = (at // size % base).astype(np.uint8), red_at[at]
-        _within_blocks(digit, is_red, base, counts, red_is_blue=red_is_blue)
-        if size > 1:
-            reds = np.count_nonzero(red_at.reshape(-1, base, size), axis=2)
-            _between_blocks(digit, is_red, reds, counts, red_is_blue=red_is_blue)
-            order = np.argsort(digit.reshape(-1, base * size), axis=1, kind="stable")
-            order += np.arange(0, total, base * size)[:, None]
-            at, counts = at[order.ravel()], counts[order.ravel()]
-    by_place = np.empty_like(counts)
-    by_place[at] = counts
-    return by_place[place]
+    if not (sets.n_at_risk > sets.n_events).any():
+        raise _no_pair()
+    rows = np.flatnonzero(sets.at_risk())
+    key = sets.place[rows] ^ 1
+    event = key & 1 == 0
+    a, b = np.where(event, as_event[rows], 0.0), as_at_risk[rows]
+    sums, same_score = _weighted_pairs(sets, rows, key, score[rows], a, b)
+    concordant, tied, comparable = (float(np.dot(a, sums[i])) for i in range(3))
+    estimate = (concordant + tied / 2) / comparable
+    by_row = np.zeros((2, sets.place.shape[0]))
+    for role in range(2):
+        part = sums[3 * role : 3 * role + 3]
+        by_row[role, rows] = (part[0] + 0.5 * part[1] - estimate * part[2]) / comparable
+    of_day = [np.bincount(key >> 1, np.where(event, weights, 0.0)) for weights in (a, b)]
+    # a row makes no pair with itself, the users that it stands for do
+    alone = float(a.sum() if frequency else np.dot(a, b))
+    same_day, tied_both = ((float(pairs) - alone) / 2 for pairs in (np.dot(*of_day), same_score))
+    return Ranked(estimate, comparable, concordant, tied, same_day - tied_both, tied_both, *by_row)
 
 
-def _digits(n: int) -> tuple[int, int]:
-    """Return the smallest base, and the fewest digits, that write all places."""
-    levels = 1
-    while _LARGEST_BASE**levels < n:
-        levels += 1
-    base = max(2, int(n ** (1 / levels)) - 1)
-    while base**levels < n:
-        base += 1
-    return base, levels
+def _no_pair() -> InputError:
+    return InputError(
+        "there is no comparable pair: nobody churns while somebody else is at risk and goes on. Concordance needs "
+        "at least two rows that are at risk together. Check the event column and the strata."
+    )
 
 
-def _within_blocks(
-    digit: NDArray[np.uint8], red: Flags, base: int, counts: NDArray[np.int32], *, red_is_blue: bool
-) -> None:
-    """Compare all pairs of each block, and add to the counts."""
-    step = _BLOCKS * base
-    for first in range(0, digit.shape[0], step):
-        rows = slice(first, first + step)
-        # turned, so that one comparison takes the k-th element of every block with all before it
-        d, r = (np.ascontiguousarray(part[rows].reshape(-1, base).T) for part in (digit, red))
-        # nothing is greater than 255, and 0 is greater than nothing
-        sought = np.where(r, d, np.uint8(_NOT_RED))
-        blue = d if red_is_blue else np.where(r, np.uint8(0), d)
-        greater = np.empty(d.shape, dtype=np.bool_)
-        before, after = np.zeros(d.shape, dtype=np.uint8), np.zeros(d.shape, dtype=np.uint8)
-        for k in range(1, base):
-            inverted = np.greater(blue[:k], sought[k], out=greater[:k]).view(np.uint8)
-            np.add.reduce(inverted, axis=0, out=before[k])
-            after[:k] += inverted
-        before += after  # no more than base - 1 together
-        counts[rows] += np.ascontiguousarray(before.T).ravel()
+def _weighted_pairs(
+    sets: RiskSets, rows: Ints, key: NDArray[np.int32], score: NDArray[Any], a: Floats, b: Floats
+) -> tuple[Floats, float]:
+    """Concordant, tied and all pairs of each point, as the event and as the one at risk, (6, n).
 
+    Also the weight of all pairs of events on one day with one score, each with itself too.
 
-def _between_blocks(
-    digit: NDArray[np.uint8], red: Flags, reds: Ints, counts: NDArray[np.int32], *, red_is_blue: bool
-) -> None:
-    """Count, for each element, those of other blocks of its group, and add to the counts.
-
-    `reds` has, by group and digit, how many red elements there are. `base` blocks are taken at a time: few enough for
-    the cache, and a table of blocks by digits is no larger than the blocks themselves.
+    The steps are those of `_all_pairs`.
     """
-    base = reds.shape[1]
-    span, group = base * base, digit.shape[0] // reds.shape[0]
-    block = np.repeat(np.arange(0, span, base), base)
-    for first in range(0, digit.shape[0], span):
-        if first % group == 0:
-            blue_before, red_after = np.zeros(base, dtype=np.int64), reds[first // group]
-        rows = slice(first, first + span)
-        cell = block + digit[rows] + span * red[rows]
-        others, red_here = np.bincount(cell, minlength=2 * span).reshape(2, base, base)
-        blue_here = others + red_here if red_is_blue else others
-        blue_up_to = blue_before + np.cumsum(blue_here, axis=0)
-        before, after = blue_up_to - blue_here, red_after - np.cumsum(red_here, axis=0)
-        blue_before, red_after = blue_up_to[-1], after[-1]
-        # as red: blue ones before with a greater digit; as blue: red ones after with a smaller digit
-        as_red = np.sum(before, axis=1, keepdims=True) - np.cumsum(before, axis=1)
-        as_blue = np.cumsum(after, axis=1) - after
-        counts[rows] += np.stack([as_blue, as_red + as_blue if red_is_blue else as_red]).ravel()[cell]
+    segments = sets.segments
+    order, new = _ranked(score, np.searchsorted(segments, key >> 1, side="right") if segments.shape[0] > 2 else None)
+    code = np.zeros(key.shape[0], dtype=np.int32)
+    code[order[1:]] = np.cumsum(new, dtype=np.int32)
+    order = _stable_order(key, code)
+    sums, same_score = _sums(key, order, new, segments, a, b)
+    if sets.start is None:
+        return sums, same_score
+    start = sets.start[rows]
+    late, events = np.flatnonzero(start < sets.n_slots), np.flatnonzero(key & 1 == 0)
+    both = np.concatenate([late, events])
+    key = np.concatenate([2 * start[late] + 1, key[events]])
+    a, b = a[both], b[both]
+    a[: late.shape[0]], b[late.shape[0] :] = 0.0, 0.0
+    code = code[both]
+    order = _stable_order(key, code)
+    missed, _ = _sums(key, order, np.diff(code[order]) != 0, segments, a, b)
+    # late rows take part as the one at risk here, events as the event
+    sums[3:, late] -= missed[3:, : late.shape[0]]
+    sums[:3, events] -= missed[:3, late.shape[0] :]
+    return sums, same_score
+
+
+def _sums(
+    key: NDArray[np.int32], order: Ints, new: Flags, segments: Ints, a: Floats, b: Floats
+) -> tuple[Floats, float]:
+    """Pair each event with the points of greater keys in its segment; a is 0 for the others."""
+    out = np.zeros((6, key.shape[0]))
+    out[2], out[5] = _all_by_key(key, segments, a, b)
+    ordered, a, b = key[order], a[order], b[order]
+    found = weighted_inversions(_inverse(_stable_order(ordered)), a, b)
+    event = ordered & 1 == 0
+    out[0, order], out[3, order] = np.where(event, found.as_red, 0.0), found.as_blue
+    score_first, score_after = _stretches(new)
+    key_first, key_after = _stretches(new | (ordered[1:] != ordered[:-1]))
+    a_before, b_before = (np.append(0.0, np.cumsum(weights)) for weights in (a, b))
+    out[1, order] = np.where(event, b_before[score_after] - b_before[key_after], 0.0)
+    out[4, order] = a_before[key_first] - a_before[score_first]
+    together = b_before[key_after] - b_before[key_first]
+    return out, float(np.dot(a, np.where(event, together, 0.0)))
+
+
+def _all_by_key(key: NDArray[np.int32], segments: Ints, a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """All pairs of a point as the event and as the one at risk, which its key says."""
+    n_keys = 2 * int(segments[-1])
+    events, at_risk = (np.bincount(key, weights, minlength=n_keys) for weights in (a, b))
+    first, after = (np.repeat(2 * part, 2 * np.diff(segments)) for part in (segments[:-1], segments[1:]))
+    events_before, at_risk_up_to = np.cumsum(events) - events, np.cumsum(at_risk)
+    as_event = np.where(np.arange(n_keys) & 1 == 0, at_risk_up_to[after - 1] - at_risk_up_to, 0.0)
+    return as_event[key], (events_before - events_before[first])[key]

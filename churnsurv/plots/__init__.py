@@ -11,9 +11,13 @@ from typing import Any
 
 _HOME = {
     "Frame": "style",
+    "calibration": "calibrations",
+    "calibration_frame": "calibrations",
     "day_differences": "differences",
     "day_differences_frame": "differences",
     "day_means": "differences",
+    "decision_curve": "decision",
+    "decision_curve_frame": "decision",
     "forest": "ratios",
     "forest_frame": "ratios",
     "hazard_curves": "hazard",

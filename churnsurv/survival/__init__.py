@@ -8,6 +8,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from churnsurv.survival.auc import TimeDependentAUC, time_dependent_auc
+    from churnsurv.survival.brier import BrierScore, brier_score
+    from churnsurv.survival.calibration import Calibration, calibration
+    from churnsurv.survival.compare import ConcordanceComparison, compare_concordance
     from churnsurv.survival.competing import CumulativeIncidence, cumulative_incidence
     from churnsurv.survival.concordance import Concordance, concordance
     from churnsurv.survival.contrasts import Contrasts
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from churnsurv.survival.cox_fit import CoxFit
     from churnsurv.survival.cox_path import CoxPath, cox_path
     from churnsurv.survival.curves import SurvivalCurves, kaplan_meier
+    from churnsurv.survival.decision import DecisionCurve, decision_curve
     from churnsurv.survival.fine_gray import fine_gray
     from churnsurv.survival.fine_gray_fit import FineGrayFit, incidence_totals
     from churnsurv.survival.gray import GrayTests, gray_test
@@ -27,11 +32,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RMST",
+    "BrierScore",
+    "Calibration",
     "Concordance",
+    "ConcordanceComparison",
     "Contrasts",
     "CoxFit",
     "CoxPath",
     "CumulativeIncidence",
+    "DecisionCurve",
     "FineGrayFit",
     "GrayTests",
     "MeanCumulativeCurves",
@@ -40,10 +49,15 @@ __all__ = [
     "RMSTDifference",
     "SurvivalCurves",
     "TestResult",
+    "TimeDependentAUC",
+    "brier_score",
+    "calibration",
+    "compare_concordance",
     "concordance",
     "cox",
     "cox_path",
     "cumulative_incidence",
+    "decision_curve",
     "fine_gray",
     "gray_test",
     "incidence_totals",
@@ -55,14 +69,19 @@ __all__ = [
     "ph_test",
     "rmst",
     "rmst_difference",
+    "time_dependent_auc",
 ]
 
 _HOME = {
+    "BrierScore": "brier",
+    "Calibration": "calibration",
     "Concordance": "concordance",
+    "ConcordanceComparison": "compare",
     "Contrasts": "contrasts",
     "CoxFit": "cox_fit",
     "CoxPath": "cox_path",
     "CumulativeIncidence": "competing",
+    "DecisionCurve": "decision",
     "FineGrayFit": "fine_gray_fit",
     "GrayTests": "gray",
     "MeanCumulativeCurves": "recurrent",
@@ -72,10 +91,15 @@ _HOME = {
     "RMSTDifference": "rmst",
     "SurvivalCurves": "curves",
     "TestResult": "tests_",
+    "TimeDependentAUC": "auc",
+    "brier_score": "brier",
+    "calibration": "calibration",
+    "compare_concordance": "compare",
     "concordance": "concordance",
     "cox": "cox",
     "cox_path": "cox_path",
     "cumulative_incidence": "competing",
+    "decision_curve": "decision",
     "fine_gray": "fine_gray",
     "gray_test": "gray",
     "incidence_totals": "fine_gray_fit",
@@ -87,6 +111,7 @@ _HOME = {
     "ph_test": "ph_test",
     "rmst": "rmst",
     "rmst_difference": "rmst",
+    "time_dependent_auc": "auc",
 }
 
 

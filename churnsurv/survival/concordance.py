@@ -1,20 +1,27 @@
-"""Harrell's C: how well a score says who churns first."""
+"""Concordance, Harrell's and Uno's: how well a score says who churns first."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit, ndtri
 
-from churnsurv.errors import InputError, SchemaError
+from churnsurv.errors import FollowUpError, InputError, did_you_mean
 from churnsurv.numerics import concordance as numerics
 from churnsurv.numerics.risk_sets import RiskSets, risk_sets
-from churnsurv.survival.frames import first_of, numeric_column
-from churnsurv.survival.inputs import SurvivalData, check_level, column_list, survival_data
+from churnsurv.numerics.uno import uno
+from churnsurv.survival.inputs import SurvivalData, check_level, column_list
+from churnsurv.survival.scored import (
+    check_horizon,
+    drawn_of,
+    logit_limits,
+    named_scores,
+    scored_data,
+    scored_rows,
+)
 from churnsurv.survival.training import training_of
 from churnsurv.tables import Result, schema
 
@@ -23,12 +30,15 @@ if TYPE_CHECKING:
 
     from churnsurv.survival.cox_fit import CoxFit
 
-__all__ = ["Concordance", "concordance", "of_training"]
+__all__ = ["Concordance", "Method", "Ranking", "concordance", "of_training", "ranking"]
+
+Method: TypeAlias = Literal["harrell", "uno"]
+_METHODS = ("harrell", "uno")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Concordance(Result):
-    """Harrell's C of a score; made by `concordance`.
+    """C of a score, Harrell's or Uno's; made by `concordance`.
 
     Attributes
     ----------
@@ -44,19 +54,25 @@ class Concordance(Result):
     level : float
         Of the interval.
     n, n_events : int
-        Rows at risk, and churns among them.
+        Rows at risk, and churns among them up to the horizon; sums of the weights where these are frequencies.
     n_no_risk : int
         Rows whose duration equals their entry: they are in the table but never at risk.
-    concordant, discordant, tied_score : int
-        Comparable pairs: the one who churns first has the higher, the lower, the same score.
-    tied_time : int
+    concordant, discordant, tied_score : int or float
+        Comparable pairs: the one who churns first has the higher, the lower, the same score. Sums of the weights of
+        pairs in Uno's C and with sampling weights.
+    tied_time : int or float
         Pairs that churn on the same day with different scores; not comparable.
-    tied_both : int
+    tied_both : int or float
         Pairs that churn on the same day with the same score; not comparable.
     strata : tuple of str
         Columns within whose values pairs are formed.
     cluster : str or None
         Column whose rows may depend on each other.
+    method : {"harrell", "uno"}
+    horizon : float or None
+        Last day whose churns count; None: all do.
+    weights, weights_kind : str or None
+        Column of the weights, and "frequency" or "sampling".
 
     Examples
     --------
@@ -78,13 +94,17 @@ class Concordance(Result):
     n: int
     n_events: int
     n_no_risk: int
-    concordant: int
-    discordant: int
-    tied_score: int
-    tied_time: int
-    tied_both: int
+    concordant: int | float
+    discordant: int | float
+    tied_score: int | float
+    tied_time: int | float
+    tied_both: int | float
     strata: tuple[str, ...] = ()
     cluster: str | None = None
+    method: str = "harrell"
+    horizon: float | None = None
+    weights: str | None = None
+    weights_kind: str | None = None
     _said: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -95,13 +115,16 @@ class Concordance(Result):
         return pd.DataFrame({name: [getattr(self, name)] for name in schema(self._schema).names})
 
     def _headline(self) -> str:
-        pairs = self.concordant + self.discordant + self.tied_score
         limits = f"{100 * self.level:g}% interval {self.lower:.3f} to {self.upper:.3f}"
         if np.isnan(self.lower):
             limits = "no interval, as all pairs agree"
+        pairs = self.concordant + self.discordant + self.tied_score
+        counted = f"{pairs:,} pairs of " if isinstance(pairs, int) else ""
+        name = "Uno's C" if self.method == "uno" else "C"
+        until = "" if self.horizon is None else f" by day {self.horizon:g}"
         return (
-            f"C of {self.score} = {self.estimate:.3f}, {limits}; {pairs:,} pairs of {self.n:,} rows, "
-            f"{self.n_events:,} churned"
+            f"{name} of {self.score} = {self.estimate:.3f}, {limits}; {counted}{self.n:,} rows, "
+            f"{self.n_events:,} churned{until}"
         )
 
     def _facts(self) -> dict[str, Any]:
@@ -110,6 +133,10 @@ class Concordance(Result):
             "n_no_risk": self.n_no_risk,
             "strata": list(self.strata),
             "cluster": self.cluster,
+            "method": self.method,
+            "horizon": self.horizon,
+            "weights": self.weights,
+            "weights_kind": self.weights_kind,
         }
         return {**mine, **self._said}
 
@@ -118,8 +145,12 @@ def concordance(
     data: Any,
     *,
     score: str | ArrayLike,
+    method: Method = "harrell",
+    horizon: float | None = None,
     strata: str | Sequence[str] | None = None,
     cluster: str | None = "auto",
+    weights: str | None = None,
+    weights_kind: Literal["frequency", "sampling"] | None = None,
     duration: str = "duration",
     event: str = "churned",
     entry: str | None = None,
@@ -133,11 +164,21 @@ def concordance(
     score : str, or (n,) array
         Higher means sooner churn. A column of `data`, or one number for each of its rows, in their order. Only the
         order of the scores matters; infinite ones are fine.
+    method : {"harrell", "uno"}
+        "harrell" counts the pairs that censoring left comparable, "uno" weights them so that C does not depend on who
+        was censored when: it speaks of all pairs of whom one churns by the horizon.
+    horizon : number, optional
+        Only churns up to and including this day count. Uno's C should have one: late churns of long-followed users
+        have large weights.
     strata : str or sequence of str, optional
-        Pairs are formed within each stratum only.
+        Pairs are formed within each stratum only. Harrell's C only.
     cluster : str or None
         Rows of one cluster may depend on each other: the standard error adds up their influences. "auto": `user_id`
         for spells built with ``spells="all"``, else none.
+    weights : str, optional
+        A column of numbers > 0; a pair counts the product of its two.
+    weights_kind : {"frequency", "sampling"}
+        Required with weights. "frequency": whole numbers, as if the rows were so often repeated.
     duration, event, entry : str
         Columns. `entry` is used where it is named, and from `Spells` always; at risk in (entry, duration].
     level : float
@@ -148,7 +189,8 @@ def concordance(
     Concordance
         A churn is compared with every row at risk on its day that does not churn on it; a row censored on that day is
         among them. Two churns on one day are not comparable. The interval is symmetric on the logit scale, so that it
-        stays between 0 and 1. Sources: Harrell et al. (1982); Therneau and Watson (2017) for the standard error.
+        stays between 0 and 1. Sources: Harrell et al. (1982); Therneau and Watson (2017) for the standard error; Uno
+        et al. (2011), with the error of the estimated censoring in the standard error, and late entry in the weights.
 
     Raises
     ------
@@ -156,6 +198,8 @@ def concordance(
         If a column is missing or of the wrong type.
     InputError
         If no two rows can be compared, a score is missing, or there are fewer than two clusters.
+    FollowUpError
+        If nobody was followed to the horizon.
 
     Examples
     --------
@@ -169,135 +213,111 @@ def concordance(
     <Concordance: C of idle = 0.840, 95% interval 0.590 to 0.950; 25 pairs of 8 rows, 6 churned>
     >>> concordance(data, score=-data["idle"]).estimate
     0.16
+    >>> concordance(data, score="idle", method="uno", horizon=90)
+    <Concordance: Uno's C of idle = 0.813, 95% interval 0.582 to 0.931; 8 rows, 5 churned by day 90>
     """
     level = check_level(level)
     named = [score] if isinstance(score, str) else []
-    found = survival_data(
-        data, strata=strata, cluster=cluster, duration=duration, event=event, entry=entry, columns=named
-    )
-    _refuse_one_cluster(found.cluster_name, found.n_clusters)
-    name, values = _scores(score, found)
+    found = scored_data(
+        data, strata=strata, cluster=cluster, duration=duration, event=event, entry=entry, columns=named,
+        weights=weights, weights_kind=weights_kind,
+    )  # fmt: skip
+    name, values = named_scores(score, found)
+    ranked = ranking(found, method=method, horizon=horizon)
+    return _result(
+        ranked.of(values), score=name, level=level, n=found.n_users - ranked.sets.n_no_risk, sets=ranked.sets,
+        strata=tuple(column_list("strata", strata)), cluster=found.cluster_name, method=method,
+        horizon=ranked.horizon, weights=weights, weights_kind=weights_kind,
+        _said={"n_clusters": found.n_clusters if found.cluster_name else None, **found.source},
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """Rows whose order in time is compared with scores; made by `ranking`."""
+
+    found: SurvivalData
+    sets: RiskSets
+    method: str
+    horizon: float | None
+
+    def of(self, values: NDArray[Any]) -> numerics.Concordance:
+        """Return C of a score."""
+        if self.method == "uno":
+            return uno(self.sets, values, scored_rows(self.found))
+        drawn = drawn_of(self.found)
+        return numerics.concordance(
+            self.sets,
+            values,
+            cluster=drawn.cluster,
+            n_clusters=drawn.n_clusters,
+            weights=drawn.weights,
+            frequency=drawn.frequency,
+        )
+
+
+def ranking(found: SurvivalData, *, method: str, horizon: float | None) -> Ranking:
+    """Return the order in time of checked rows, of churns up to the horizon."""
+    if method not in _METHODS:
+        raise InputError(f"method must be 'harrell' or 'uno', not {method!r}.{did_you_mean(str(method), _METHODS)}")
+    if method == "uno" and len(found.strata_labels) > 1:
+        raise InputError(
+            "Uno's C has no strata: its weights make the rows stand for all users, of all strata. Ask it of each "
+            "stratum alone, or take Harrell's."
+        )
+    churned = found.churned.copy()  # the risk sets keep it, and it is a column of the user's table
+    if horizon is not None:
+        horizon = check_horizon(horizon)
+        last = float(found.duration.max())
+        if horizon > last:
+            raise FollowUpError(
+                f"nobody was followed to day {horizon:g}: the last day is {last:g}. Ask for a horizon up to it."
+            )
+        churned &= found.duration <= horizon
     sets = risk_sets(
         found.duration,
-        found.churned,
+        churned,
         entry=found.entry,
         stratum=found.strata_codes,
         n_strata=len(found.strata_labels),
+        frequency=None if found.frequency is None else found.frequency.astype(np.int64),
     )
-    return _of_rows(
-        sets, values, found.cluster_codes, score=name, level=level, strata=tuple(column_list("strata", strata)),
-        cluster=found.cluster_name, n_clusters=found.n_clusters, source=found.source,
-    )  # fmt: skip
+    return Ranking(found, sets, method, horizon)
 
 
 def of_training(fit: CoxFit, *, data: Any = None) -> Concordance:
     """Concordance of a Cox model on the rows that it was fitted to; see `CoxFit.concordance`."""
-    if fit.weights is not None:
-        raise InputError(
-            "the rows of this fit are weighted, and pairs are counted without weights. Score the users themselves: "
-            "churnsurv.concordance(data, score=fit.risk(data))."
-        )
     training = training_of(fit, data, "concordance")
     rows = training.data
     values = rows.design.times(training.coefficients)
     if rows.offset is not None:
         values += rows.offset
-    return _of_rows(
-        rows.sets, values, training.cluster, score="fitted risk", level=fit.level, strata=fit.strata,
-        cluster=fit.cluster, n_clusters=fit._n_clusters, source=fit._source,
+    found = numerics.concordance(
+        rows.sets,
+        values,
+        cluster=training.cluster,
+        n_clusters=fit._n_clusters,
+        weights=rows.weights,
+        frequency=rows.frequency is not None,
+    )
+    return _result(
+        found, score="fitted risk", level=fit.level, n=fit.n, sets=rows.sets, strata=fit.strata, cluster=fit.cluster,
+        method="harrell", horizon=None, weights=fit.weights, weights_kind=fit.weights_kind,
+        _said={"n_clusters": fit._n_clusters if fit.cluster else None, **fit._source},
     )  # fmt: skip
 
 
-def _of_rows(
-    sets: RiskSets,
-    values: NDArray[Any],
-    cluster_codes: NDArray[np.integer[Any]] | None,
-    *,
-    score: str,
-    level: float,
-    strata: tuple[str, ...],
-    cluster: str | None,
-    n_clusters: int,
-    source: Mapping[str, Any],
-) -> Concordance:
-    pairs = numerics.concordance(sets, values, cluster=cluster_codes, n_clusters=n_clusters)
-    lower, upper = _limits(pairs.estimate, pairs.std_error, level)
+def _result(pairs: numerics.Concordance, *, sets: RiskSets, level: float, **said: Any) -> Concordance:
+    lower, upper = logit_limits(pairs.estimate, pairs.std_error, level)
     counts = ("concordant", "discordant", "tied_score", "tied_time", "tied_both")
     return Concordance(
-        score=score,
         estimate=pairs.estimate,
         std_error=pairs.std_error,
         lower=lower,
         upper=upper,
         level=level,
-        n=sets.event.shape[0] - sets.n_no_risk,
         n_events=int(sets.n_events.sum()),
         n_no_risk=sets.n_no_risk,
         **{count: getattr(pairs, count) for count in counts},
-        strata=strata,
-        cluster=cluster,
-        _said={"n_clusters": n_clusters if cluster else None, **source},
+        **said,
     )
-
-
-def _refuse_one_cluster(name: str | None, n_clusters: int) -> None:
-    if name is not None and n_clusters < 2:
-        raise InputError(
-            f"cluster {name!r} has one value only: a clustered standard error needs two or more. Name "
-            "another column, or write cluster=None."
-        )
-
-
-def _scores(score: str | ArrayLike, found: SurvivalData) -> tuple[str, NDArray[Any]]:
-    import pandas as pd
-
-    if isinstance(score, str):
-        name, frame = score, found.frame
-    else:
-        name, series = "score", _series(score, found)
-        frame = pd.DataFrame({name: series})
-    values = numeric_column(frame, name, "numbers to serve as a score")
-    if values.dtype.kind not in "biuf":
-        raise SchemaError(f"{name!r} must hold numbers to serve as a score; it holds {values.dtype}. Convert it first.")
-    # a maximum that is a number shows that all are, at the cost of one pass and no copy
-    if values.dtype.kind == "f" and np.isnan(values.max()):
-        bad = np.isnan(values)
-        raise InputError(
-            f"score {name!r} must not be missing; {first_of(bad, values)}. Leave out rows without a score, and count "
-            "them, or give them the score that they would be treated by."
-        )
-    return name, values
-
-
-def _series(score: Any, found: SurvivalData) -> pd.Series[Any]:
-    """Scores that are no column, checked to belong to the rows."""
-    import pandas as pd
-
-    if isinstance(score, pd.Series):
-        if not score.index.equals(found.frame.index) and len(score) == found.n:
-            raise InputError(
-                "score has another index than data, so that it is not clear which score belongs to which row. If both "
-                "stand in the same order, pass score.to_numpy()."
-            )
-        series = score.reset_index(drop=True)
-    else:
-        values = np.asarray(score)
-        if values.ndim != 1:
-            raise InputError(
-                f"score must be the name of a column or hold one number per row; it has the shape {values.shape}."
-            )
-        series = pd.Series(values)
-    if len(series) != found.n:
-        raise InputError(
-            f"score has {len(series):,} values, but data has {found.n:,} rows. Make it from the same table."
-        )
-    return series
-
-
-def _limits(estimate: float, std_error: float, level: float) -> tuple[float, float]:
-    """Symmetric for log(C / (1 - C)), whose standard error is that of C over C (1 - C)."""
-    if not 0 < estimate < 1:
-        return float("nan"), float("nan")
-    reach = ndtri((1 + level) / 2) * std_error / (estimate * (1 - estimate))
-    centre = logit(estimate)
-    return float(expit(centre - reach)), float(expit(centre + reach))

@@ -331,7 +331,7 @@ class CoxFit(Result):
         Raises
         ------
         InputError
-            If the fit holds no rows and `data` is None, `data` is another table, or the rows are weighted.
+            If the fit holds no rows and `data` is None, or `data` is another table.
         """
         from churnsurv.survival.concordance import of_training
 

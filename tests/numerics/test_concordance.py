@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churnsurv.errors import InputError
-from churnsurv.numerics import concordance as module
-from churnsurv.numerics.concordance import concordance, inversions
+from churnsurv.numerics import inversions as module
+from churnsurv.numerics.concordance import concordance
+from churnsurv.numerics.inversions import inversions, weighted_inversions
 from churnsurv.numerics.risk_sets import risk_sets
 
 
@@ -256,3 +257,48 @@ def test_one_row_has_no_pair(event) -> None:
 def test_churn_on_one_day_only_is_no_pair() -> None:
     with pytest.raises(InputError, match="no comparable pair"):
         concordance(sets_of(np.array([3, 3, 3]), np.ones(3, bool)), np.array([1.0, 2.0, 3.0]))
+
+
+@settings(max_examples=100, deadline=None)
+@given(tables(), st.integers(0, 2**32 - 1))
+def test_weights_equal_weighing_every_pair(table, seed) -> None:
+    duration, event, score, entry, stratum, cluster = table
+    rng = np.random.default_rng(seed)
+    n = len(duration)
+    w = rng.integers(1, 5, n)
+    by_row, _, _ = pairs_by_row(duration, event, score, entry, stratum, [Fraction(int(x)) for x in w])
+    if sum(map(sum, by_row)) == 0:
+        with pytest.raises(InputError, match="no comparable pair"):
+            concordance(sets_of(duration, event, entry, stratum), score, weights=w.astype(float))
+        return
+    found = concordance(sets_of(duration, event, entry, stratum), score, weights=w.astype(float))
+    np.testing.assert_allclose(found.estimate, float(c_of(by_row)), rtol=1e-12, atol=1e-14)
+    # a frequency is as many rows
+    again = np.repeat(np.arange(n), w)
+    keys = (entry, stratum, cluster)
+    entries, strata, clusters = (None if key is None else key[again] for key in keys)
+    many = concordance(sets_of(duration[again], event[again], entries, strata), score[again])
+    n_strata = 1 if stratum is None else int(max(stratum)) + 1
+    sets = risk_sets(duration, event, entry=entry, stratum=stratum, n_strata=n_strata, frequency=w)
+    few = concordance(sets, score, weights=w.astype(float), frequency=True)
+    for name in ("concordant", "discordant", "tied_score", "tied_time", "tied_both"):
+        assert getattr(few, name) == getattr(many, name), name
+    np.testing.assert_allclose([few.estimate, few.std_error], [many.estimate, many.std_error], rtol=1e-11, atol=1e-14)
+    clustered = concordance(
+        sets, score, weights=w.astype(float), frequency=True, cluster=cluster, n_clusters=5
+    ).std_error
+    expected = concordance(
+        sets_of(duration[again], event[again], entries, strata), score[again], cluster=clusters, n_clusters=5
+    ).std_error
+    np.testing.assert_allclose(clustered, expected, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 300, 5000])
+def test_weighted_inversions(n: int) -> None:
+    rng = np.random.default_rng(n)
+    place, red, blue = rng.permutation(n), rng.random(n) * (rng.random(n) < 0.5), rng.random(n)
+    order = np.arange(n)
+    wrong = (place > place[:, None]) & (order < order[:, None])
+    found = weighted_inversions(place, red, blue)
+    np.testing.assert_allclose(found.as_red, wrong @ blue, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(found.as_blue, wrong.T @ red, rtol=1e-11, atol=1e-12)

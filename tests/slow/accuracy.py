@@ -16,7 +16,7 @@ import pandas as pd
 
 import churnsurv as ch
 
-from . import competing, logrank, predictions, worlds
+from . import competing, logrank, prediction_quality, predictions, worlds
 from . import curves as curve_questions
 from .figures import LEVEL, REPLICATIONS, Figure, Tally, replications, size
 
@@ -196,6 +196,7 @@ EXPERIMENTS: dict[str, Callable[[int], list[Figure]]] = {
     **curve_questions.EXPERIMENTS,
     **logrank.EXPERIMENTS,
     **competing.EXPERIMENTS,
+    **prediction_quality.EXPERIMENTS,
 }
 
 

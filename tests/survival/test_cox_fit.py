@@ -51,11 +51,13 @@ def test_concordance_of_the_fit_is_that_of_its_risk(
     assert 0.55 < mine.lower < mine.estimate < mine.upper < 0.7
 
 
-def test_concordance_counts_the_offset_and_refuses_weights(users: pd.DataFrame) -> None:
+def test_concordance_counts_the_offset_and_the_weights(users: pd.DataFrame) -> None:
     frame = users.assign(o=3 * users["x"], w=2.0)
     assert cox("channel", frame, offset="o").concordance().estimate > cox("channel", frame).concordance().estimate
-    with pytest.raises(InputError, match="the rows of this fit are weighted"):
-        cox("x", frame, weights="w", weights_kind="frequency").concordance()
+    twice = cox("x", frame, weights="w", weights_kind="frequency").concordance()
+    repeated = cox("x", pd.concat([frame, frame])).concordance()
+    np.testing.assert_allclose([twice.estimate, twice.std_error], [repeated.estimate, repeated.std_error], rtol=1e-9)
+    assert (twice.concordant, twice.n) == (repeated.concordant, repeated.n)
 
 
 def test_the_number_of_patterns_is_told(users: pd.DataFrame) -> None:
