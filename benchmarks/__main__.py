@@ -9,11 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks.cases import CASES, Case
-from benchmarks.measure import Measurement, as_json, in_fresh_process, measure
+from benchmarks.measure import Measurement, Own, as_json, in_fresh_process, measure
 
 
 def _one(case: Case, contestant: str, rows: int) -> Measurement:
-    def prepare() -> tuple[Callable[[], float], float]:
+    def prepare() -> tuple[Callable[[], float | Own], float]:
+        if case.warm_up:
+            case.contestants[contestant](case.table(case.warm_up))()
         table = case.table(rows)
         return case.contestants[contestant](table), table.memory_usage(deep=True).sum() / 2**20
 

@@ -23,6 +23,7 @@ class Case:
     contestants: dict[str, Contestant]
     goals: dict[str, str]
     repeats: int = 3
+    warm_up: int = 4_000  # rows of a first small run, which loads the modules
     slow: tuple[str, ...] = ()
 
 
@@ -223,5 +224,6 @@ CASES: dict[str, Case] = {
         {"churnsurv": our_report},
         {},
         repeats=1,
+        warm_up=0,
     ),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import json
 import resource
 import subprocess
@@ -68,6 +70,7 @@ class _Peak:
 def measure(prepare: Callable[[], tuple[Callable[[], float | Own], float]], repeats: int) -> Measurement:
     """Time the callable that `prepare` returns; the first run warms up and gives the memory."""
     run, data_mb = prepare()
+    _give_back()
     with _Peak() as peak:
         first, answer = _timed(run)
     times = [first]
@@ -76,6 +79,14 @@ def measure(prepare: Callable[[], tuple[Callable[[], float | Own], float]], repe
         times.append(_timed(run)[0])
     own = answer if isinstance(answer, Own) else Own(0.0, peak.over_start, float(answer))
     return Measurement(min(times), own.peak_mb_over_load, data_mb, own.answer)
+
+
+def _give_back() -> None:
+    """Return freed memory to the system, so that a run cannot live on what the load left behind."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
+    if trim is not None:
+        trim(0)
 
 
 def _timed(run: Callable[[], float | Own]) -> tuple[float, float | Own]:

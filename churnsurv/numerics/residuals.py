@@ -38,7 +38,7 @@ __all__ = [
 
 Floats: TypeAlias = NDArray[np.float64]
 
-_CHUNK = 32_768  # rows whose residuals are held at once
+_CHUNK = 4_096  # rows whose residuals are held at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
