@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ def collapse(data: CoxData) -> CoxData:
     design, sets = data.design, data.sets
     if data.offset is not None or any(part.values is not None for part in design.indicators):
         return data
-    columns = [(sets.place, 2 * sets.n_slots + 1)]
+    columns: list[tuple[NDArray[np.integer[Any]], int]] = [(sets.place, 2 * sets.n_slots + 1)]
     if sets.start is not None:
         columns.append((sets.start, sets.n_slots + 1))
     columns += [(part.codes, part.n_columns + 1) for part in design.indicators]

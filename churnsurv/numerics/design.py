@@ -39,7 +39,7 @@ class Indicators:
 
     Attributes
     ----------
-    codes : (n,) int32
+    codes : (n,) integer
         0 where no column is 1: the reference.
     names : tuple of str
         One name per column.
@@ -51,7 +51,7 @@ class Indicators:
         What the values were divided by.
     """
 
-    codes: NDArray[np.int32]
+    codes: NDArray[np.integer[Any]]
     names: tuple[str, ...]
     reference: str | None = None
     values: Floats | None = None
@@ -129,7 +129,7 @@ class Design:
             numeric += sums
         return np.concatenate([numeric, *(part.sums(weights) for part in self.indicators)])
 
-    def sums_by(self, codes: NDArray[np.int32], n_codes: int, weights: Floats) -> Floats:
+    def sums_by(self, codes: NDArray[np.integer[Any]], n_codes: int, weights: Floats) -> Floats:
         """Sum w x by code, shape (n_codes, p)."""
         out = np.empty((n_codes, self.n_columns))
         numeric, *others = self.parts()
@@ -386,7 +386,7 @@ def _weighted_sums(dense: Floats, weights: Floats) -> Floats:
     return sums
 
 
-def _sums_by(codes: NDArray[np.int32], n_codes: int, weights: Floats, dense: Floats) -> Floats:
+def _sums_by(codes: NDArray[np.integer[Any]], n_codes: int, weights: Floats, dense: Floats) -> Floats:
     """Sum w x by code: the product of a sparse matrix with one weight per row, and the dense one."""
     n_rows, p = dense.shape
     if p == 0:

@@ -29,7 +29,7 @@ __all__ = [
     *("cells_of", "joint_codes", "known_codes", "learn_encoding", "model_matrix", "products"),
 ]
 
-Codes: TypeAlias = NDArray[np.int32]
+Codes: TypeAlias = NDArray[np.integer[Any]]
 
 _TIMES = " × "
 _MAX_COLUMNS = 5_000  # a matrix of this square is 200 MB
@@ -244,9 +244,14 @@ def _categories(
     _refuse_numbers_as_text(name, [levels[i] for i in kept], codes.shape[0])
     first = _reference(name, wanted[0], levels, kept) if wanted else kept[0]
     order = [first, *(i for i in kept if i != first)]
-    position = np.zeros(len(levels), dtype=np.int32)
+    position = np.zeros(len(levels), dtype=_code_type(len(levels)))
     position[order] = np.arange(len(order))
     return tuple(_plain(levels[i]) for i in order), position[codes]
+
+
+def _code_type(n_levels: int) -> type[np.signedinteger[Any]]:
+    """The fit keeps the codes of its rows: half the room where they fit."""
+    return np.int16 if n_levels < 2**15 else np.int32
 
 
 def _refuse_numbers_as_text(name: str, levels: list[Any], n_rows: int) -> None:
@@ -305,7 +310,7 @@ def known_codes(code: FactorCode, column: pd.Series[Any]) -> Codes:
             f"{code.name!r} has the category {str(unknown[0])!r}, which the model was not fitted to."
             f"{did_you_mean(str(unknown[0]), known)} It knows {', '.join(repr(str(c)) for c in known)}."
         )
-    numbers = np.array([known[_plain(level)] for level in levels], dtype=np.int32)
+    numbers = np.array([known[_plain(level)] for level in levels], dtype=_code_type(len(known)))
     return np.asarray(numbers[codes])
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Fitted", "NewData", "Part", "design_order", "encoded_parts", "model_matrix", "new_data"]
 
 Floats: TypeAlias = NDArray[np.float64]
-Codes: TypeAlias = NDArray[np.int32]
+Codes: TypeAlias = NDArray[np.integer[Any]]
 
 # rows times numbers per row that a part of the table may hold at once: it stays in the caches
 _PART = 1 << 19

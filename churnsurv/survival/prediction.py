@@ -352,7 +352,7 @@ def _root_and_coefficients(fit: Fitted) -> tuple[Floats, Floats]:
     return numerics.covariance_root(covariance, fit._moments.scale), coefficients
 
 
-def _one_or_each(strata: NDArray[np.int32]) -> NDArray[np.int64]:
+def _one_or_each(strata: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     """Return one number where all rows are of one stratum: nothing need be gathered by row then."""
     first = strata[:1].astype(np.int64)
     return first[0] if bool((strata == first).all()) else strata.astype(np.int64)
