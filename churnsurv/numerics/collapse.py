@@ -15,7 +15,7 @@ from churnsurv.numerics.threads import by_chunks
 __all__ = ["collapse"]
 
 Floats: TypeAlias = NDArray[np.float64]
-Codes: TypeAlias = NDArray[np.int32]
+Codes: TypeAlias = NDArray[np.integer[Any]]
 
 _SAMPLE = 4096  # rows on which a collapse is thought over
 _PIECE = 65_536  # rows numbered at once
