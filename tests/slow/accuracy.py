@@ -22,6 +22,7 @@ from .figures import LEVEL, REPLICATIONS, Figure, Tally, replications, size
 
 __all__ = ["EXPERIMENTS", "REPLICATIONS", "Figure", "main", "run"]
 
+CI_TYPES = ("log-log", "log", "plain", "arcsine")
 PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
 
 
@@ -40,10 +41,10 @@ def curves(n: int) -> list[Figure]:
     days = {34: 0.93, 45: 0.77, 70: 0.50, 110: 0.25}
     figures = []
     for late in (0.0, 0.3):
-        tallies = {(ci, d): Tally(2 ** (-(d - 30) / 40)) for ci in ("log-log", "log", "plain") for d in days}
+        tallies = {(ci, d): Tally(2 ** (-(d - 30) / 40)) for ci in CI_TYPES for d in days}
         for rng in replications(f"curves {late}", n):
             data = worlds.churn_world(200, rng, late=late)
-            for ci in ("log-log", "log", "plain"):
+            for ci in CI_TYPES:
                 for d, row in zip(days, _curve_at(data, tuple(days), ci=ci, entry="entry"), strict=True):
                     tallies[ci, d].add(row)
         where = "30 % enter late" if late else "no late entry"
@@ -60,10 +61,10 @@ def curves(n: int) -> list[Figure]:
 def small_curves(n: int) -> list[Figure]:
     """The same with 40 users, where approximations show: reported, not gated, but for the default in the middle."""
     days = {34: 0.93, 70: 0.50, 110: 0.25}
-    tallies = {(ci, d): Tally(2 ** (-(d - 30) / 40)) for ci in ("log-log", "log", "plain") for d in days}
+    tallies = {(ci, d): Tally(2 ** (-(d - 30) / 40)) for ci in CI_TYPES for d in days}
     for rng in replications("small curves", n):
         data = worlds.churn_world(40, rng)
-        for ci in ("log-log", "log", "plain"):
+        for ci in CI_TYPES:
             for d, row in zip(days, _curve_at(data, tuple(days), ci=ci), strict=True):
                 tallies[ci, d].add(row)
     return [

@@ -111,7 +111,26 @@ def compared_concordance(n: int) -> list[Figure]:
     ]
 
 
+def d_calibration_of_the_truth(n: int) -> list[Figure]:
+    """The test of D-calibration on the true model, 500 users: without censoring gated, with it reported."""
+    sizes = []
+    for censored in (False, True):
+        p_values = []
+        for rng in replications(f"d-calibration {censored}", n):
+            data = world(500, rng, censored=censored)
+            # days are rounded up: the middle of the day stands for the moment within it
+            at_end = np.exp(-(data["duration"] - 0.5 * data["churned"]) * np.exp(0.8 * data["x"]) / 60)
+            found = calibration(
+                data, probability="p60", horizon=HORIZON, survival_at_end=at_end.to_numpy(), entry="entry"
+            )
+            if found.d_calibration is not None:
+                p_values.append(found.d_calibration.p_value)
+        sizes.append(size("censored" if censored else "no censoring", p_values, gated=not censored))
+    return sizes
+
+
 EXPERIMENTS: dict[str, Callable[[int], list[Figure]]] = {
     "prediction_quality": prediction_quality,
     "compared_concordance": compared_concordance,
+    "d_calibration": d_calibration_of_the_truth,
 }
