@@ -57,7 +57,8 @@ class Calibration(Result):
     observed, predicted : float
         Share that churns by the horizon, by Kaplan and Meier, and the mean prediction.
     d_calibration : TestResult or None
-        That survival predicted for each row's own end is uniform; `d_calibration_bins` has its counts.
+        That survival predicted for each row's own end is uniform; `d_calibration_bins` has its counts. Censored rows
+        are spread over the bins, so that with censoring it rejects less often than its level says.
     notes : tuple of str
         What could not be estimated, and why.
     """
