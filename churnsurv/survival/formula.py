@@ -426,6 +426,16 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
+def _numbers(column: pd.Series[Any]) -> pd.Series[Any]:
+    """A column of objects as numbers, what is missing in any way as NaN."""
+    if column.dtype != object:
+        return column.astype(np.float64)
+    there = column.notna().to_numpy()
+    values = np.full(there.shape[0], np.nan)
+    values[there] = column.to_numpy()[there].astype(np.float64)
+    return type(column)(values, index=column.index, name=column.name)
+
+
 def _column(frame: pd.DataFrame, name: str, *, complete: bool = True) -> Any:
     """A numeric column as an array, any other as a Series to be read as a category."""
     from pandas.api import types
@@ -442,7 +452,7 @@ def _column(frame: pd.DataFrame, name: str, *, complete: bool = True) -> Any:
     if kind.startswith("complex"):
         raise InputError(f"formula: {name!r} holds complex numbers.")
     if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
-        column = column.astype(np.float64)
+        column = _numbers(column)
     if not types.is_numeric_dtype(column.dtype) or types.is_bool_dtype(column.dtype):
         return column
     if isinstance(column.dtype, np.dtype):
