@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, did_you_mean
 from churnsurv.numerics.collapse import collapse
-from churnsurv.numerics.cox import CoxData, baseline_hazard, fit_cox, state_at
+from churnsurv.numerics.cox import CoxData, CoxState, baseline_hazard, fit_cox, state_at
 from churnsurv.numerics.prediction import BaselineMoments, baseline_moments, last_days
 from churnsurv.numerics.residuals import cluster_covariance
 from churnsurv.numerics.risk_sets import RiskSets
@@ -143,14 +143,9 @@ def solve(data: CoxData, found: SurvivalData, matrix: ModelMatrix, method: Metho
 def _partial(data: CoxData, found: SurvivalData, last: Floats) -> Solved:
     fitted = collapse(data)
     solution = fit_cox(fitted)
-    covariance = solution.inverse_information
-    cluster = _clusters(found, data)
-    if cluster is not None:
-        state = solution.state if fitted is data else state_at(data, solution.state.coefficients)
-        covariance = cluster_covariance(data, state, covariance, cluster)
     return Solved(
         coefficients=solution.coefficients,
-        covariance=covariance,
+        covariance=_reported(solution.inverse_information, found, data, fitted, solution.state),
         model_covariance=solution.inverse_information,
         log_likelihood=solution.log_likelihood,
         log_likelihood_null=solution.log_likelihood_null,
@@ -257,10 +252,7 @@ def _penalised(data: CoxData, found: SurvivalData, matrix: ModelMatrix, method: 
         note = (
             "estimates are pulled towards zero by the penalty; the standard errors and intervals do not hold that bias."
         )
-        cluster = _clusters(found, data)
-        if cluster is not None:
-            state = solution.state if fitted is data else state_at(data, solution.state.coefficients)
-            covariance = cluster_covariance(data, state, by_model, cluster)
+        covariance = _reported(by_model, found, data, fitted, solution.state)
     return Solved(
         coefficients=solution.coefficients,
         covariance=covariance,
@@ -297,6 +289,15 @@ def penalised_columns(matrix: ModelMatrix, unpenalised: Sequence[str]) -> NDArra
     for place, row in zip(matrix.order, matrix.rows, strict=True):
         marked[place] = not {row.variable, row.term} & set(unpenalised)
     return marked
+
+
+def _reported(by_model: Floats, found: SurvivalData, data: CoxData, fitted: CoxData, state: CoxState) -> Floats:
+    """The robust covariance where there are clusters or sampling weights, else that of the model."""
+    cluster = _clusters(found, data)
+    if cluster is None:
+        return by_model
+    by_row = state if fitted is data else state_at(data, state.coefficients)
+    return cluster_covariance(data, by_row, by_model, cluster)
 
 
 def _clusters(found: SurvivalData, data: CoxData) -> NDArray[np.integer[Any]] | None:
