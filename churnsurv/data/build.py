@@ -56,15 +56,14 @@ def build_spells(reading: Reading, rule: ChurnRule, choice: Choice) -> Spells:
     engine, users, window = reading.engine, reading.users, reading.window
     _refuse_collisions(reading, choice)
     gaps = reading.gaps(kinds, rule.idle_days)
-    made = engine.fresh("spells")
     every = spells_sql(gaps, users, window, rule.idle_days)
-    engine.run(f"CREATE TEMP TABLE {made} AS {_choose_sql(every, rule, choice, window.first)}")
+    made = engine.table("spells", _choose_sql(every, rule, choice, window.first))
     try:
         fates = _fates(engine, made)
         _assert_conserved(reading, kinds, gaps, made, fates)
         table = engine.arrow(_table_sql(reading, choice, made))
     finally:
-        engine.run(f"DROP TABLE {made}")
+        engine.drop(made)
     orders = dict(reading.sources["users"].orders)
     if "stage" in choice.features:
         orders["stage"] = choice.stages.names

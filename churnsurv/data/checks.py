@@ -100,10 +100,10 @@ def _alone(reading: Reading, table: str) -> list[Problem]:
             read = read_users(part.engine, part.sources[table], ids[table], part.clock)
             counted = f"SELECT _reason, count(*), min(CAST(_at AS VARCHAR)) FROM {read.judged}"
         else:
-            stub = part.engine.fresh("ids")
-            part.engine.run(
-                f"CREATE TEMP TABLE {stub} AS SELECT DISTINCT {ids[table]} AS user_id, 0 AS _user_key,"
-                f" DATE '0001-01-01' AS registered_at FROM {part.sources[table].view}"
+            stub = part.engine.table(
+                "ids",
+                f"SELECT DISTINCT {ids[table]} AS user_id, 0 AS _user_key, DATE '0001-01-01' AS registered_at"
+                f" FROM {part.sources[table].view}",
             )
             judged = judge(part.engine, part.sources[table], ids[table], part.clock, stub)
             counted = f"SELECT _reason, count(*), min(CAST(_at AS VARCHAR)) FROM {judged}"

@@ -1,32 +1,36 @@
-"""The engine: one embedded DuckDB connection in UTC that reads tables and spills to disk when memory is short."""
+"""The engine that a log is read with.
+
+Statements are written in DuckDB's dialect. An engine makes views and tables from them, reads small answers, and
+remembers what it made, so that everything behind an answer can be printed as one query.
+"""
 
 from __future__ import annotations
 
 import itertools
-import shutil
-import tempfile
-import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from churnsurv.data.sql import literal
 from churnsurv.errors import InputError
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
 __all__ = ["Engine", "UnreadableDataError", "connect"]
+
+_OURS = re.compile(r"churnsurv_\d+_\w+")
 
 
 class UnreadableDataError(InputError):
     """The engine met data that it cannot read, or more than it has room for."""
 
 
-class Engine:
-    """A DuckDB connection that `ActivityLog` computes on; made by `connect`.
+class Engine(ABC):
+    """What `ActivityLog` computes on; made by `connect`.
+
+    Statements come in DuckDB's dialect. Views and tables are temporary and have names that nothing else has.
 
     Examples
     --------
@@ -35,98 +39,114 @@ class Engine:
     [(1,)]
     """
 
-    __slots__ = ("__weakref__", "_close", "_connection", "_numbers", "database")
+    __slots__ = ("__weakref__", "_made", "_numbers")
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, database: str, spill: str | None) -> None:
-        self.database = database
-        self._connection = connection
+    def __init__(self) -> None:
         self._numbers = itertools.count(1)
-        self._close = weakref.finalize(self, _close, connection, spill)
+        self._made: dict[str, str] = {}
 
+    @abstractmethod
     def sql(self, query: str) -> Any:
         """Return a lazy relation of this engine, to look at or to hand to `ActivityLog`.
 
         Parameters
         ----------
         query : str
-            A SELECT in DuckDB's dialect; paths such as 'events/*.parquet' can stand in FROM.
+            A SELECT in the engine's own dialect; it may name the engine's tables.
 
         Raises
         ------
         InputError
-            If DuckDB cannot read the query; its own message is given.
+            If the engine cannot read the query; its own message is given.
         """
-        import duckdb
 
-        try:
-            return self._connection.sql(query)
-        except duckdb.Error as error:
-            raise InputError(f"The engine cannot read this query: {error}") from error
-
+    @abstractmethod
     def close(self) -> None:
-        """Close the connection; its temporary tables and files go."""
-        self._close()
+        """Let go of everything that was made."""
+
+    @abstractmethod
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Fetch a small answer as Python rows."""
+
+    @abstractmethod
+    def arrow(self, query: str) -> pa.Table:
+        """Fetch an answer as an Arrow table."""
+
+    @abstractmethod
+    def describe(self, relation: str) -> dict[str, str]:
+        """Return the columns of a table or view and their types, by DuckDB's names."""
+
+    @abstractmethod
+    def register(self, what: str, table: pa.Table) -> str:
+        """Make an Arrow table readable, and return the name it got."""
+
+    @abstractmethod
+    def drop(self, table: str) -> None:
+        """Let go of a table or view made before."""
+
+    @abstractmethod
+    def _make(self, name: str, query: str, *, kept: bool) -> None:
+        """Make a view, or a table that is computed once."""
+
+    def view(self, what: str, query: str) -> str:
+        """Make a view and return its name."""
+        return self._remembered(what, query, kept=False)
+
+    def table(self, what: str, query: str) -> str:
+        """Compute a table once and return its name."""
+        return self._remembered(what, query, kept=True)
+
+    def script(self, query: str, sources: Mapping[str, str] = MappingProxyType({})) -> str:
+        """Write a query together with everything behind it, as one statement that stands alone.
+
+        Parameters
+        ----------
+        query : str
+            May name views and tables of this engine.
+        sources : Mapping of str to str
+            For a view or table of this engine: the SQL that stands in its place.
+
+        Examples
+        --------
+        >>> with connect() as engine:
+        ...     one = engine.view("one", "SELECT 1 AS x")
+        ...     print(engine.script(f"SELECT * FROM {one}"))
+        WITH one AS (
+        SELECT 1 AS x
+        )
+        SELECT * FROM one
+        """
+        queries = self._made | dict(sources)
+        behind, waiting = set[str](), [query]
+        while waiting:
+            named = {name for name in _OURS.findall(waiting.pop()) if name in queries} - behind
+            behind |= named
+            waiting += [queries[name] for name in named]
+        # In the order in which they were made: each names only what was there before it.
+        steps = sorted(behind, key=lambda name: int(name.split("_")[1]))
+        short: dict[str, str] = {}
+        for name in steps:
+            word = name.split("_", 2)[2]
+            short[name] = word if word not in short.values() else f"{word}_{name.split('_')[1]}"
+        written = [f"{name} AS (\n{queries[name].strip()}\n)" for name in steps]
+        whole = f"WITH {', '.join(written)}\n{query.strip()}" if steps else query.strip()
+        return _OURS.sub(lambda found: short.get(found.group(), found.group()), whole)
+
+    def fresh(self, what: str) -> str:
+        """Return a name that is not taken."""
+        return f"churnsurv_{next(self._numbers)}_{what}"
+
+    def _remembered(self, what: str, query: str, *, kept: bool) -> str:
+        name = self.fresh(what)
+        self._make(name, query, kept=kept)
+        self._made[name] = query
+        return name
 
     def __enter__(self) -> Engine:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        state = "" if self._close.alive else ", closed"
-        return f"<Engine: DuckDB, {self.database}{state}>"
-
-    def run(self, statement: str) -> None:
-        """Run a statement that returns nothing."""
-        with _data_errors():
-            self._connection.execute(statement).fetchall()
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Fetch a small answer as Python rows."""
-        with _data_errors():
-            rows: list[tuple[Any, ...]] = self._connection.sql(query).fetchall()
-        return rows
-
-    def arrow(self, query: str) -> pa.Table:
-        """Fetch an answer as an Arrow table."""
-        with _data_errors():
-            return self._connection.sql(query).to_arrow_table()
-
-    def register(self, view: str, table: object) -> None:
-        """Make an Arrow table readable under a name, without a copy."""
-        self._connection.register(view, table)
-
-    def describe(self, relation: str) -> dict[str, str]:
-        """Return the columns of a table or view and their types."""
-        return {str(row[0]): str(row[1]) for row in self.rows(f"DESCRIBE SELECT * FROM {relation}")}
-
-    def fresh(self, what: str) -> str:
-        """Return a name for a temporary table that is not taken."""
-        return f"churnsurv_{next(self._numbers)}_{what}"
-
-
-@contextmanager
-def _data_errors() -> Iterator[None]:
-    """Data that cannot be read is the input's fault; a statement that cannot be is ours, and shows itself."""
-    import duckdb
-
-    try:
-        yield
-    except duckdb.OutOfMemoryException as error:
-        raise UnreadableDataError(f"The engine is out of memory: {error}. Give connect() a larger limit.") from error
-    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.DataError) as error:
-        raise UnreadableDataError(f"The engine cannot read the data: {error}") from error
-    except RuntimeError as error:
-        if str(error) == "Query interrupted":  # how the engine tells of Ctrl-C
-            raise KeyboardInterrupt from error
-        raise
-
-
-def _close(connection: duckdb.DuckDBPyConnection, spill: str | None) -> None:
-    connection.close()
-    if spill is not None:
-        shutil.rmtree(spill, ignore_errors=True)
 
 
 def connect(database: str | None = None, *, memory_limit: str | None = None, threads: int | None = None) -> Engine:
@@ -137,9 +157,9 @@ def connect(database: str | None = None, *, memory_limit: str | None = None, thr
     database : str, optional
         Path of a DuckDB file, also as ``duckdb:///file.db``; in memory by default.
     memory_limit : str, optional
-        Such as ``"2GB"``; beyond it the engine spills to a temporary directory.
+        Such as ``"2GB"``; beyond it DuckDB spills to a temporary directory.
     threads : int, optional
-        Number of threads; all cores by default.
+        Threads of DuckDB; all cores by default.
 
     Returns
     -------
@@ -156,25 +176,6 @@ def connect(database: str | None = None, *, memory_limit: str | None = None, thr
     >>> connect(memory_limit="1GB", threads=1)
     <Engine: DuckDB, in memory>
     """
-    import duckdb
+    from churnsurv.data.engine_duckdb import open_duckdb
 
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise InputError(f"threads must be 1 or more; it is {threads!r}.")
-    path = (database or ":memory:").removeprefix("duckdb:///")
-    if path != ":memory:" and not Path(path).parent.is_dir():
-        raise InputError(f"There is no folder {str(Path(path).parent)!r} for the database {path!r}.")
-    spill = tempfile.mkdtemp(prefix="churnsurv-")
-    settings: dict[str, str | int | None] = {"memory_limit": memory_limit, "threads": threads}
-    try:
-        connection = duckdb.connect(path)
-        for setting, value in {**settings, "TimeZone": "UTC", "temp_directory": spill}.items():
-            if value is not None:
-                connection.execute(f"SET {setting} = {literal(value)}").fetchall()
-        connection.execute("SET enable_progress_bar = false").fetchall()
-    except duckdb.Error as error:
-        shutil.rmtree(spill, ignore_errors=True)
-        raise InputError(f"DuckDB cannot open {path!r} like this: {error}") from error
-    except BaseException:  # stopped half-way: nobody else knows of the folder yet
-        shutil.rmtree(spill, ignore_errors=True)
-        raise
-    return Engine(connection, "in memory" if path == ":memory:" else path, spill)
+    return open_duckdb(database, memory_limit=memory_limit, threads=threads)

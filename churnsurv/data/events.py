@@ -79,12 +79,11 @@ def judge(engine: Engine, source: Source, user_id: str, clock: Clock, users: str
     if source.table == "events":
         reasons.append("WHEN e._day < u.registered_at THEN 'before_registration'")
     reasons.append(f"WHEN e._bad THEN '{_AMOUNTS[source.table]}_not_a_number'")
-    view = engine.fresh(f"{source.table}_judged")
-    engine.run(
-        f"CREATE TEMP VIEW {view} AS SELECT u._user_key, e.*, CASE {' '.join(reasons)} END AS _reason"
-        f" FROM (SELECT {', '.join(columns)} FROM {rows}) AS e LEFT JOIN {users} AS u ON e.user_id = u.user_id"
+    return engine.view(
+        f"{source.table}_judged",
+        f"SELECT u._user_key, e.*, CASE {' '.join(reasons)} END AS _reason"
+        f" FROM (SELECT {', '.join(columns)} FROM {rows}) AS e LEFT JOIN {users} AS u ON e.user_id = u.user_id",
     )
-    return view
 
 
 def _values(source: Source) -> list[str]:

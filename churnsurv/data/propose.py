@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from churnsurv.data.clock import Clock
 from churnsurv.data.engine import Engine, connect
+from churnsurv.data.engine_duckdb import open_duckdb
 from churnsurv.data.sources import open_source
 from churnsurv.data.sql import literal, literals
 from churnsurv.data.sql import name as quoted
@@ -144,7 +145,7 @@ def engine_in(folder: str | Path) -> Engine:
     ...     engine.sql("SELECT 1 AS one").fetchall()
     [(1,)]
     """
-    engine = connect()
+    engine = open_duckdb()
     engine.run(f"SET file_search_path = {literal(str(Path(folder).resolve()))}")
     return engine
 

@@ -116,10 +116,8 @@ class Reading:
     @cached_property
     def users(self) -> str:
         """The accepted users among them: those who registered before the log ends."""
-        view = self.engine.fresh("users")
         late = f"registered_at > {literal(self.window.last)}"
-        self.engine.run(f"CREATE TEMP VIEW {view} AS SELECT * FROM {self.known_users} WHERE NOT {late}")
-        return view
+        return self.engine.view("users", f"SELECT * FROM {self.known_users} WHERE NOT {late}")
 
     @cached_property
     def n_users(self) -> int:
@@ -168,11 +166,10 @@ class Reading:
         if known is None or known.longer_than > idle_days:
             self.require_activity(kinds)
             shortest = min(idle_days, _SHORT)
-            table = self.engine.fresh("gaps")
             query = long_gaps_sql(self.judged("events"), self.users, kinds, self.window, longer_than=shortest)
-            self.engine.run(f"CREATE TEMP TABLE {table} AS {query}")
+            table = self.engine.table("long_gaps", query)
             if known is not None:
-                self.engine.run(f"DROP TABLE {known.table}")
+                self.engine.drop(known.table)
             self._gaps[kinds] = Gaps(table, shortest)
         return self._gaps[kinds].table
 

@@ -105,10 +105,9 @@ def open_source(
         theirs = engine.describe(raw.sql)
         theirs.pop("file_row_number", None)
         chosen = _renaming(table, tuple(theirs), mapping, needed)
-        view = engine.fresh(table)
         picked = [f"{_typed(wanted, theirs)} AS {name(ours)}" for ours, wanted in chosen.items()]
         position = [f"{raw.position} AS _row"] if raw.position else []
-        engine.run(f"CREATE TEMP VIEW {view} AS SELECT {', '.join(picked + position)} FROM {raw.sql}")
+        view = engine.view(table, f"SELECT {', '.join(picked + position)} FROM {raw.sql}")
         if engine.rows(f"SELECT count(*) FROM (SELECT 1 FROM {view} LIMIT 1)") == [(0,)]:
             raise InputError(f"{table}: the table has no rows. Check the source and its filter.")
     except (duckdb.Error, UnreadableDataError) as error:
@@ -154,9 +153,7 @@ def _read(engine: Engine, table: str, data: object, *, text: tuple[str, ...]) ->
     if module in {"duckdb", "_duckdb"} and hasattr(data, "query"):
         return _Raw(_relation(engine, table, data))
     arrow, orders = _to_arrow(table, data, module)
-    view = engine.fresh(f"{table}_raw")
-    engine.register(view, arrow)
-    return _Raw(view, ordered=True, orders=orders)
+    return _Raw(engine.register(f"{table}_raw", arrow), ordered=True, orders=orders)
 
 
 def _file(engine: Engine, table: str, path: str, text: tuple[str, ...]) -> _Raw:
@@ -182,7 +179,6 @@ def _file(engine: Engine, table: str, path: str, text: tuple[str, ...]) -> _Raw:
 
 def _csv(engine: Engine, table: str, path: str, text: tuple[str, ...], header_line: str | None) -> str:
     """Load CSV once. Ids, times and amounts stay text, so that one bad value is one reject and not the end."""
-    loaded = engine.fresh(f"{table}_csv")
     # Nothing about the form is guessed from the rows: a guess could swallow a broken line in silence.
     options = "header = true, skip = 0, quote = '\"', escape = '\"', comment = ''"
     if header_line is not None:
@@ -197,8 +193,7 @@ def _csv(engine: Engine, table: str, path: str, text: tuple[str, ...], header_li
         types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in text if column in there)
         # Whole-file type detection: an attribute is a number only where every row is one.
         header = f"read_csv({literal(path)}, {options}, sample_size = -1{f', types = {{{types}}}' if types else ''})"
-    engine.run(f"CREATE TEMP TABLE {loaded} AS SELECT * FROM {header}")
-    return loaded
+    return engine.table(f"{table}_csv", f"SELECT * FROM {header}")
 
 
 def _header_line(path: str) -> str | None:

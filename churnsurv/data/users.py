@@ -69,15 +69,13 @@ def read_users(engine: Engine, source: Source, user_id: str, clock: Clock) -> Us
     attributes = tuple(column for column in source.columns if column not in {"user_id", "registered_at"})
     _refuse_collisions(attributes)
     columns = "".join(f", {name(column)}" for column in attributes)
-    read = engine.fresh("users_read")
     rows, day = dated(source, clock, user_id, with_row=True)
-    engine.run(f"CREATE TEMP TABLE {read} AS SELECT _row, _user_id AS user_id, _at, {day} AS _day{columns} FROM {rows}")
-    judged = engine.fresh("users_judged")
+    read = engine.table("users_read", f"SELECT _row, _user_id AS user_id, _at, {day} AS _day{columns} FROM {rows}")
     # Equal rows collapse to the first of them; of the rest of a user's rows the earliest registration stays, and of
     # equal days the one whose values come first: the order of the rows in the source plays no part.
-    engine.run(
+    judged = engine.table(
+        "users_judged",
         f"""
-        CREATE TEMP TABLE {judged} AS
         WITH distinct_rows AS (
             SELECT min(_row) AS _row, user_id, _at, _day{columns}
             FROM {_duplicated(read, repeated=True)} GROUP BY user_id, _at, _day{columns}
@@ -93,12 +91,12 @@ def read_users(engine: Engine, source: Source, user_id: str, clock: Clock) -> Us
             ) > 1 THEN 'duplicate_user'
         END AS _reason
         FROM distinct_rows
-        """
+        """,
     )
     n_read = engine.rows(f"SELECT count(*) FROM {read}")[0][0]
     n_kept = engine.rows(f"SELECT count(*) FROM {judged}")[0][0]
     first = engine.rows(f"SELECT min(_day) FROM {judged} WHERE _reason IS NULL")[0][0]
-    engine.run(f"DROP TABLE {read}")
+    engine.drop(read)
     return Users(judged, attributes, n_read, n_read - n_kept, first)
 
 
@@ -139,13 +137,12 @@ def known_users(engine: Engine, users: Users) -> str:
     str
         Table `_user_key, user_id, registered_at, attributes ...`.
     """
-    known = engine.fresh("known_users")
     columns = "".join(f", {name(column)}" for column in users.attributes)
-    engine.run(
-        f"CREATE TEMP TABLE {known} AS SELECT CAST(row_number() OVER (ORDER BY user_id) AS INTEGER) AS _user_key,"
-        f" user_id, _day AS registered_at{columns} FROM {users.judged} WHERE _reason IS NULL"
+    return engine.table(
+        "known_users",
+        "SELECT CAST(row_number() OVER (ORDER BY user_id) AS INTEGER) AS _user_key,"
+        f" user_id, _day AS registered_at{columns} FROM {users.judged} WHERE _reason IS NULL",
     )
-    return known
 
 
 def user_rejects_sql(users: Users, last_day: date) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from churnsurv.data import ActivityLog, Engine, connect
+from churnsurv.data.engine_duckdb import open_duckdb
 from churnsurv.errors import InputError
 from tests.data.small import log_of, spells_of, users_of
 
@@ -29,7 +30,7 @@ def test_the_session_is_in_utc_and_spills_to_a_folder_of_its_own() -> None:
 
 def test_a_database_file(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
-    with connect(f"duckdb:///{path}") as engine:
+    with open_duckdb(f"duckdb:///{path}") as engine:
         engine.run("CREATE TABLE events AS SELECT 1 AS user_id, DATE '2024-01-05' AS event_at, 'login' AS kind")
     with connect(str(path)) as engine:
         log = ActivityLog(engine.sql("FROM events"), users_of({1: "2024-01-01"}), engine=engine)

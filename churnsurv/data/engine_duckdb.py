@@ -1,0 +1,134 @@
+"""The embedded engine: one DuckDB connection in UTC that reads tables and spills to disk when memory is short."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churnsurv.data.engine import Engine, UnreadableDataError
+from churnsurv.data.sql import literal
+from churnsurv.errors import InputError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+__all__ = ["DuckDBEngine", "open_duckdb"]
+
+
+class DuckDBEngine(Engine):
+    """A DuckDB connection; made by `churnsurv.connect`."""
+
+    __slots__ = ("_close", "_connection", "database")
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, database: str, spill: str | None) -> None:
+        super().__init__()
+        self.database = database
+        self._connection = connection
+        self._close = weakref.finalize(self, _close, connection, spill)
+
+    def sql(self, query: str) -> Any:
+        """Return a lazy relation of this connection; paths such as 'events/*.parquet' can stand in FROM."""
+        import duckdb
+
+        try:
+            return self._connection.sql(query)
+        except duckdb.Error as error:
+            raise InputError(f"The engine cannot read this query: {error}") from error
+
+    def close(self) -> None:
+        """Close the connection; its temporary tables and files go."""
+        self._close()
+
+    def __repr__(self) -> str:
+        state = "" if self._close.alive else ", closed"
+        return f"<Engine: DuckDB, {self.database}{state}>"
+
+    def run(self, statement: str) -> None:
+        """Run a statement that returns nothing."""
+        with _data_errors():
+            self._connection.execute(statement).fetchall()
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Fetch a small answer as Python rows."""
+        with _data_errors():
+            rows: list[tuple[Any, ...]] = self._connection.sql(query).fetchall()
+        return rows
+
+    def arrow(self, query: str) -> pa.Table:
+        """Fetch an answer as an Arrow table."""
+        with _data_errors():
+            return self._connection.sql(query).to_arrow_table()
+
+    def describe(self, relation: str) -> dict[str, str]:
+        """Return the columns of a table or view and their types."""
+        return {str(row[0]): str(row[1]) for row in self.rows(f"DESCRIBE SELECT * FROM {relation}")}
+
+    def register(self, what: str, table: pa.Table) -> str:
+        """Make an Arrow table readable, without a copy, and return the name it got."""
+        name = self.fresh(what)
+        self._connection.register(name, table)
+        return name
+
+    def drop(self, table: str) -> None:
+        """Let go of a table made before."""
+        self.run(f"DROP TABLE {table}")
+
+    def _make(self, name: str, query: str, *, kept: bool) -> None:
+        self.run(f"CREATE TEMP {'TABLE' if kept else 'VIEW'} {name} AS {query}")
+
+
+@contextmanager
+def _data_errors() -> Iterator[None]:
+    """Data that cannot be read is the input's fault; a statement that cannot be is ours, and shows itself."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise UnreadableDataError(f"The engine is out of memory: {error}. Give connect() a larger limit.") from error
+    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.DataError) as error:
+        raise UnreadableDataError(f"The engine cannot read the data: {error}") from error
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":  # how the engine tells of Ctrl-C
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _close(connection: duckdb.DuckDBPyConnection, spill: str | None) -> None:
+    connection.close()
+    if spill is not None:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def open_duckdb(
+    database: str | None = None, *, memory_limit: str | None = None, threads: int | None = None
+) -> DuckDBEngine:
+    """Open a connection with a spill folder of its own; see `churnsurv.connect`."""
+    import duckdb
+
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise InputError(f"threads must be 1 or more; it is {threads!r}.")
+    path = (database or ":memory:").removeprefix("duckdb:///")
+    if path != ":memory:" and not Path(path).parent.is_dir():
+        raise InputError(f"There is no folder {str(Path(path).parent)!r} for the database {path!r}.")
+    spill = tempfile.mkdtemp(prefix="churnsurv-")
+    settings: dict[str, str | int | None] = {"memory_limit": memory_limit, "threads": threads}
+    try:
+        connection = duckdb.connect(path)
+        for setting, value in {**settings, "TimeZone": "UTC", "temp_directory": spill}.items():
+            if value is not None:
+                connection.execute(f"SET {setting} = {literal(value)}").fetchall()
+        connection.execute("SET enable_progress_bar = false").fetchall()
+    except duckdb.Error as error:
+        shutil.rmtree(spill, ignore_errors=True)
+        raise InputError(f"DuckDB cannot open {path!r} like this: {error}") from error
+    except BaseException:  # stopped half-way: nobody else knows of the folder yet
+        shutil.rmtree(spill, ignore_errors=True)
+        raise
+    return DuckDBEngine(connection, "in memory" if path == ":memory:" else path, spill)
