@@ -21,6 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "tables": {"errors"},
     "data": {"errors", "tables"},
     "simulate": {"errors", "numerics", "tables", "data"},
+    "simulation": {"errors", "numerics", "tables", "data"},
     "survival": {"errors", "numerics", "tables", "data"},
     "diagnosis": {"errors", "numerics", "tables", "data", "survival"},
     "plots": {"errors", "tables"},
