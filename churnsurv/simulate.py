@@ -446,6 +446,8 @@ def _write_parts(parts: Iterator[tuple[pa.Table, pa.Table]], folder: Path) -> No
                 writer.write_table(table)
         for writer in writers:
             writer.close()
+        # A run stopped between the two renames leaves a folder without events, never users of one app with another's.
+        (folder / "events.parquet").unlink(missing_ok=True)
         for draft, name in zip(drafts, names, strict=True):
             draft.replace(folder / name)
     finally:

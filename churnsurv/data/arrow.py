@@ -66,9 +66,17 @@ def _encoded(values: Any, stated: tuple[str, ...] | None) -> Any:
 
 
 def _plain_id(values: Any) -> Any:
+    """Whole numbers in the smallest type that holds them; those that no type of 64 bits holds are text."""
     import pyarrow as pa
 
-    return values.cast(pa.int64()) if pa.types.is_decimal(values.type) else values
+    if not pa.types.is_decimal(values.type):
+        return values
+    for kind in (pa.int64(), pa.uint64()):
+        try:
+            return values.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+    return values.cast(pa.string())
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:

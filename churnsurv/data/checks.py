@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
 from churnsurv.data.check import Check, Problem
+from churnsurv.data.engine import UnreadableDataError
 from churnsurv.data.events import judge
 from churnsurv.data.ids import user_ids
 from churnsurv.data.reading import EmptyWindowError, Reading
@@ -32,6 +34,8 @@ _ADVICE = {
     "before_registration": "Check the zone of the times and the date of registration.",
     "amount_not_a_number": "Amounts must be finite numbers without thousands separators; leave missing ones empty.",
     "balance_not_a_number": "Balances must be finite numbers without thousands separators.",
+    "amount_too_large": "Floats of 9e12 or more can't be added exactly: give them as decimals or in a larger unit.",
+    "balance_too_large": "Floats of 9e12 or more can't be added exactly: give them as decimals or in a larger unit.",
     "duplicate_user": "A user has several different rows; the earliest registration is kept.",
     "registered_after_window": "These users registered after the log ends; check observed_until.",
 }
@@ -109,7 +113,8 @@ def _alone(reading: Reading, table: str) -> list[Problem]:
             counted = f"SELECT _reason, count(*), min(CAST(_at AS VARCHAR)) FROM {judged}"
         rows = part.engine.rows(f"{counted} GROUP BY _reason ORDER BY _reason")
     except ChurnsurvError as error:
-        return [Problem(table, "wrong_type", "error", None, None, str(error))]
+        problem = "cannot_be_read" if isinstance(error, UnreadableDataError) else "wrong_type"
+        return [Problem(table, problem, "error", None, None, str(error))]
     fine = any(reason is None for reason, *_ in rows)
     return [_reject(table, reason, n, example, fine=fine) for reason, n, example in rows if reason is not None]
 
@@ -149,8 +154,12 @@ def _together(reading: Reading, rule: ChurnRule, kinds: Kinds) -> list[Problem]:
         except ChurnsurvError as error:
             if problem == "no_readable_dates":
                 problem = next((word for kind, word in _NAMED.items() if isinstance(error, kind)), problem)
-            problems.append(Problem(table, problem, "error", None, None, str(error)))
             alone = [each for table in sorted(reading.data) for each in _alone(reading, table)]
+            if isinstance(error, UnreadableDataError):
+                problem = "cannot_be_read"
+                if any(each.problem == problem for each in alone):
+                    return problems + alone  # read one by one, the tables tell which of them it is
+            problems.append(Problem(table, problem, "error", None, None, str(error)))
             return problems + [each for each in alone if each.advice != str(error)]
     try:
         reading.require_activity(kinds)
@@ -260,18 +269,37 @@ def _days(log: _Log) -> Iterator[Problem]:
             "set observed_until to the day before, or users look idle who are not."
         )
         yield Problem("events", "thin_last_day", "warning", last, str(window.last), advice)
-    if reading.last is None and (bulk := _bulk_ends(counts)) and (window.last - bulk).days > log.rule.idle_days:
+    bulk = _strays_begin(counts, window.last, log.rule.idle_days)
+    if reading.last is None and bulk is not None:
         n = sum(count for day, count in counts.items() if day > bulk)
+        far = (window.last - bulk).days > log.rule.idle_days
+        then = "nearly everybody would have churned" if far else "users would look idle who are not"
         advice = (
-            f"99.9% of the events lie up to {bulk}; if the log went on to {window.last}, nearly everybody would have "
-            f"churned. Set observed_until to the day that the log is complete to, perhaps {str(bulk)!r}."
+            f"Nearly all events lie up to {bulk}; if the log went on to {window.last}, {then}. Set observed_until to "
+            f"the day that the log is complete to, perhaps {str(bulk)!r}."
         )
-        yield Problem("events", "stray_late_events", "error", n, str(window.last), advice)
-    begin, end = min(counts), _bulk_ends(counts)
+        yield Problem("events", "stray_late_events", "error" if far else "warning", n, str(window.last), advice)
+    begin, end = min(counts), bulk or _bulk_ends(counts)
     empty = [day for day in _between(begin, end) if day not in counts]
     if empty and median(counts.values()) >= 20:
         advice = "Days without one event in the middle of a busy log are probably missing from the export."
         yield Problem("events", "empty_days", "warning", len(empty), str(empty[0]), advice)
+
+
+def _strays_begin(counts: dict[date, int], last: date, idle_days: int) -> date | None:
+    """The day after which only strays come, such as those of a clock that runs ahead; None where there are none."""
+    total, seen = sum(counts.values()), 0
+    for day, following in pairwise(counts):
+        seen += counts[day]
+        # Everybody silent for longer than the rule, and a few events after that.
+        if (following - day).days > idle_days and total >= 200 and total - seen <= 0.05 * total:
+            return day
+    bulk = _bulk_ends(counts)
+    beyond = (last - bulk).days
+    after = sum(n for day, n in counts.items() if day > bulk)
+    if beyond > idle_days or (beyond > 1 and median(counts.values()) >= 20 * max(1, after / beyond)):
+        return bulk
+    return None
 
 
 def _bulk_ends(counts: dict[date, int]) -> date:

@@ -8,6 +8,7 @@ import glob
 import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from churnsurv.data.engine import Engine
 
-__all__ = ["NEEDED", "RESERVED", "MissingColumnsError", "Source", "open_source"]
+__all__ = ["COUNTED", "NEEDED", "RESERVED", "MissingColumnsError", "Source", "open_source"]
 
 #: The columns that a table must have. `kind` is needed too, unless every event counts.
 NEEDED: Mapping[str, tuple[str, ...]] = {
@@ -29,6 +30,8 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "users": ("user_id", "registered_at"),
     "balances": ("user_id", "date", "balance"),
 }
+#: The position of a row where the engine reads the rows in their order.
+COUNTED = "row_number() OVER () - 1"
 #: Names that our own statements add to a source.
 RESERVED = ("_row", "_at", "_day", "_reason", "_user_key", "_user_id", "_date", "_naive", "_utc", "_amount", "_bad")
 _PARQUET = (".parquet", ".pq", ".parq")
@@ -56,6 +59,8 @@ class Source:
         True where the source has an order, so that positions can be counted.
     orders : Mapping of str to tuple
         Category order of categorical columns that have one.
+    picked : str
+        SQL of our columns in those of the table as given.
     """
 
     table: str
@@ -65,12 +70,13 @@ class Source:
     numbered: bool = False
     ordered: bool = False
     orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    picked: str = ""
 
     def with_row(self) -> str:
         """SQL that can stand in FROM: the source with the position of each row as `_row`, null where it has none."""
         if self.numbered:
             return self.view
-        position = "row_number() OVER () - 1" if self.ordered else "CAST(NULL AS BIGINT)"
+        position = COUNTED if self.ordered else "CAST(NULL AS BIGINT)"
         return f"(SELECT *, {position} AS _row FROM {self.view})"
 
 
@@ -103,18 +109,19 @@ def open_source(
     try:
         raw = _read(engine, table, data, text=tuple(mapping.get(ours, ours) for ours in NEEDED[table]))
         theirs = engine.describe(raw.sql)
-        theirs.pop("file_row_number", None)
+        if raw.position:
+            theirs.pop(raw.position, None)
         chosen = _renaming(table, tuple(theirs), mapping, needed)
         picked = [f"{_typed(wanted, theirs)} AS {name(ours)}" for ours, wanted in chosen.items()]
         position = [f"{raw.position} AS _row"] if raw.position else []
-        view = engine.view(table, f"SELECT {', '.join(picked + position)} FROM {raw.sql}")
+        view = engine.view(f"named_{table}", f"SELECT {', '.join(picked + position)} FROM {raw.sql}")
         if engine.rows(f"SELECT count(*) FROM (SELECT 1 FROM {view} LIMIT 1)") == [(0,)]:
             raise InputError(f"{table}: the table has no rows. Check the source and its filter.")
     except (duckdb.Error, UnreadableDataError) as error:
         raise InputError(f"{table}: the table cannot be read: {error}") from error
     columns = {ours: theirs[wanted] for ours, wanted in chosen.items()}
     orders = {ours: raw.orders[wanted] for ours, wanted in chosen.items() if wanted in raw.orders}
-    return Source(table, view, columns, raw.from_csv, bool(raw.position), raw.ordered, orders)
+    return Source(table, view, columns, raw.from_csv, bool(raw.position), raw.ordered, orders, ", ".join(picked))
 
 
 def _typed(column: str, theirs: dict[str, str]) -> str:
@@ -150,10 +157,10 @@ def _read(engine: Engine, table: str, data: object, *, text: tuple[str, ...]) ->
     if isinstance(data, (str, Path)):
         return _file(engine, table, str(data), text)
     module = type(data).__module__.partition(".")[0]
-    if module in {"duckdb", "_duckdb"} and hasattr(data, "query"):
+    if module in {"duckdb", "_duckdb", "pyspark"} and hasattr(data, "columns"):
         return _Raw(_relation(engine, table, data))
     arrow, orders = _to_arrow(table, data, module)
-    return _Raw(engine.register(f"{table}_raw", arrow), ordered=True, orders=orders)
+    return _Raw(engine.register(f"{table}_raw", arrow), False, engine.registered_row, True, orders)
 
 
 def _file(engine: Engine, table: str, path: str, text: tuple[str, ...]) -> _Raw:
@@ -168,16 +175,17 @@ def _file(engine: Engine, table: str, path: str, text: tuple[str, ...]) -> _Raw:
     single = len(files) == 1 and not remote
     suffix = Path(files[0].removesuffix(".gz").removesuffix(".zst")).suffix.lower()
     if suffix in _TEXT:
-        loaded = _csv(engine, table, path, text, _header_line(files[0]))
-        return _Raw(loaded, True, "rowid" if single else None, single)
+        loaded, row = _csv(engine, table, path, text, _header_line(files[0]))
+        return _Raw(loaded, True, row if single else None, single)
     if suffix not in _PARQUET:
         raise InputError(f"{table}: {files[0]!r} is neither Parquet (.parquet) nor CSV (.csv, .tsv, .txt, also .gz).")
-    if single:
-        return _Raw(f"read_parquet({literal(path)}, file_row_number = true)", False, "file_row_number", True)
-    return _Raw(f"read_parquet({literal(path)})")
+    readable, row = engine.parquet(f"{table}_parquet", path, [] if remote else files, numbered=single)
+    return _Raw(readable, False, row, single)
 
 
-def _csv(engine: Engine, table: str, path: str, text: tuple[str, ...], header_line: str | None) -> str:
+def _csv(
+    engine: Engine, table: str, path: str, text: tuple[str, ...], header_line: str | None
+) -> tuple[str, str | None]:
     """Load CSV once. Ids, times and amounts stay text, so that one bad value is one reject and not the end."""
     # Nothing about the form is guessed from the rows: a guess could swallow a broken line in silence.
     options = "header = true, skip = 0, quote = '\"', escape = '\"', comment = ''"
@@ -189,11 +197,16 @@ def _csv(engine: Engine, table: str, path: str, text: tuple[str, ...], header_li
         _require_single(table, [column.strip() for column in names if column.strip()])
     header = f"read_csv({literal(path)}, {options}, all_varchar = true)"
     if table == "users":
-        there = engine.describe(header)
+        there = engine.csv_reader.describe(header)
         types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in text if column in there)
         # Whole-file type detection: an attribute is a number only where every row is one.
         header = f"read_csv({literal(path)}, {options}, sample_size = -1{f', types = {{{types}}}' if types else ''})"
-    return engine.table(f"{table}_csv", f"SELECT * FROM {header}")
+    loaded = engine.csv_reader.table(f"{table}_csv", f"SELECT * FROM {header}")
+    if engine.csv_reader is engine:
+        return loaded, "rowid"
+    rows = engine.csv_reader.arrow(f"SELECT * FROM {loaded} ORDER BY rowid")
+    engine.csv_reader.drop(loaded)
+    return engine.register(f"{table}_csv", rows), engine.registered_row
 
 
 def _header_line(path: str) -> str | None:
@@ -221,23 +234,10 @@ def _near_file(path: str) -> str:
 
 
 def _relation(engine: Engine, table: str, relation: Any) -> str:
-    import duckdb
-
-    view = engine.fresh(f"{table}_relation")
     try:
-        # Runs on the connection that the relation belongs to: only its own engine sees the table afterwards.
-        made = relation.query(f"{view}_source", f"CREATE TEMP TABLE {view} AS SELECT * FROM {view}_source")
-        if made is not None:
-            made.fetchall()
-    except duckdb.Error as error:
-        raise InputError(f"{table}: the relation cannot be read: {error}") from error
-    try:
-        engine.describe(view)
-    except duckdb.Error as error:
-        raise InputError(
-            f"{table}: the relation belongs to another connection. Make it with engine.sql(...), pass engine=engine."
-        ) from error
-    return view
+        return engine.adopt(f"{table}_relation", relation)
+    except UnreadableDataError as error:
+        raise InputError(f"{table}: {error}") from error
 
 
 def _to_arrow(table: str, data: Any, module: str) -> tuple[pa.Table, Mapping[str, tuple[str, ...]]]:
@@ -268,7 +268,7 @@ def _from_pandas(table: str, frame: pd.DataFrame) -> tuple[pa.Table, Mapping[str
     }
     arrays = {}
     for column in frame.columns:
-        values = frame[column]
+        values = _of_one_sort(frame[column])
         try:
             arrays[str(column)] = pa.array(values, from_pandas=True)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
@@ -276,6 +276,23 @@ def _from_pandas(table: str, frame: pd.DataFrame) -> tuple[pa.Table, Mapping[str
                 raise SchemaError(f"{table}: {str(column)!r} has dtype {values.dtype}, which cannot be read.") from None
             arrays[str(column)] = pa.array([None if pd.isna(value) else str(value) for value in values], pa.string())
     return pa.table(arrays), orders
+
+
+def _of_one_sort(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Turn an object column of dates, naive and aware times into text, which is read value by value.
+
+    As an array it would take the type of its first value, and lose the zones or the hours of the others.
+    """
+    import pandas as pd
+
+    if values.dtype != object or pd.api.types.infer_dtype(values, skipna=True) not in ("date", "datetime", "mixed"):
+        return values
+    sorts = {
+        (isinstance(value, datetime), getattr(value, "tzinfo", None) is not None)
+        for value in values
+        if isinstance(value, date) and not pd.isna(value)
+    }
+    return values.map(str, na_action="ignore") if len(sorts) > 1 else values
 
 
 def _polars_orders(frame: Any) -> dict[str, tuple[str, ...]]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
+import os
+import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +34,8 @@ def write(report: Report, folder: str | Path) -> Path:
     """Write a report into a folder: `report.html, result.json, figures/*.csv, figures/*.svg, manifest.json`.
 
     Everything is made in a temporary folder beside it, which then takes its place in one step. If anything fails, the
-    folder is as it was before, and nothing else is left.
+    folder is as it was before, and nothing else is left. A run that is killed leaves the old report or the new one,
+    whole, and perhaps its temporary folder, which the next one clears away.
 
     Parameters
     ----------
@@ -70,6 +75,7 @@ def write(report: Report, folder: str | Path) -> Path:
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(content)
             _take_the_place(target, new)
+        _clear(target)
     except OSError as fault:
         raise InputError(
             f"The report can't be written to {str(folder)!r}: {fault.strerror or fault}. Check that the disk has room "
@@ -149,17 +155,22 @@ def _beside(target: Path, what: str) -> Iterator[Path]:
     """A new folder beside the target, gone afterwards in any case."""
     path = target.with_name(f".{target.name}.{what}-{secrets.token_hex(4)}")
     path.mkdir()
+    held = _hold(path)
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+        if held is not None:
+            os.close(held)
 
 
 def _take_the_place(target: Path, new: Path) -> None:
-    """Put the new folder where the target is; put the old one back if that fails."""
+    """Put the new folder where the target is. Where the system can't swap the two, put the old one back on failure."""
     if not target.exists():
         new.rename(target)
         return
+    if _swap(new, target):
+        return  # the old report has the temporary name now, and goes with it
     with _beside(target, "old") as old:
         aside = old / "report"
         target.rename(aside)
@@ -168,3 +179,56 @@ def _take_the_place(target: Path, new: Path) -> None:
         except BaseException:
             aside.rename(target)
             raise
+
+
+def _swap(one: Path, other: Path) -> bool:
+    """Let two folders change names in one step of the file system; False where it has no such step.
+
+    Two renames, one after the other, leave a moment without any report: a run killed right then would have lost it.
+    """
+    if sys.platform not in {"linux", "darwin"}:
+        return False
+    library = ctypes.CDLL(None)
+    paths = os.fsencode(one), os.fsencode(other)
+    try:
+        if sys.platform == "darwin":
+            return bool(library.renamex_np(*paths, 2) == 0)  # RENAME_SWAP
+        here = -100  # AT_FDCWD; the paths are absolute
+        return bool(library.renameat2(here, paths[0], here, paths[1], 2) == 0)  # RENAME_EXCHANGE
+    except AttributeError:  # an older C library
+        return False
+
+
+def _hold(path: Path) -> int | None:
+    """Lock a folder until this process closes the handle or ends, however it ends; None where there are no locks.
+
+    Raises BlockingIOError where another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as fault:
+        os.close(handle)
+        if isinstance(fault, BlockingIOError):
+            raise
+        return None
+    return handle
+
+
+def _clear(target: Path) -> None:
+    """Remove the temporary folders that killed runs left beside the target: those that nobody holds."""
+    ours = re.compile(rf"\.{re.escape(target.name)}\.(new|old)-[0-9a-f]{{8}}")
+    for path in sorted(target.parent.iterdir()):
+        if not ours.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
+            continue
+        try:
+            held = _hold(path)
+        except OSError:  # of a run that is at work, or not ours to remove
+            continue
+        if held is not None:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(held)

@@ -141,6 +141,7 @@ def test_a_swap_that_fails_puts_the_old_report_back(
         return rename(self, to)
 
     monkeypatch.setattr(Path, "rename", fail)
+    monkeypatch.setattr(folder, "_swap", lambda *_: False)  # as on a system that can't swap two folders in one step
     with pytest.raises(InputError, match=r"No space left on device\. Check that the disk has room"):
         write(small(title="New"), target)
     monkeypatch.undo()
