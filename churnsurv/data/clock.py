@@ -22,6 +22,8 @@ __all__ = ["Clock", "Moment"]
 # Year first; month and day may lack their leading zero.
 _DATE = r"^\s*\d{4}[-/]\d{1,2}[-/]\d{1,2}\s*$"
 _TIME = r"^\s*\d{4}[-/]\d{1,2}[-/]\d{1,2}[T ]\s*\d{1,2}:\d{2}"
+# Without a zone nothing else may follow: of "09:30 08" nobody knows what the 08 is.
+_LOCAL = _TIME + r"(:(\d{1,2}(\.\d*)?)?)?\s*$"
 # A zone comes after the time: Z, UTC, +08:00, -0300, Europe/Paris.
 _ZONE = r"^\s*\S{8,10}[T ].*[A-Za-z+-]"
 # Offsets are looked up in these years; before and after them the nearest offset holds.
@@ -124,23 +126,27 @@ class Clock:
         return day
 
     def _aware(self, utc: str) -> str:
-        return _tree(_offsets(self.time_zone), utc)
+        return _shifted_day(_offsets(self.time_zone), utc)
 
     def _naive(self, moment: str) -> str:
         if self.timestamps == self.time_zone:
             return f"CAST({moment} AS DATE)"
-        return _tree(_shifts(_offsets(self.timestamps), _offsets(self.time_zone)), moment)
+        return _shifted_day(_shifts(_offsets(self.timestamps), _offsets(self.time_zone)), moment)
 
     def _text(self, column: str) -> Moment:
         # DuckDB wants the offset right behind the time; many programs print a space between.
         joined = f"regexp_replace(trim({column}), '\\s+([+-])', '\\1')"
-        date, time = f"{column} LIKE '____-__-__'", f"{column} LIKE '____-__-__ __:__:__'"  # the usual forms, fast
-        is_time, is_aware = f"regexp_matches({column}, {literal(_TIME)})", f"regexp_matches({column}, {literal(_ZONE)})"
+        # The usual forms, fast: no blank in front, one between.
+        date = f"({column} LIKE '____-__-__' AND {column} >= '0')"
+        time = f"({column} LIKE '____-__-__ __:__:__' AND {column} >= '0' AND {column} NOT LIKE '% % %')"
+        is_time, is_local, is_aware = (
+            f"regexp_matches({column}, {literal(form)})" for form in (_TIME, _LOCAL, _ZONE)
+        )
         columns = {
             "_date": f"CASE WHEN {date} THEN TRY_CAST({column} AS DATE) WHEN {time} THEN NULL"
             f" WHEN regexp_matches({column}, {literal(_DATE)}) THEN TRY_CAST(trim({column}) AS DATE) END",
             "_naive": f"CASE WHEN {time} THEN TRY_CAST({column} AS TIMESTAMP) WHEN {date} THEN NULL"
-            f" WHEN {is_aware} THEN NULL WHEN {is_time} THEN TRY_CAST(trim({column}) AS TIMESTAMP) END",
+            f" WHEN {is_aware} THEN NULL WHEN {is_local} THEN TRY_CAST(trim({column}) AS TIMESTAMP) END",
             "_utc": f"CASE WHEN {time} OR {date} THEN NULL"
             f" WHEN {is_aware} AND {is_time} THEN make_timestamp(epoch_us(TRY_CAST({joined} AS TIMESTAMPTZ))) END",
         }
@@ -151,11 +157,17 @@ class Clock:
         return zone if self.timestamps == self.time_zone else f"{zone}, times without zone in {self.timestamps}"
 
 
+def _shifted_day(offsets: Offsets, moment: str) -> str:
+    """The day of a moment, moved by the offset in force."""
+    if [seconds for _, seconds in offsets] == [0]:
+        return f"CAST({moment} AS DATE)"
+    return f"CAST({moment} + {_tree(offsets, moment)} AS DATE)"
+
+
 def _tree(offsets: Offsets, moment: str) -> str:
-    """Nested comparisons that find the offset in force, and the day that it leads to."""
+    """Nested comparisons that find the offset in force."""
     if len(offsets) == 1:
-        seconds = offsets[0][1]
-        return f"CAST({moment} + INTERVAL '{seconds} seconds' AS DATE)" if seconds else f"CAST({moment} AS DATE)"
+        return f"INTERVAL '{offsets[0][1]} seconds'"
     half = len(offsets) // 2
     since = datetime(1970, 1, 1) + timedelta(seconds=offsets[half][0] or 0)
     early, late = _tree(offsets[:half], moment), _tree(offsets[half:], moment)

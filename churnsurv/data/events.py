@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from churnsurv.data.engine import Engine
     from churnsurv.data.sources import Source
 
-__all__ = ["Audit", "Number", "audit_events", "day_range", "judge", "number", "rejects_sql"]
+__all__ = ["Audit", "Number", "audit_events", "day_range", "judge", "number", "rejects_sql", "too_large"]
 
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 
 
+#: From about here on a number has more millionths than 64 bits can hold, so that it cannot be added exactly.
+_TOO_LARGE = 9_000_000_000_000
 #: The column with the number of a row.
 _AMOUNTS: Mapping[str, str] = {"events": "amount", "balances": "balance"}
 
@@ -58,6 +60,16 @@ def number(source: Source, column: str, alias: str = "") -> Number:
     raise SchemaError(f"{source.table}: {column!r} has type {kind}; numbers are needed.")
 
 
+def too_large(kind: str, value: str) -> str:
+    """SQL of whether a number read from a column of type `kind` is too large to be added exactly.
+
+    Floating-point numbers and text are added as whole millionths of 64 bits; decimals and whole numbers as they are.
+    """
+    if kind in _NUMBERS or kind.startswith("DECIMAL"):
+        return "FALSE"
+    return f"abs({value}) >= {literal(float(_TOO_LARGE))}"
+
+
 def judge(engine: Engine, source: Source, user_id: str, clock: Clock, users: str, *, with_row: bool = False) -> str:
     """Make the view of a source with its day, its user's key and the reason why a row can't be used (null: it can).
 
@@ -78,7 +90,10 @@ def judge(engine: Engine, source: Source, user_id: str, clock: Clock, users: str
         reasons.append("WHEN e.kind IS NULL THEN 'missing_kind'")
     if source.table == "events":
         reasons.append("WHEN e._day < u.registered_at THEN 'before_registration'")
-    reasons.append(f"WHEN e._bad THEN '{_AMOUNTS[source.table]}_not_a_number'")
+    amount = _AMOUNTS[source.table]
+    reasons.append(f"WHEN e._bad THEN '{amount}_not_a_number'")
+    if amount in source.columns and (large := too_large(source.columns[amount], f"e.{amount}")) != "FALSE":
+        reasons.append(f"WHEN {large} THEN '{amount}_too_large'")
     return engine.view(
         f"{source.table}_judged",
         f"SELECT u._user_key, e.*, CASE {' '.join(reasons)} END AS _reason"
@@ -94,7 +109,7 @@ def _values(source: Source) -> list[str]:
     if "kind" in source.columns:
         columns.append(f"{text_or_null(name('kind'), source.columns['kind'], always=True)} AS kind")
     if amount not in source.columns:
-        return [*columns, "NULL AS _amount", "FALSE AS _bad"]
+        return [*columns, "CAST(NULL AS VARCHAR) AS _amount", "FALSE AS _bad"]
     values = number(source, amount)
     # A missing amount is a fact about an event; a balance that is missing says nothing at all.
     bad = values.bad if amount == "amount" else f"{values.bad} OR {values.value} IS NULL"
@@ -157,9 +172,11 @@ class Audit:
 
 def audit_events(engine: Engine, judged: str, first_day: date, last_day: date, *, with_kind: bool) -> Audit:
     """Count the event rows by what becomes of them, in one scan."""
+    kind = "kind" if with_kind else "CAST(NULL AS VARCHAR)"
     rows = engine.rows(
-        f"SELECT _reason, _day BETWEEN {literal(first_day)} AND {literal(last_day)} AS inside,"
-        f" {'kind' if with_kind else 'NULL'} AS kind, count(*) FROM {judged} GROUP BY 1, 2, 3"
+        f"SELECT _reason, inside, kind, count(*) FROM (SELECT _reason, {kind} AS kind,"
+        f" _day BETWEEN {literal(first_day)} AND {literal(last_day)} AS inside FROM {judged})"
+        " GROUP BY _reason, inside, kind"
     )
     return Audit(tuple((reason, inside, kind, int(n)) for reason, inside, kind, n in rows))
 
@@ -174,7 +191,7 @@ def rejects_sql(judged: str, table: str) -> str:
     return (
         f'SELECT {literal(table)} AS "table", _row AS row, CAST(user_id AS VARCHAR) AS user_id, _reason AS reason,'
         " CASE WHEN _reason = 'unknown_user' THEN CAST(user_id AS VARCHAR)"
-        " WHEN _reason LIKE '%not_a_number' THEN _amount"
+        " WHEN _reason LIKE '%not_a_number' OR _reason LIKE '%too_large' THEN _amount"
         " WHEN _reason IN ('unparsable_date', 'before_registration') THEN CAST(_at AS VARCHAR) END AS value"
         f" FROM {judged} WHERE _reason IS NOT NULL"
     )

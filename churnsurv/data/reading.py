@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from churnsurv.data.spells_sql import Window, long_gaps_sql
 from churnsurv.data.sql import literal, name
 from churnsurv.data.users import Users, known_users, read_users, user_rejects_sql
 from churnsurv.errors import InputError, SchemaError, did_you_mean
+from churnsurv.tables import schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -107,6 +108,51 @@ class Reading:
         if first > last:
             raise EmptyWindowError(f"observed_from ({first}) is after observed_until ({last}): the log covers no day.")
         return Window(first, last)
+
+    def require_day(self, day: date) -> None:
+        """Raise where the log does not cover a day.
+
+        Raises
+        ------
+        InputError
+            That names the first and the last day.
+        """
+        first, last = self.window.first, self.window.last
+        if not first <= day <= last:
+            raise InputError(f"{day} lies outside the log, which covers {first} to {last}. Choose a day of it.")
+
+    def until(self, day: date) -> Reading:
+        """Return the tables as they were known at the end of a day; what does not depend on the window is shared.
+
+        The first day stays that of the whole log. Later events and users stay in the sources and are left out by
+        every question, as those outside the window always are.
+
+        Raises
+        ------
+        InputError
+            If the log does not cover the day.
+        """
+        self.require_day(day)
+        other = replace(self, first=self.window.first, last=day, given_engine=self.engine, _gaps={})
+        # Sources are opened, users read and rows judged without regard to the window.
+        for shared in ("sources", "ids", "users_read", "known_users"):
+            vars(other)[shared] = getattr(self, shared)
+        return other
+
+    def refuse_attributes(self, table: str) -> None:
+        """Raise where an attribute of the users has the name of a column of a public table.
+
+        Raises
+        ------
+        SchemaError
+            That names the attribute and how to map it.
+        """
+        for column in self.users_read.attributes:
+            if column.lower() in schema(table).names:
+                raise SchemaError(
+                    f"users: {column!r} would collide with a column of the {table}. Rename it, or map it: "
+                    f"columns={{'users': {{'user_{column}': {column!r}}}}}."
+                )
 
     @cached_property
     def known_users(self) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from types import MappingProxyType
 
 from churnsurv.errors import InputError
 
-__all__ = ["ChurnRule", "Stages", "whole_days"]
+__all__ = ["ChurnRule", "Stages", "calendar_day", "days_of", "whole_days"]
 
 
 def whole_days(value: object, what: str, *, least: int) -> int:
@@ -28,6 +30,42 @@ def whole_days(value: object, what: str, *, least: int) -> int:
     if not least <= days <= 100_000:
         raise InputError(message if days < least else f"{what} is {days:,} days, over 270 years. Is it in seconds?")
     return days
+
+
+def days_of(value: object, what: str, *, least: int) -> int:
+    """Return a number of days given as a whole number, or as text such as ``"30d"``.
+
+    Examples
+    --------
+    >>> days_of("30d", "horizon", least=1), days_of(7, "every", least=1)
+    (30, 7)
+    """
+    if not isinstance(value, str):
+        return whole_days(value, what, least=least)
+    found = re.fullmatch(r"\s*([0-9]{1,9})\s*d?\s*", value)
+    if found is None:
+        raise InputError(f"{what} must be whole days, such as 30 or '30d'; it is {value!r}.")
+    return whole_days(int(found.group(1)), what, least=least)
+
+
+def calendar_day(value: object, what: str) -> date:
+    """Return a day given as a date or as ISO text, or say what is wrong with it.
+
+    Examples
+    --------
+    >>> calendar_day("2024-05-01", "date")
+    datetime.date(2024, 5, 1)
+    """
+    if isinstance(value, datetime):
+        if value.time() == datetime.min.time() and value.tzinfo is None:
+            return value.date()
+        raise InputError(f"{what} is a day; {value.isoformat()} has a time of day. Pass .date().")
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise InputError(f"{what} must be a date or text such as '2024-05-01'; it is {value!r}.") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def long_gaps_sql(judged: str, users: str, kinds: tuple[str, ...] | None, window
             FROM active WINDOW user_days AS (PARTITION BY _user_key ORDER BY day)
         )
         SELECT _user_key, day, next_day, CAST(active_days AS INTEGER) AS active_days, CAST(n_rows AS INTEGER) AS n_rows
-        FROM gaps WHERE next_day IS NULL OR next_day - day > {longer_than}
+        FROM gaps WHERE next_day IS NULL OR date_diff('day', day, next_day) > {longer_than}
     """
 
 
@@ -59,7 +59,7 @@ def spells_sql(gaps: str, users: str, window: Window, idle_days: int) -> str:
     first, last = literal(window.first), literal(window.last)
     return f"""
         WITH ends AS (
-            SELECT * FROM {gaps} WHERE next_day IS NULL OR next_day - day > {idle_days}
+            SELECT * FROM {gaps} WHERE next_day IS NULL OR date_diff('day', day, next_day) > {idle_days}
         ),
         numbered AS (
             SELECT _user_key, CAST(row_number() OVER user_ends AS INTEGER) AS spell,
@@ -74,9 +74,9 @@ def spells_sql(gaps: str, users: str, window: Window, idle_days: int) -> str:
             FROM numbered AS n JOIN {users} AS u ON n._user_key = u._user_key
         )
         SELECT _user_key, spell, origin, NOT late AS origin_known, registered_at,
-               CASE WHEN late THEN {first} + {idle_days - 1} - origin ELSE 0 END AS entry,
-               end_date - origin AS duration, last_activity + {idle_days} <= {last} AS churned, last_activity, end_date,
-               next_day, active_days - CASE WHEN late THEN 1 ELSE 0 END AS active_days,
+               CASE WHEN late THEN date_diff('day', origin, {first} + {idle_days - 1}) ELSE 0 END AS entry,
+               date_diff('day', origin, end_date) AS duration, last_activity + {idle_days} <= {last} AS churned,
+               last_activity, end_date, next_day, active_days - CASE WHEN late THEN 1 ELSE 0 END AS active_days,
                CASE WHEN late AND {first} + {idle_days - 1} > {last} THEN 'undetermined'
                    WHEN late AND last_activity < {first} AND next_day IS NULL THEN 'not_seen'
                    WHEN late AND last_activity < {first} THEN 'first_spell_unseen'

@@ -131,15 +131,14 @@ def _find(reading: Reading, user_id: object) -> str:
     """SQL of the id as the tables have it."""
     text = str(user_id)
     table = reading.users_read.judged
-    found = reading.engine.rows(
-        f"SELECT typeof(user_id) FROM {table} WHERE CAST(user_id AS VARCHAR) = {literal(text)} LIMIT 1"
-    )
-    if found:
-        kind = found[0][0]
+    same = f"CAST(user_id AS VARCHAR) = {literal(text)}"
+    if reading.engine.rows(f"SELECT count(*) FROM {table} WHERE {same}")[0][0]:
+        kind = reading.engine.describe(table)["user_id"]
         return literal(text) if kind == "VARCHAR" else f"CAST({literal(text)} AS {kind})"
     near = reading.engine.rows(
-        f"SELECT DISTINCT CAST(user_id AS VARCHAR) AS id, levenshtein(id, {literal(text)}) FROM {table}"
-        " WHERE user_id IS NOT NULL ORDER BY 2, 1 LIMIT 3"
+        f"SELECT id, levenshtein(id, {literal(text)}) AS distance"
+        f" FROM (SELECT DISTINCT CAST(user_id AS VARCHAR) AS id FROM {table} WHERE user_id IS NOT NULL)"
+        " ORDER BY distance, id LIMIT 3"
     )
     nearest = ", ".join(repr(row[0]) for row in near) or "none"
     raise InputError(f"There is no user {text!r} in the users. The nearest ids are {nearest}.")
@@ -183,11 +182,12 @@ def _spells(reading: Reading, kinds: Kinds, rule: ChurnRule, user: str) -> list[
 
 def _events(reading: Reading, kinds: Kinds, user: str, spells: list[_Spell]) -> list[Day]:
     source = reading.sources["events"]
-    kind = "kind" if "kind" in source.columns else "NULL"
-    amount = "CAST(sum(amount) AS DOUBLE)" if "amount" in source.columns else "NULL"
+    kind = "kind" if "kind" in source.columns else "CAST(NULL AS VARCHAR)"
+    amount = "amount" if "amount" in source.columns else "CAST(NULL AS DOUBLE)"
     rows = reading.engine.rows(
-        f"SELECT _day, {kind} AS what, count(*), {amount} FROM {reading.judged('events')}"
-        f" WHERE user_id = {user} AND _reason IS NULL GROUP BY 1, 2 ORDER BY 1, 2"
+        "SELECT _day, what, count(*), CAST(sum(amount) AS DOUBLE)"
+        f" FROM (SELECT _day, {kind} AS what, {amount} AS amount FROM {reading.judged('events')}"
+        f" WHERE user_id = {user} AND _reason IS NULL) GROUP BY _day, what ORDER BY _day, what"
     )
     days: dict[tuple[date, str], list[str]] = {}
     for day, what, n, total in rows:
@@ -244,10 +244,10 @@ def _rejected_events(reading: Reading, user: str) -> list[Day]:
     told = []
     for table in (table for table in ("events", "balances") if table in reading.sources):
         rows = reading.engine.rows(
-            f"SELECT _day, _reason, CAST(_at AS VARCHAR), _amount FROM {reading.judged(table)}"
-            f" WHERE user_id = {user} AND _reason IS NOT NULL ORDER BY ALL"
+            f"SELECT _day, _reason, CAST(_at AS VARCHAR) AS found, _amount FROM {reading.judged(table)}"
+            f" WHERE user_id = {user} AND _reason IS NOT NULL ORDER BY _day, _reason, found, _amount"
         )
         for day, reason, at, amount in rows:
-            value = amount if reason.endswith("not_a_number") else at
+            value = amount if reason.endswith(("not_a_number", "too_large")) else at
             told.append(Day(day, None, None, "rejected", f"{table}: {reason}{f' ({value})' if value else ''}"))
     return told

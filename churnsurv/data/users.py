@@ -130,7 +130,7 @@ def _duplicated(read: str, *, repeated: bool) -> str:
 
 
 def known_users(engine: Engine, users: Users) -> str:
-    """Make the table of usable users with a short whole-number key in the order of their ids.
+    """Make the table of usable users with a key in the order of their ids.
 
     Returns
     -------
@@ -140,8 +140,7 @@ def known_users(engine: Engine, users: Users) -> str:
     columns = "".join(f", {name(column)}" for column in users.attributes)
     return engine.table(
         "known_users",
-        "SELECT CAST(row_number() OVER (ORDER BY user_id) AS INTEGER) AS _user_key,"
-        f" user_id, _day AS registered_at{columns} FROM {users.judged} WHERE _reason IS NULL",
+        f"SELECT {engine.user_key} AS _user_key, user_id, _day AS registered_at{columns} FROM {users.judged} WHERE _reason IS NULL",
     )
 
 

@@ -138,6 +138,8 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "reason.before_registration": "before the user's registration",
         "reason.amount_not_a_number": "amount that is not a number",
         "reason.balance_not_a_number": "balance that is not a number",
+        "reason.amount_too_large": "amount too large to be added exactly",
+        "reason.balance_too_large": "balance too large to be added exactly",
         "reason.duplicate_user": "further row of a user, not equal to the first",
         "reason.registered_after_window": "registered after the last day of the log",
         "check.title": "What the check of the tables found",

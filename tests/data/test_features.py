@@ -9,6 +9,9 @@ import pandas as pd
 import pytest
 
 from churnsurv.data import ActivityLog, ChurnRule, Feature, Stages
+from churnsurv.data.feature import BUILT_IN as FEATURES
+from churnsurv.data.feature import resolve
+from churnsurv.data.rule import days_of
 from churnsurv.errors import InputError, SchemaError
 from tests.data.small import users_of
 
@@ -235,3 +238,29 @@ def test_numbers_in_text_columns_of_a_csv(tmp_path: Any) -> None:
         Feature("vip", agg="count", column="vip", equals=True),
     ]
     assert values(asked, 10, log)[0] == [140.5, 10.0, 1, 3]
+
+
+@pytest.mark.parametrize("feature", ["idle_days", "active_days", "last_interval", "mean_interval"])
+def test_activity_itself_is_no_feature(feature: str) -> None:
+    with pytest.raises(InputError, match=rf"'{feature}' is no feature.*the outcome itself.*log\.gaps\(\)"):
+        resolve([feature])
+
+
+def test_share_needs_what_it_is_a_share_of() -> None:
+    for parts in ({}, {"column": "product"}):
+        with pytest.raises(InputError, match=r"Feature 'x': share needs column= and equals="):
+            Feature("x", agg="share", **parts)
+    with pytest.raises(InputError, match=r"Did you mean 'share'"):
+        Feature("x", agg="shares", column="product", equals="boosted")
+    assert FEATURES["boosted_share"].empty is None
+
+
+def test_days_as_numbers_and_as_text() -> None:
+    assert [days_of(value, "every", least=1) for value in (7, "7", "7d", " 30 d ", np.int64(5))] == [7, 7, 7, 30, 5]
+    for wrong in ("", "d", "7 days", "1w", "-3d", "1.5d", "٣d", "9" * 40, 7.0, None, True):
+        with pytest.raises(InputError, match="every must be"):
+            days_of(wrong, "every", least=1)
+    with pytest.raises(InputError, match="every must be a whole number of days, 1 or more"):
+        days_of("0d", "every", least=1)
+    with pytest.raises(InputError, match="over 270 years"):
+        days_of("200000d", "every", least=1)
