@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from churnsurv.data.build import Choice, build_spells
 from churnsurv.data.clock import Clock
 from churnsurv.data.engine import Engine
 from churnsurv.data.feature import Feature, resolve
 from churnsurv.data.reading import Reading
-from churnsurv.data.rule import ChurnRule, Stages, whole_days
+from churnsurv.data.rule import ChurnRule, Stages, calendar_day
 from churnsurv.data.sources import NEEDED
 from churnsurv.errors import InputError, did_you_mean
 
@@ -21,17 +20,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from churnsurv.data.check import Check
+    from churnsurv.data.gaps import Gaps
+    from churnsurv.data.history import History
+    from churnsurv.data.panel import Panel, Snapshot
+    from churnsurv.data.relation import Relation
     from churnsurv.data.spells import Spells
     from churnsurv.data.story import Story
 
 __all__ = ["ActivityLog"]
 
 _RULE = ChurnRule()
-_LOOK_AHEAD = (
-    "features need baseline_day. Taken over the whole spell, a count or an amount grows with the spell: long spells "
-    "would look protected by what they merely had time for, also where there is no effect at all. State the day at "
-    "whose end the features are taken, such as baseline_day=30; users then enter at baseline_day + idle_days."
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, init=False)
@@ -115,7 +113,8 @@ class ActivityLog:
             raise InputError(f"rule must be a ChurnRule, such as ChurnRule(idle_days=30); it is {rule!r}.")
         if not isinstance(stages, Stages):
             raise InputError(f"stages must be a Stages; it is {stages!r}.")
-        first, last = _day("observed_from", observed_from), _day("observed_until", observed_until)
+        first = None if observed_from is None else calendar_day(observed_from, "observed_from")
+        last = None if observed_until is None else calendar_day(observed_until, "observed_until")
         if first is not None and last is not None and first > last:
             raise InputError(f"observed_from ({first}) is after observed_until ({last}): the log covers no day.")
         clock = Clock(timestamps, time_zone)
@@ -214,17 +213,258 @@ class ActivityLog:
         0      1 2024-01-01        34     True  organic
         1      2 2024-03-01         0    False  organic
         """
-        if spells not in {"first", "all"}:
-            raise InputError(f"spells is 'first' or 'all'; it is {spells!r}.")
-        if left_truncated not in {"exclude", "assume_first_spell"}:
-            raise InputError(f"left_truncated is 'exclude' or 'assume_first_spell'; it is {left_truncated!r}.")
-        asked = resolve(features)
-        if baseline_day is not None:
-            baseline_day = whole_days(baseline_day, "baseline_day", least=0)
-        elif asked:
-            raise InputError(_LOOK_AHEAD)
-        choice = Choice(spells, left_truncated, baseline_day, asked, self.stages)
-        return build_spells(self._reading, self.rule, choice)
+        made: Spells = self._fetch(
+            "spells", spells=spells, left_truncated=left_truncated, features=features, baseline_day=baseline_day
+        )
+        return made
+
+    def history(
+        self,
+        *,
+        features: Sequence[str | Feature] | None = None,
+        every: int | str | None = None,
+        lag: int | None = None,
+        spells: str = "all",
+        left_truncated: str = "exclude",
+    ) -> History:
+        """Return (start, stop] rows of each spell, with behaviour as it was known before it could act.
+
+        Parameters
+        ----------
+        features : sequence of str or Feature, optional
+            By default those of the log, else every built-in one that the tables can answer.
+        every : int or text such as "7d", optional
+            Split each spell at multiples of so many days, instead of where a feature changes.
+        lag : int, optional
+            Days from the end of the day that a feature is as of to `start`: by default twice the idle days, three times
+            where a feature looks at the last days alone. Less is warned about, less than the idle days refused.
+        spells : {"all", "first"}
+            All spells, or spell 1 of each user.
+        left_truncated : {"exclude", "assume_first_spell"}
+            As in `churn_spells`.
+
+        Returns
+        -------
+        History
+            In the order of user, spell and start. In (start, stop] a feature is as of the end of day
+            ``origin + start - lag``: what a user did last says how long the user has been idle, and churn is being idle
+            for long; after the lag it has forgotten.
+
+        Raises
+        ------
+        InputError
+            If the lag is shorter than `idle_days`, or an argument is not understood.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> users = pd.DataFrame({"user_id": ["a"], "registered_at": ["2024-01-01"]})
+        >>> days = ["2024-01-11", "2024-01-31", "2024-02-20"]
+        >>> events = pd.DataFrame({"user_id": "a", "event_at": days, "kind": "invest"})
+        >>> history = ActivityLog(events, users, observed_until="2024-06-01").history(features=["n_investments"])
+        >>> history.table[["start", "stop", "churned", "n_investments"]]
+           start  stop  churned  n_investments
+        0      0    70    False              0
+        1     70    80     True              1
+        """
+        made: History = self._fetch(
+            "history", features=features, every=every, lag=lag, spells=spells, left_truncated=left_truncated
+        )
+        return made
+
+    def landmark_panel(
+        self,
+        *,
+        features: Sequence[str | Feature] | None = None,
+        every: int | str = 7,
+        horizon: int | str | None = None,
+    ) -> Panel:
+        """Return the state of every living user on a grid of days, and what became of them within the horizon.
+
+        Parameters
+        ----------
+        features : sequence of str or Feature, optional
+            By default those of the log, else every built-in one that the tables can answer.
+        every : int or text such as "7d"
+            Days from one landmark to the next; the first is `observed_from`.
+        horizon : int or text such as "30d", optional
+            Days after a landmark in which churn counts; `idle_days` by default. Only landmarks that the log follows for
+            so long are taken: every outcome is complete.
+
+        Returns
+        -------
+        Panel
+            In the order of date and user. The state is known at the end of the landmark day.
+
+        Raises
+        ------
+        InputError
+            If no landmark is followed for the whole horizon, or an argument is not understood.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> users = pd.DataFrame({"user_id": ["a", "b"], "registered_at": ["2024-01-01", "2024-01-05"]})
+        >>> events = pd.DataFrame({"user_id": ["a", "a"], "event_at": ["2024-01-10", "2024-02-20"], "kind": "login"})
+        >>> panel = ActivityLog(events, users).landmark_panel(every=10, features=[])
+        >>> panel.table[["user_id", "date", "idle_days", "churned", "duration"]]
+          user_id       date  idle_days  churned  duration
+        0       a 2024-01-01          0    False        30
+        1       a 2024-01-11          1     True        29
+        2       b 2024-01-11          6     True        24
+        3       a 2024-01-21         11     True        19
+        4       b 2024-01-21         16     True        14
+        """
+        made: Panel = self._fetch("landmark_panel", features=features, every=every, horizon=horizon)
+        return made
+
+    def snapshot(self, date: date | str, *, features: Sequence[str | Feature] | None = None) -> Snapshot:
+        """Return the state of every living user at the end of a day: one landmark of the panel, without outcome.
+
+        Parameters
+        ----------
+        date : date or ISO text
+            From `observed_from` to `observed_until`.
+        features : sequence of str or Feature, optional
+            By default those of the log, else every built-in one that the tables can answer.
+
+        Returns
+        -------
+        Snapshot
+            In the order of users.
+
+        Raises
+        ------
+        InputError
+            If the log does not cover the day.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> users = pd.DataFrame({"user_id": ["a", "b"], "registered_at": ["2024-01-01", "2024-01-05"]})
+        >>> events = pd.DataFrame({"user_id": ["a", "a"], "event_at": ["2024-01-10", "2024-02-20"], "kind": "login"})
+        >>> snapshot = ActivityLog(events, users).snapshot("2024-01-20", features=[])
+        >>> snapshot.table[["user_id", "idle_days", "active_days"]]
+          user_id  idle_days  active_days
+        0       a         10            2
+        1       b         15            1
+        """
+        made: Snapshot = self._fetch("snapshot", date=date, features=features)
+        return made
+
+    def gaps(self, *, features: Sequence[str | Feature] | None = None) -> Gaps:
+        """Return one row for each gap between active days of a user, with the state at its start.
+
+        Parameters
+        ----------
+        features : sequence of str or Feature, optional
+            By default those of the log, else every built-in one that the tables can answer.
+
+        Returns
+        -------
+        Gaps
+            In the order of user and gap. A gap ends with the next active day (`returned`), or is censored when the log
+            ends. The day of registration is an active day; the gap that it opens is marked.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> users = pd.DataFrame({"user_id": ["a", "b"], "registered_at": ["2024-01-01", "2024-01-05"]})
+        >>> events = pd.DataFrame({"user_id": ["a", "a"], "event_at": ["2024-01-10", "2024-02-20"], "kind": "login"})
+        >>> gaps = ActivityLog(events, users).gaps(features=[])
+        >>> gaps.table[["user_id", "gap", "start_date", "duration", "returned", "registration_gap"]]
+          user_id  gap start_date  duration  returned  registration_gap
+        0       a    1 2024-01-01         9      True              True
+        1       a    2 2024-01-10        41      True             False
+        2       a    3 2024-02-20         0     False             False
+        3       b    1 2024-01-05        46     False              True
+        """
+        made: Gaps = self._fetch("gaps", features=features)
+        return made
+
+    def as_of(self, date: date | str) -> ActivityLog:
+        """Return the log as it was known at the end of a day; what is already read is shared.
+
+        Raises
+        ------
+        InputError
+            If the log does not cover the day.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> users = pd.DataFrame({"user_id": ["a"], "registered_at": ["2024-01-01"]})
+        >>> events = pd.DataFrame({"user_id": ["a"], "event_at": ["2024-03-01"], "kind": "login"})
+        >>> log = ActivityLog(events, users)
+        >>> log.as_of("2024-01-20").churn_spells().table[["duration", "churned"]]
+           duration  churned
+        0        19    False
+        """
+        return self._like(_reading=self._reading.until(calendar_day(date, "date")))
+
+    def relation(self, table: str, **settings: Any) -> Relation:
+        """Build a table inside the engine, without fetching it.
+
+        `kaplan_meier`, `logrank`, `rmst`, `cumulative_incidence` and `cox` take it and fetch counts only.
+
+        Parameters
+        ----------
+        table : {"spells", "history", "landmark_panel", "snapshot", "gaps"}
+        **settings
+            Those of the method that builds the table.
+
+        Raises
+        ------
+        InputError
+            If there is no such table or setting.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> users = pd.DataFrame({"user_id": ["a"], "registered_at": ["2024-01-01"]})
+        >>> events = pd.DataFrame({"user_id": ["a"], "event_at": ["2024-03-01"], "kind": "login"})
+        >>> ActivityLog(events, users).relation("spells", spells="all").plan(["duration", "churned"])
+        would fetch 2 rows (duration, churned) of 2
+        """
+        from churnsurv.data.builders import left_in_engine
+
+        return left_in_engine(self, table, settings)
+
+    def to_sql(
+        self, table: str, *, dialect: str = "duckdb", sources: Mapping[str, str] | None = None, **settings: Any
+    ) -> str:
+        """Write the query of a table over the raw tables, from the first cleaning step on.
+
+        Dates, zones and column types of this log are written into it.
+
+        Parameters
+        ----------
+        table : {"spells", "history", "landmark_panel", "snapshot", "gaps"}
+        dialect : {"duckdb", "spark"}
+        sources : Mapping of str to str, optional
+            What the raw tables are called there: ``{"events": "analytics.events"}``, or a SELECT in parentheses. By
+            default events, users and balances.
+        **settings
+            Those of the method that builds the table.
+
+        Raises
+        ------
+        InputError
+            If there is no such table, dialect, source or setting.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> users = pd.DataFrame({"user_id": ["a"], "registered_at": ["2024-01-01"]})
+        >>> events = pd.DataFrame({"user_id": ["a"], "event_at": ["2024-03-01"], "kind": "login"})
+        >>> ActivityLog(events, users).to_sql("spells", sources={"events": "app.events"}).count("app.events")
+        1
+        """
+        from churnsurv.data.builders import question
+        from churnsurv.data.script import to_sql
+
+        with question(self, table, settings) as asked:
+            return to_sql(self._reading, asked, dialect=dialect, sources=sources)
 
     def story(self, user_id: object) -> Story:
         """Tell one user's life day by day: activity, spell edges, why censored, late, left out or rejected.
@@ -273,15 +513,21 @@ class ActivityLog:
             self.rule.idle_days if idle_days is None else idle_days,
             self.rule.activity if activity is None else activity,
         )
+        return self._like(rule=rule)
+
+    def _like(self, **changed: Any) -> ActivityLog:
+        """The same log but for some slots."""
         other = object.__new__(type(self))
-        for slot, value in (
-            ("rule", rule),
-            ("features", self.features),
-            ("stages", self.stages),
-            ("_reading", self._reading),
-        ):
-            object.__setattr__(other, slot, value)
+        for slot in ("rule", "features", "stages", "_reading"):
+            object.__setattr__(other, slot, changed.get(slot, getattr(self, slot)))
         return other
+
+    def _fetch(self, table: str, **settings: Any) -> Any:
+        from churnsurv.data.builders import question
+        from churnsurv.data.query import fetch
+
+        with question(self, table, settings) as asked:
+            return fetch(self.engine, asked)
 
     @property
     def _kinds(self) -> tuple[str, ...] | None:
@@ -291,19 +537,6 @@ class ActivityLog:
         reading = self._reading
         from_, until = reading.first or "first day", reading.last or "last event"
         return f"<ActivityLog: {self.rule}; {from_} to {until}, {reading.clock}>"
-
-
-def _day(what: str, value: date | str | None) -> date | None:
-    if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
-        return value
-    if isinstance(value, datetime):
-        if value.time() == datetime.min.time() and value.tzinfo is None:
-            return value.date()
-        raise InputError(f"{what} is a day; {value.isoformat()} has a time of day. Pass .date().")
-    try:
-        return date.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{what} must be a date or text such as '2024-05-01'; it is {value!r}.") from None
 
 
 def _mapping(
