@@ -211,7 +211,7 @@ def _rows(fit: CoxFit, data: Any) -> Training:
     """The rows of the fit, once it is known that lifelines can hold the model."""
     reason = _no_words_for(fit)
     if reason is None:
-        rows = training_of(fit, data, "lifelines' methods")
+        rows = training_of(fit, data, "lifelines' methods", by_row=True)
         if fit.ties != "breslow" or rows.data.sets.n_events.max() == 1:
             return rows
         reason = "lifelines knows Efron's ties only, and this fit has Breslow's. Fit with ties='efron'."

@@ -99,7 +99,7 @@ class CauseCounts:
     entered : (n_entries,) float64
         Weight of the rows that enter then.
     n_rows, n_no_risk : int
-        Rows ever at risk, and rows that never are.
+        Rows ever at risk, and rows that never are; users, where weights are frequencies.
     """
 
     time: Days
@@ -167,10 +167,21 @@ def cause_counts(
             ended, at_risk = (np.rint(x).astype(np.int64) for x in sums[:2])
     by_group = [x.reshape(n_groups, width, x.shape[1]) for x in (ended, at_risk, *sums)]
     n_rows, n_no_risk = (x.reshape(n_groups, width).sum(axis=1) for x in (counts.n_rows, counts.n_no_risk))
+    if rows.weights is not None and rows.frequency:
+        n_rows, n_no_risk = _users(rows, group, n_groups)
     return [
         _of_group([x[g] for x in by_group], counts, n_rows=int(n_rows[g]), n_no_risk=int(n_no_risk[g]))
         for g in range(n_groups)
     ]
+
+
+def _users(rows: CauseRows, group: NDArray[np.integer[Any]] | None, n_groups: int) -> tuple[Ints, Ints]:
+    """Users ever at risk, and those who never are, by group."""
+    of = np.zeros(rows.duration.size, dtype=np.int64) if group is None else group
+    held = np.ones(of.size, dtype=np.bool_) if rows.entry is None else rows.entry < rows.duration
+    weights = np.ones(of.size) if rows.weights is None else rows.weights
+    found = [np.bincount(of[mask], weights[mask], n_groups) for mask in (held, ~held)]
+    return np.rint(found[0]).astype(np.int64), np.rint(found[1]).astype(np.int64)
 
 
 def _of_group(arrays: list[NDArray[Any]], counts: DayCounts, *, n_rows: int, n_no_risk: int) -> CauseCounts:

@@ -116,7 +116,7 @@ def concordance(
     drawn = Drawn(weights, frequency, cluster, n_clusters)
     if weights is not None:
         ranked = ranked_pairs(sets, score, as_event=weights, as_at_risk=weights, frequency=frequency)
-        return ranked.result(ranked.of_event + ranked.of_at_risk, drawn)
+        return ranked.result(ranked.of_event + ranked.of_at_risk, drawn, whole=frequency)
     at_risk = sets.at_risk()
     rows = slice(None) if at_risk.all() else np.flatnonzero(at_risk)
     pairs = _all_pairs(sets, rows, score[rows]) if at_risk.any() else None
@@ -307,12 +307,12 @@ class Ranked:
     of_event: Floats
     of_at_risk: Floats
 
-    def result(self, influence: Floats, drawn: Drawn) -> Concordance:
-        """Put the result together; counts are whole numbers where the weights are."""
+    def result(self, influence: Floats, drawn: Drawn, *, whole: bool) -> Concordance:
+        """Put the result together; counts are whole numbers where the weights of pairs are."""
         influence.setflags(write=False)
 
         def count(pairs: float) -> int | float:
-            return round(pairs) if drawn.frequency else pairs
+            return round(pairs) if whole else pairs
 
         return Concordance(
             estimate=self.estimate,

@@ -258,8 +258,10 @@ def _centred(rows: Floats, centre: Floats, scale: Floats) -> None:
         part *= np.tile(1 / scale, times)
 
 
-def not_finite(name: str, values: NDArray[Any]) -> InputError:
+def not_finite(name: str, values: NDArray[Any], rows: NDArray[np.int64] | None = None) -> InputError:
     """Return the error for a column with missing or infinite values: how many, and the first.
+
+    `rows` says how many rows each value stands for, where these have no positions.
 
     Examples
     --------
@@ -269,10 +271,11 @@ say so. As a category, C(age), missing values are a category of their own.
     """
     bad = ~np.isfinite(values)
     row = int(np.argmax(bad))
+    n = int(np.count_nonzero(bad) if rows is None else rows[bad].sum())
+    where = f", first at row {row} ({values[row]})" if rows is None else f", such as {values[row]}"
     return InputError(
-        f"covariate {name!r} has {int(np.count_nonzero(bad))} missing or infinite values, first at row {row} "
-        f"({values[row]}). Fill them in, or leave these rows out and say so. As a category, C({name}), missing values "
-        "are a category of their own."
+        f"covariate {name!r} has {n} missing or infinite values{where}. Fill them in, or leave these rows out and say "
+        f"so. As a category, C({name}), missing values are a category of their own."
     )
 
 

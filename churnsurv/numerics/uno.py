@@ -70,4 +70,4 @@ def uno(sets: RiskSets, score: NDArray[Any], rows: Followed, *, known: bool = Fa
     influence = of_event + ranked.of_at_risk
     if not known:
         influence += 2 * rows.through(weights * of_event, m)
-    return ranked.result(influence, rows.drawn)
+    return ranked.result(influence, rows.drawn, whole=False)

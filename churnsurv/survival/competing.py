@@ -273,8 +273,8 @@ def cumulative_incidence(
         Required with weights. "frequency": a row stands for so many users. "sampling": it was drawn with a probability
         that its weight is the inverse of; `n_at_risk` and `n_events` count rows then.
     cluster : str or None
-        Rows of one cluster may depend on each other. "auto": `user_id` for spells built with ``spells="all"``, else
-        none.
+        Rows of one cluster may depend on each other. "auto": `user_id` for history, and spells built with
+        ``spells="all"``; else none.
     duration, event, entry : str
         Columns. `entry` is used where it is named, and from `Spells` always: at risk in (entry, duration].
     level : float
@@ -327,7 +327,7 @@ def cumulative_incidence(
     if checked.sampling is not None:
         unweighted = numerics.CauseRows(checked.duration, causes.outcome, checked.entry)
         numbers = numerics.cause_counts(unweighted, n_causes=n_causes, group=checked.group_codes, n_groups=n_groups)
-    kept = _kept(checked, counts, (duration, entry))
+    kept = _kept(checked, counts)
     parts = _rows_by_group(rows, checked, n_groups)
     curves = [numerics.aalen_johansen(counts[g]) for g in kept]
     errors = [_std_error(counts[g], curve, parts[g], variance) for g, curve in zip(kept, curves, strict=True)]
@@ -398,12 +398,13 @@ def _rows_by_group(rows: numerics.CauseRows, checked: SurvivalData, n_groups: in
     return [rows.take(part) for part in np.split(order, np.cumsum(np.bincount(codes, minlength=n_groups))[:-1])]
 
 
-def _kept(checked: SurvivalData, counts: Sequence[numerics.CauseCounts], names: tuple[str, str | None]) -> list[int]:
+def _kept(checked: SurvivalData, counts: Sequence[numerics.CauseCounts]) -> list[int]:
     """Groups with a curve; the others are named in a warning."""
+    duration, entry = checked.names.duration, checked.names.entry or "entry"
     kept = [g for g, one in enumerate(counts) if one.time.size > 0]
     if not kept:
         raise InputError(
-            f"nobody is at risk: in all {checked.n} rows {names[0]} equals {names[1] or 'entry'}. There is no time to "
+            f"nobody is at risk: in all {checked.n_rows} rows {duration} equals {entry}. There is no time to "
             "estimate anything from; take a longer log."
         )
     without = [checked.group_labels[g] for g, one in enumerate(counts) if one.time.size == 0]
@@ -411,7 +412,7 @@ def _kept(checked: SurvivalData, counts: Sequence[numerics.CauseCounts], names: 
         more = f" and {len(without) - _NAMED} more" if len(without) > _NAMED else ""
         warnings.warn(
             f"no curve for {', '.join(map(repr, without[:_NAMED]))}{more}: nobody of the group is ever at risk "
-            f"({names[0]} equals {names[1] or 'entry'}).",
+            f"({duration} equals {entry}).",
             ChurnsurvWarning,
             stacklevel=3,
         )

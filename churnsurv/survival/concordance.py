@@ -174,7 +174,7 @@ def concordance(
         Pairs are formed within each stratum only. Harrell's C only.
     cluster : str or None
         Rows of one cluster may depend on each other: the standard error adds up their influences. "auto": `user_id`
-        for spells built with ``spells="all"``, else none.
+        for history, gaps, and spells built with ``spells="all"``; else none.
     weights : str, optional
         A column of numbers > 0; a pair counts the product of its two.
     weights_kind : {"frequency", "sampling"}

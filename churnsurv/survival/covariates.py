@@ -134,6 +134,7 @@ def learn_encoding(
     *,
     reference: Mapping[str, object] | None = None,
     informative: NDArray[np.bool_] | None = None,
+    rows: NDArray[np.int64] | None = None,
 ) -> tuple[Encoding, ModelMatrix, tuple[str, ...]]:
     """Encode a table, and record how.
 
@@ -145,6 +146,8 @@ def learn_encoding(
         Else the first category is the reference: categorical order, else sorted.
     informative : (n,) bool, optional
         Rows that carry information. A category that none of them has gets no column.
+    rows : (n,) int64, optional
+        How many rows of an engine's table each stands for.
 
     Returns
     -------
@@ -172,19 +175,19 @@ def learn_encoding(
     chosen = dict(reference or {})
     # a column that enters as it is, and only so, is checked by `design`: all such columns in one pass
     joint = {part for term in formula.terms for part in term if len(term) > 1}
-    alone = set(formula.variables) - joint
+    alone = set(formula.variables) - joint if rows is None else set()
     factors: dict[str, FactorCode] = {}
     found: dict[str, Values] = {}
     coded: dict[str, Codes] = {}
     notes: list[str] = []
     for expression in dict.fromkeys(part for term in formula.terms for part in term):
         state: dict[str, Any] = {}
-        found[expression] = values = evaluate(expression, frame, state, unchecked=alone & {expression})
+        found[expression] = values = evaluate(expression, frame, state, unchecked=alone & {expression}, rows=rows)
         columns = columns_of(expression)
         factors[expression] = code = FactorCode(expression, columns, None, values.labels, state)
         if values.category is not None:
             wanted = [chosen.pop(key) for key in dict.fromkeys((code.name, _inner(code.name))) if key in chosen]
-            categories, coded[expression] = _categories(code.name, values.category, wanted, informative, notes)
+            categories, coded[expression] = _categories(code.name, values.category, wanted, informative, notes, rows)
             factors[expression] = FactorCode(expression, columns, categories, (), {})
     _check_references_used(chosen, factors)
     encoding = Encoding(formula.text, formula.variables, factors, tuple(_terms(formula, factors)))
@@ -219,10 +222,11 @@ def _categories(
     wanted: list[object],
     informative: NDArray[np.bool_] | None,
     notes: list[str],
+    rows: NDArray[np.int64] | None = None,
 ) -> tuple[tuple[Any, ...], Codes]:
     """Categories, the reference first, and the code of each row; 0 for the reference and for rows without one."""
     codes, levels = factor(column)
-    counts = np.bincount(codes, minlength=len(levels))
+    counts = np.bincount(codes, rows, minlength=len(levels))
     useful = counts if informative is None else np.bincount(codes[informative], minlength=len(levels))
     kept = [i for i in range(len(levels)) if useful[i]]
     notes += [
@@ -241,7 +245,7 @@ def _categories(
         )
     if len({str(levels[i]) for i in kept}) < len(kept):
         raise InputError(f"covariate {name!r} has different categories that read the same. Rename one of them.")
-    _refuse_numbers_as_text(name, [levels[i] for i in kept], codes.shape[0])
+    _refuse_numbers_as_text(name, [levels[i] for i in kept], int(counts.sum()))
     first = _reference(name, wanted[0], levels, kept) if wanted else kept[0]
     order = [first, *(i for i in kept if i != first)]
     position = np.zeros(len(levels), dtype=_code_type(len(levels)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -20,7 +21,6 @@ from churnsurv.survival.formula import parse_formula
 from churnsurv.survival.inputs import SurvivalData, check_level, column_list, survival_data
 from churnsurv.survival.regression import baseline_table, latest_known, refuse_outcomes, risk_sets_with_churn
 from churnsurv.survival.training import USER_ID, cox_data, training
-from churnsurv.tables import Result
 
 __all__ = ["cox"]
 
@@ -56,12 +56,13 @@ def cox(
         Covariates without a left side: ``"channel + log1p(max_amount)"``. Functions: log, log1p, log2, log10, sqrt,
         exp, abs, center, scale, poly, bs, cs, cr, C, I. Text, categorical and boolean columns are categories, missing
         values a category of their own; so is ``C(column)``.
-    data : Spells, or any table
+    data : Spells, History, Gaps, or any table
+        Of an engine's table only counts of equal rows are fetched.
     strata : str or sequence of str, optional
         Columns whose values have a baseline hazard each.
     cluster : str or None
-        Rows of one cluster may depend on each other: cluster-robust standard errors. "auto": `user_id` for spells built
-        with ``spells="all"``, else none.
+        Rows of one cluster may depend on each other: cluster-robust standard errors. "auto": `user_id` for history,
+        gaps, and spells built with ``spells="all"``; else none.
     reference : mapping of column to category, optional
         Else the first category, in categorical order or sorted.
     ties : {"efron", "breslow", "grouped"}
@@ -124,8 +125,7 @@ def cox(
     method = check_method(ties, penalty, l1_ratio, unpenalised)
     check_cause(cause, cause_of_interest)
     parsed = parse_formula(formula)
-    own = isinstance(data, Result) and data._schema == "spells"
-    refuse_outcomes(parsed, offset, own=own, named=(duration, event, entry, cause))
+    refuse_outcomes(parsed, offset, data, duration=duration, event=event, entry=entry, cause=cause)
     found = survival_data(
         data, strata=strata, cluster=cluster, duration=duration, event=event, entry=entry, weights=weights,
         weights_kind=weights_kind, offset=offset, optional=(USER_ID,),
@@ -134,10 +134,10 @@ def cox(
     said: list[str] = []
     if cause is not None:
         found, said = of_cause(found, cause, cause_of_interest)
-    sets = risk_sets_with_churn(found, event)
+    sets = risk_sets_with_churn(found, found.names.event)
     at_risk = sets.at_risk()
     encoding, matrix, notes = learn_encoding(
-        parsed, found.frame, reference=reference, informative=None if at_risk.all() else at_risk
+        parsed, found.frame, reference=reference, informative=None if at_risk.all() else at_risk, rows=found.rows
     )
     warned = [*(crowded_days(sets, found) if ties != "grouped" else ()), *too_few_events(sets, matrix, method)]
     for text in warned:
@@ -148,10 +148,10 @@ def cox(
         "ties": ties, "level": level, "strata": tuple(column_list("strata", strata)), "penalty": method.penalty,
         "l1_ratio": method.l1_ratio, "unpenalised": method.unpenalised, "cause": cause,
         "cause_of_interest": cause_of_interest, "weights": weights, "weights_kind": weights_kind, "offset": offset,
-        "_columns": {"duration": duration, "event": event, "entry": entry if entry or found.entry is None else "entry"},
+        "_columns": asdict(found.names),
     }  # fmt: skip
     return _result(
-        found=found, rows=rows, matrix=matrix, encoding=encoding, solved=solved, own=own,
+        found=found, rows=rows, matrix=matrix, encoding=encoding, solved=solved,
         notes=(*said, *quiet_strata(sets, found), *notes, *warned, *solved.notes), named=named,
     )  # fmt: skip
 
@@ -163,7 +163,6 @@ def _result(
     matrix: ModelMatrix,
     encoding: Encoding,
     solved: Solved,
-    own: bool,
     notes: tuple[str, ...],
     named: Mapping[str, Any],
 ) -> CoxFit:
@@ -173,7 +172,6 @@ def _result(
     profile = None if solved.profile is None else solved.profile[:, order]
     for array in (estimates, covariance, by_model, *(() if profile is None else (profile,))):
         array.setflags(write=False)
-    known = {"spell": "origin", **found.known_at} if own else dict(found.known_at)
     return CoxFit(
         **named,
         formula=encoding.formula,
@@ -188,7 +186,7 @@ def _result(
         covariance=covariance,
         notes=notes,
         _rows=matrix.rows,
-        _known_at=tuple(latest_known(row, known) for row in matrix.rows),
+        _known_at=tuple(latest_known(row, found.known_at) for row in matrix.rows),
         _estimates=estimates,
         _score_statistic=solved.score_statistic,
         _effective_df=solved.effective_df,

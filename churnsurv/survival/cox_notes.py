@@ -42,7 +42,7 @@ def crowded_days(sets: RiskSets, found: SurvivalData) -> list[str]:
         return []
     there = crowded[which == worst]
     events, at_risk = int(sets.n_events[there].sum()), int(sets.n_at_risk[there].sum())
-    who = "rows" if found.frequency is None else "users"
+    who = "users" if found.named_weights_kind == "frequency" else "rows"
     where = ""
     if len(found.strata_labels) > 1:
         one = f" of stratum {found.strata_labels[sets.stratum[there[0]]]!r}"

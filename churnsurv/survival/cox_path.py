@@ -227,8 +227,7 @@ def cox_path(
     _check(l1_ratio, folds, seed, ties)
     given, n_penalties = _wanted(penalties)
     parsed = parse_formula(formula)
-    own = isinstance(data, Result) and data._schema == "spells"
-    refuse_outcomes(parsed, offset, own=own, named=(duration, event, entry))
+    refuse_outcomes(parsed, offset, data, duration=duration, event=event, entry=entry)
     found = survival_data(
         data,
         strata=strata,
@@ -240,11 +239,12 @@ def cox_path(
         weights=weights,
         weights_kind=weights_kind,
         offset=offset,
+        each=True,  # folds deal rows
     )
-    sets = risk_sets_with_churn(found, event)
+    sets = risk_sets_with_churn(found, found.names.event)
     at_risk = sets.at_risk()
     encoding, matrix, notes = learn_encoding(
-        parsed, found.frame, reference=reference, informative=None if at_risk.all() else at_risk
+        parsed, found.frame, reference=reference, informative=None if at_risk.all() else at_risk, rows=found.rows
     )
     warned = crowded_days(sets, found)
     for text in warned:

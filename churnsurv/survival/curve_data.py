@@ -80,14 +80,12 @@ class GroupData:
         return None if self.rows is None else clustered_survival_error(self.steps, self.rows)
 
 
-def group_data(checked: SurvivalData, names: tuple[str, str | None]) -> list[GroupData]:
+def group_data(checked: SurvivalData) -> list[GroupData]:
     """Return the groups with anybody at risk; the others are named in a warning.
 
     Parameters
     ----------
     checked : SurvivalData
-    names : (str, str or None)
-        The columns of durations and entries, for messages.
 
     Raises
     ------
@@ -99,7 +97,7 @@ def group_data(checked: SurvivalData, names: tuple[str, str | None]) -> list[Gro
     >>> import pandas as pd
     >>> from churnsurv.survival.inputs import survival_data
     >>> checked = survival_data(pd.DataFrame({"duration": [3, 4], "churned": [True, False], "g": ["b", "a"]}), by="g")
-    >>> [(group.label, group.last_day) for group in group_data(checked, ("duration", None))]
+    >>> [(group.label, group.last_day) for group in group_data(checked)]
     [('a', 4), ('b', 3)]
     """
     n_groups = len(checked.group_labels)
@@ -107,25 +105,26 @@ def group_data(checked: SurvivalData, names: tuple[str, str | None]) -> list[Gro
         checked.duration, checked.churned, entry=checked.entry, group=checked.group_codes, n_groups=n_groups
     )
     kept = [g for g, one in enumerate(counts) if one.n_rows[0] > 0]
-    _warn_without(checked, kept, names)
+    _warn_without(checked, kept)
     if checked.weights is None and checked.cluster_codes is None:
         return [GroupData(checked.group_labels[g], g, counts[g], steps_of(counts[g]), None) for g in kept]
     parts = _rows_by_group(checked.group_codes, n_groups)
     return [_with_rows(checked, g, counts[g], parts[g]) for g in kept]
 
 
-def _warn_without(checked: SurvivalData, kept: Sequence[int], names: tuple[str, str | None]) -> None:
+def _warn_without(checked: SurvivalData, kept: Sequence[int]) -> None:
     """Name the groups without a curve; nobody at risk at all is an error."""
+    duration, entry = checked.names.duration, checked.names.entry or "entry"
     without = [label for g, label in enumerate(checked.group_labels) if g not in set(kept)]
     if not kept:
         raise InputError(
-            f"nobody is at risk: in all {checked.n} rows {names[0]} equals {names[1] or 'entry'}. There is no time to "
+            f"nobody is at risk: in all {checked.n_rows} rows {duration} equals {entry}. There is no time to "
             "estimate anything from; take a longer log."
         )
     if without:
         warnings.warn(
             f"no curve for {named_groups(list(map(repr, without)))}: nobody of the group is ever at risk "
-            f"({names[0]} equals {names[1] or 'entry'}).",
+            f"({duration} equals {entry}).",
             ChurnsurvWarning,
             stacklevel=4,
         )

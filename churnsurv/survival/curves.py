@@ -384,8 +384,9 @@ def kaplan_meier(
 
     Parameters
     ----------
-    data : Spells, or any table
-        pandas, polars, pyarrow, an engine relation, or the path of a Parquet or CSV file.
+    data : Spells, Gaps, or any table
+        pandas, polars, pyarrow, an engine relation, or the path of a Parquet or CSV file. Of a relation only counts by
+        group, day and event are fetched; a cluster or sampling weights need its rows.
     by : str or sequence of str, optional
         Columns that split the curves; missing values form the category "(missing)".
     ci : {"log-log", "log", "plain", "arcsine"}
@@ -402,7 +403,7 @@ def kaplan_meier(
         rows.
     cluster : str or None
         Rows of one cluster may depend on each other: standard errors are the infinitesimal jackknife's by cluster
-        instead of Greenwood's. "auto": `user_id` for spells built with ``spells="all"``, else none.
+        instead of Greenwood's. "auto": `user_id` for history, gaps, and spells built with ``spells="all"``; else none.
     level : float
         Confidence level.
 
@@ -439,7 +440,7 @@ def kaplan_meier(
         weights_kind=weights_kind,
     )  # fmt: skip
     beside = group_columns(checked.by, "curves")
-    groups = group_data(checked, (duration, entry))
+    groups = group_data(checked)
     return SurvivalCurves(
         groups=tuple(group.label for group in groups),
         level=level,

@@ -30,7 +30,6 @@ from churnsurv.survival.formula import parse_formula
 from churnsurv.survival.inputs import SurvivalData, check_level, column_list, survival_data
 from churnsurv.survival.regression import baseline_table, latest_known, refuse_outcomes
 from churnsurv.survival.training import USER_ID, cox_data, rows_at_risk
-from churnsurv.tables import Result
 
 __all__ = ["fine_gray"]
 
@@ -127,8 +126,7 @@ def fine_gray(
     if cause_of_interest is None:
         raise InputError(f"cause={cause!r} needs cause_of_interest=, the value of it whose incidence is modelled.")
     parsed = parse_formula(formula)
-    own = isinstance(data, Result) and data._schema == "spells"
-    refuse_outcomes(parsed, offset, own=own, named=(duration, event, entry, cause))
+    refuse_outcomes(parsed, offset, data, duration=duration, event=event, entry=entry, cause=cause)
     found = survival_data(
         data, strata=strata, cluster=cluster, duration=duration, event=event, entry=entry, weights=weights,
         weights_kind=weights_kind, offset=offset, optional=(USER_ID,), columns=(*parsed.variables, cause),
@@ -148,7 +146,7 @@ def fine_gray(
     at_risk = sets.at_risk()
     at_risk[stays.rows] = True
     encoding, matrix, notes = learn_encoding(
-        parsed, found.frame, reference=reference, informative=None if at_risk.all() else at_risk
+        parsed, found.frame, reference=reference, informative=None if at_risk.all() else at_risk, rows=found.rows
     )
     rows = FineGrayData.of(cox_data(mine, matrix.design, sets, chosen), stays)
     warned = [*crowded_days(replace(sets, n_at_risk=_weighted_at_risk(rows)), mine), *_few_events(rows)]
@@ -163,7 +161,7 @@ def fine_gray(
         "n_competing": _how_many(found, (outcome == 2) & _held(found)),
     }  # fmt: skip
     covariance = _covariance(rows, solution, found, compat)
-    return _result(mine, rows, matrix, encoding, solution, covariance, own=own, named=named)
+    return _result(mine, rows, matrix, encoding, solution, covariance, named=named)
 
 
 def _check_ties(compat: str | None, ties: str | None, found: SurvivalData, strata: Any) -> str:
@@ -246,7 +244,6 @@ def _result(
     solution: CoxSolution,
     covariance: Floats,
     *,
-    own: bool,
     named: Mapping[str, Any],
 ) -> FineGrayFit:
     cox: CoxData = rows.cox
@@ -254,7 +251,6 @@ def _result(
     estimates, covariance = solution.coefficients[order], covariance[np.ix_(order, order)]
     for array in (estimates, covariance):
         array.setflags(write=False)
-    known = {"spell": "origin", **found.known_at} if own else dict(found.known_at)
     last = last_days(found.duration, entry=found.entry, stratum=found.strata_codes, n_strata=len(found.strata_labels))
     return FineGrayFit(
         **named,
@@ -268,7 +264,7 @@ def _result(
         iterations=solution.iterations,
         covariance=covariance,
         _rows=matrix.rows,
-        _known_at=tuple(latest_known(row, known) for row in matrix.rows),
+        _known_at=tuple(latest_known(row, found.known_at) for row in matrix.rows),
         _estimates=estimates,
         _n_clusters=found.n_clusters,
         _baseline=baseline_table(sets, baseline_hazard(cox, solution), found.strata_labels),

@@ -276,7 +276,12 @@ def parsed(expression: str) -> tuple[ast.expr, dict[str, str]]:
 
 
 def evaluate(
-    expression: str, frame: pd.DataFrame, state: dict[str, Any], *, unchecked: Collection[str] = frozenset()
+    expression: str,
+    frame: pd.DataFrame,
+    state: dict[str, Any],
+    *,
+    unchecked: Collection[str] = frozenset(),
+    rows: NDArray[np.int64] | None = None,
 ) -> Values:
     """Compute one expression on a table.
 
@@ -291,6 +296,8 @@ def evaluate(
         used, so that new rows are treated like the first ones.
     unchecked : collection of str
         Columns whose values somebody else checks.
+    rows : (n,) int64, optional
+        How many rows of an engine's table each stands for: what is learned is learned from all of them.
 
     Raises
     ------
@@ -306,7 +313,7 @@ def evaluate(
     tree, quoted = parsed(expression)
     with np.errstate(all="ignore"):
         try:
-            found = _Evaluation(expression, frame, quoted, state, unchecked).of(tree)
+            found = _Evaluation(expression, frame, quoted, state, unchecked, rows).of(tree)
         except RecursionError as error:
             raise _too_deep(expression) from error
     if _is_series(found):
@@ -319,7 +326,7 @@ def evaluate(
     if array.dtype == np.bool_:
         return Values(category=_series(array, frame))
     if not isinstance(tree, ast.Name):  # a plain column was checked when it was read
-        _check_finite(expression, array, frame, tree, quoted)
+        _check_finite(expression, array, frame, tree, quoted, rows)
     return Values((array,), ("",))
 
 
@@ -332,12 +339,13 @@ class _Evaluation:
     quoted: Mapping[str, str]
     state: dict[str, Any]
     unchecked: Collection[str] = frozenset()
+    rows: NDArray[np.int64] | None = None
 
     def of(self, node: ast.expr) -> Any:
         match node:
             case ast.Name(id=name):
                 name = self.quoted.get(name, name)
-                return _column(self.frame, name, complete=name not in self.unchecked)
+                return _column(self.frame, name, complete=name not in self.unchecked, rows=self.rows)
             case ast.Constant(value=bool() | int() | float() | str() as value):
                 return value
             case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -403,6 +411,8 @@ class _Evaluation:
         key = ast.unparse(call)
         learned = {k: np.array(v) if k == "constraints" else v for k, v in self.state.get(key, {}).items()}
         try:
+            if self.rows is not None and not learned:
+                TRANSFORMS[name](np.repeat(values, self.rows), *positional, **given, _state=learned)
             made = TRANSFORMS[name](values, *positional, **given, _state=learned)
         except (ValueError, TypeError) as error:
             raise InputError(f"formula: {self.expression!r}: {error}") from error
@@ -436,7 +446,7 @@ def _numbers(column: pd.Series[Any]) -> pd.Series[Any]:
     return type(column)(values, index=column.index, name=column.name)
 
 
-def _column(frame: pd.DataFrame, name: str, *, complete: bool = True) -> Any:
+def _column(frame: pd.DataFrame, name: str, *, complete: bool = True, rows: NDArray[np.int64] | None = None) -> Any:
     """A numeric column as an array, any other as a Series to be read as a category."""
     from pandas.api import types
 
@@ -460,7 +470,7 @@ def _column(frame: pd.DataFrame, name: str, *, complete: bool = True) -> Any:
     else:
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if complete:
-        _check_complete(name, values)
+        _check_complete(name, values, rows)
     return values
 
 
@@ -477,20 +487,27 @@ def _finite(values: NDArray[Any]) -> bool:
     )
 
 
-def _check_complete(name: str, values: NDArray[Any]) -> None:
+def _check_complete(name: str, values: NDArray[Any], rows: NDArray[np.int64] | None) -> None:
     if not _finite(values):
-        raise not_finite(name, values)
+        raise not_finite(name, values, rows)
 
 
 def _check_finite(
-    expression: str, values: NDArray[Any], frame: pd.DataFrame, tree: ast.expr, quoted: Mapping[str, str]
+    expression: str,
+    values: NDArray[Any],
+    frame: pd.DataFrame,
+    tree: ast.expr,
+    quoted: Mapping[str, str],
+    rows: NDArray[np.int64] | None,
 ) -> None:
     if _finite(values):
         return
     bad = ~np.isfinite(values)
     row = int(np.argmax(bad))
     where = ", ".join(f"{n} = {frame[n].iloc[row]}" for n in dict.fromkeys(_columns(tree, quoted, expression)))
+    n = int(np.count_nonzero(bad) if rows is None else rows[bad].sum())
+    which = f"first at row {row} ({where})" if rows is None else f"such as {where}"
     raise InputError(
-        f"formula: {expression!r} is not a finite number in {counted(int(np.count_nonzero(bad)), 'row')}, first at row "
-        f"{row} ({where}). Use log1p where values are zero, or leave these rows out and say so."
+        f"formula: {expression!r} is not a finite number in {counted(n, 'row')}, {which}. Use log1p where values are "
+        "zero, or leave these rows out and say so."
     )

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from churnsurv.data.relation import relation_of
 from churnsurv.errors import InputError, SchemaError, require_columns
+from churnsurv.survival.patterns import fetch_rows
 from churnsurv.tables import Result
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ def as_frame(
     Parameters
     ----------
     data : Spells or another result of ours, pandas, polars, pyarrow, an engine relation, or a path
-        A path names a Parquet or CSV file. A pandas table is returned as it is, without a copy.
+        A path names a Parquet or CSV file. A pandas table is returned as it is, without a copy. Of a relation all rows
+        are fetched.
     columns : sequence of str, optional
         Read or convert only these, where that saves work.
     needed : sequence of str
@@ -59,6 +62,10 @@ def as_frame(
     if isinstance(data, Result):
         data = data.table
     wanted = None if columns is None else [*columns, *needed]
+    relation = relation_of(data)
+    if relation is not None:
+        require_columns(what, needed, relation.columns)
+        return fetch_rows(relation, wanted, optional, what)
     if isinstance(data, (str, Path)):
         data = _read(Path(data), wanted, optional, what)
     frame: pd.DataFrame = data if isinstance(data, pd.DataFrame) else _converted(data, wanted, optional, what)
@@ -104,7 +111,7 @@ def _chosen(table: str, columns: list[str], optional: Sequence[str], present: Se
 
 
 def _converted(data: Any, columns: list[str] | None, optional: Sequence[str], what: str) -> Any:
-    """A polars, pyarrow or engine table as pandas; the wanted columns are taken before they are converted."""
+    """A polars or pyarrow table as pandas; the wanted columns are taken before they are converted."""
     if hasattr(data, "collect") and hasattr(data, "lazy"):
         data = data.collect()
     names = getattr(data, "column_names", None) or getattr(data, "columns", None)
@@ -149,14 +156,25 @@ def counted(n: int, one: str, more: str | None = None) -> str:
     return f"{n:,} {one if n == 1 else more or one + 's'}"
 
 
-def first_of(bad: NDArray[np.bool_], values: NDArray[Any] | None = None) -> str:
+def first_of(bad: NDArray[np.bool_], values: Any = None, rows: NDArray[np.int64] | None = None) -> str:
     """How many values are bad, and the first of them, for an error.
+
+    Parameters
+    ----------
+    bad : (n,) bool
+    values : (n,) array, optional
+    rows : (n,) int64, optional
+        How many rows of an engine's table each stands for; these have no positions.
 
     Examples
     --------
     >>> first_of(np.array([False, True]), np.array([3, -1]))
     '1 such row, first at row 1 (-1)'
+    >>> first_of(np.array([False, True]), np.array([3, -1]), np.array([20, 1_000]))
+    '1,000 such rows, such as -1'
     """
     row = int(np.argmax(bad))
+    if rows is not None:
+        return counted(int(rows[bad].sum()), "such row") + ("" if values is None else f", such as {values[row]}")
     shown = "" if values is None else f" ({values[row]})"
     return f"{counted(int(np.count_nonzero(bad)), 'such row')}, first at row {row}{shown}"

@@ -203,7 +203,7 @@ def gray_test(
         rho=float(rho),
         strata=tuple(column_list("strata", strata)),
         level=level,
-        n=checked.n - checked.n_no_risk,
+        n=checked.n_rows - checked.n_no_risk,
         n_no_risk=checked.n_no_risk,
         _tests=_table(chosen, tests, n_events),
         _effects=_effects(checked, outcome, len(labels), list(wanted), chosen, counts, level),
@@ -223,9 +223,15 @@ def _counted(checked: SurvivalData, outcome: NDArray[Any], n_causes: int) -> lis
     cell: NDArray[Any] | None = checked.group_codes
     if checked.strata_codes is not None and cell is not None:
         cell = checked.strata_codes.astype(np.int64) * n_groups + cell
-    rows = incidence.CauseRows(checked.duration, outcome, checked.entry)
+    rows = _rows(checked, outcome)
     counts = incidence.cause_counts(rows, n_causes=n_causes, group=cell, n_groups=n_groups * n_strata)
     return [counts[s * n_groups : (s + 1) * n_groups] for s in range(n_strata)]
+
+
+def _rows(checked: SurvivalData, outcome: NDArray[Any]) -> incidence.CauseRows:
+    """The rows with their outcomes; those of an engine as often as they are there."""
+    frequency = checked.frequency
+    return incidence.CauseRows(checked.duration, outcome, checked.entry, frequency, frequency is not None)
 
 
 def _table(causes: tuple[str, ...], tests: Sequence[numerics.GrayTest], n_events: list[int]) -> pd.DataFrame:
@@ -290,7 +296,7 @@ def _effects(
 def _on_the_last_day(checked: SurvivalData, outcome: NDArray[Any], n_causes: int) -> tuple[float, Floats, Floats]:
     """The last day to which all groups were followed, and incidences and standard errors on it, by group and cause."""
     n_groups = len(checked.group_labels)
-    rows = incidence.CauseRows(checked.duration, outcome, checked.entry)
+    rows = _rows(checked, outcome)
     counts = incidence.cause_counts(rows, n_causes=n_causes, group=checked.group_codes, n_groups=n_groups)
     followed = [one for one in counts if one.time.size]
     day = min(float(one.time[-1]) for one in followed)
@@ -337,8 +343,8 @@ def _patterns(checked: SurvivalData, outcome: NDArray[Any], counts: list[list[in
         if checked.strata_codes is not None:
             stratum = checked.strata_codes.astype(np.int64)
         codes = np.zeros(checked.n) if checked.group_codes is None else checked.group_codes
-        ones = np.ones(checked.n)
-        return _Patterns(codes.astype(np.int32), stratum, checked.duration, outcome, checked.entry, ones, n_strata)
+        times = np.ones(checked.n) if checked.frequency is None else checked.frequency
+        return _Patterns(codes.astype(np.int32), stratum, checked.duration, outcome, checked.entry, times, n_strata)
     parts: list[tuple[NDArray[Any], ...]] = []
     for s, groups in enumerate(counts):
         for g, one in enumerate(groups):

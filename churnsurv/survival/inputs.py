@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.errors import ChurnsurvWarning, InputError, SchemaError, did_you_mean
+from churnsurv.data.arrow import to_pandas
+from churnsurv.data.relation import Relation, relation_of
+from churnsurv.errors import ChurnsurvWarning, InputError, SchemaError, did_you_mean, require_columns
 from churnsurv.survival.factors import joined, not_simple
 from churnsurv.survival.frames import as_frame, counted, first_of, numeric_column
-from churnsurv.tables import Result, schema
+from churnsurv.survival.own_tables import OutcomeColumns, outcome_columns, said_by
+from churnsurv.survival.patterns import Patterns, fetch_patterns, refuse_types
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +32,7 @@ __all__ = [
 
 Codes: TypeAlias = NDArray[np.integer[Any]]
 Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
 
 _WEIGHTS_KINDS = ("frequency", "sampling")
 # Whole numbers beyond this are not exact in floating point; nobody was followed for so many days.
@@ -77,6 +81,13 @@ class SurvivalData:
         A row stands for so many users, or was drawn with a probability that its weight is the inverse of.
     offset : (n,) float64, or None
         Finite, a copy.
+    names : OutcomeColumns
+        The columns that were read.
+    rows : (n,) int64, or None
+        How many rows of an engine's table each row stands for; such rows have no position. None: one each, in the order
+        of the table. Where no weights are named, these are the weights.
+    weights_named : bool
+        Whether the weights are a column of the user's.
     """
 
     duration: NDArray[Any]
@@ -97,6 +108,9 @@ class SurvivalData:
     weights: Floats | None = None
     weights_kind: str | None = None
     offset: Floats | None = None
+    names: OutcomeColumns = field(default_factory=OutcomeColumns)
+    rows: Ints | None = None
+    weights_named: bool = True
 
     @property
     def n(self) -> int:
@@ -104,9 +118,19 @@ class SurvivalData:
         return int(self.duration.shape[0])
 
     @property
+    def n_rows(self) -> int:
+        """Number of rows of the table, which an engine may have counted."""
+        return self.n if self.rows is None else int(self.rows.sum())
+
+    @property
     def n_users(self) -> int:
         """Number of rows, each as often as its frequency says."""
         return self.n if self.frequency is None else round(float(self.frequency.sum()))
+
+    @property
+    def named_weights_kind(self) -> str | None:
+        """The kind of the weights, where they are a column of the user's."""
+        return self.weights_kind if self.weights_named else None
 
     @property
     def frequency(self) -> Floats | None:
@@ -133,19 +157,23 @@ def survival_data(
     weights_kind: str | None = None,
     offset: str | None = None,
     optional: Sequence[str] = (),
+    each: bool = False,
 ) -> SurvivalData:
     """Check a table and return its arrays.
 
     Parameters
     ----------
-    data : Spells, or any table
-        pandas, polars, pyarrow, an engine relation, or the path of a Parquet or CSV file.
+    data : Spells, History, Gaps, or any table
+        pandas, polars, pyarrow, an engine relation, or the path of a Parquet or CSV file. Of a relation only counts of
+        equal rows are fetched.
     by, strata : str or sequence of str, optional
         Columns; missing values in them form the category "(missing)".
     cluster : str or None
-        A column without missing values. "auto": `user_id` for spells built with ``spells="all"``, else none.
+        A column without missing values. "auto": `user_id` for history, gaps, and spells built with ``spells="all"``;
+        else none.
     duration, event, entry : str
-        Columns. `entry` is used where it is named, and from `Spells` always.
+        Columns. `entry` is used where it is named, and from our own tables always. The default names stand for
+        `stop, churned, start` of a history and `duration, returned, entry` of gaps.
     columns : sequence of str or None
         Further columns that must be in `frame`; None: all columns.
     weights : str, optional
@@ -155,14 +183,17 @@ def survival_data(
     offset : str, optional
         A column of finite numbers.
     optional : sequence of str
-        Columns that are taken into `frame` where the data has them.
+        Columns that are taken into `frame` where the data has them; not from a relation.
+    each : bool
+        Every row of a relation is a row here.
 
     Raises
     ------
     SchemaError
         If a column is missing or of the wrong type.
     InputError
-        If the table is empty or holds values that cannot be used: how many, and the first row (counted from 0).
+        If the table is empty or holds values that cannot be used: how many, and the first row (counted from 0), or of
+        a relation an example; if it is a panel or a snapshot.
 
     Examples
     --------
@@ -172,21 +203,30 @@ def survival_data(
     (2, ('a', 'b'), [1, 0])
     """
     _check_names(duration=duration, event=event, entry=entry, cluster=cluster, weights=weights, offset=offset)
-    if entry is None and isinstance(data, Result) and "entry" in schema(data._schema).names:
-        entry = "entry"
-    cluster_name = _cluster_name(data, cluster)
+    names = outcome_columns(data, duration=duration, event=event, entry=entry)
+    said = said_by(data)
+    cluster_name = said.cluster if cluster == "auto" else cluster
     by_names, strata_names = column_list("by", by), column_list("strata", strata)
     _check_weights_kind(weights, weights_kind)
-    single = (entry, cluster_name, weights, offset)
-    needed = [duration, event, *by_names, *strata_names, *(x for x in single if x is not None), *(columns or ())]
-    frame = as_frame(data, columns=None if columns is None else needed, needed=needed, optional=optional)
+    single = (names.entry, cluster_name, weights, offset)
+    needed = [names.duration, names.event, *by_names, *strata_names, *(x for x in single if x is not None)]
+    needed += columns or ()
+    relation = relation_of(data)
+    if relation is None:
+        frame = as_frame(data, columns=None if columns is None else needed, needed=needed, optional=optional)
+        read = Patterns(frame)
+    else:
+        roles = _Roles(names, offset, weights, weights_kind)
+        read = _counted(relation, list(relation.columns) if columns is None else needed, roles, each=each)
+    frame, rows = read.frame, read.rows
     if len(frame) == 0:
         raise InputError("data has no rows: there is nothing to estimate. Check the filters that made the table.")
-    days = _days(frame, duration)
-    churned = _events(frame, event)
-    entered = None if entry is None else _days(frame, entry)
+    days = _days(frame, names.duration, rows)
+    churned = _events(frame, names.event, rows)
+    entered = None if names.entry is None else _days(frame, names.entry, rows)
     groups, strata_factor = joined(frame, by_names), joined(frame, strata_names)
-    cluster_codes, n_clusters = (None, 0) if cluster_name is None else _clusters(frame, cluster_name)
+    cluster_codes, n_clusters = (None, 0) if cluster_name is None else _clusters(frame, cluster_name, rows)
+    facts = {**said.facts, **read.facts}
     return SurvivalData(
         duration=days,
         churned=churned,
@@ -199,14 +239,65 @@ def survival_data(
         cluster_codes=cluster_codes,
         n_clusters=n_clusters,
         cluster_name=cluster_name,
-        n_no_risk=_n_no_risk(days, entered, churned, (duration, str(entry)), own=isinstance(data, Result)),
+        n_no_risk=_n_no_risk(days, entered, churned, names, rows, own=said.schema is not None),
         frame=frame,
-        known_at=dict(getattr(data, "known_at", {})) if isinstance(data, Result) else {},
-        source={"data": data._facts()} if isinstance(data, Result) else {},
-        weights=None if weights is None else _weights(frame, weights, frequency=weights_kind == "frequency"),
-        weights_kind=weights_kind,
-        offset=None if offset is None else _offset(frame, offset),
+        known_at=said.known_at,
+        source={"data": facts} if facts else {},
+        weights=_users(read, weights, weights_kind, each=each),
+        weights_kind=weights_kind if rows is None or each or weights is not None else "frequency",
+        offset=None if offset is None else _offset(frame, offset, rows),
+        names=names,
+        rows=rows,
+        weights_named=weights is not None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Roles:
+    """Columns of which each holds numbers of one kind."""
+
+    names: OutcomeColumns
+    offset: str | None
+    weights: str | None
+    weights_kind: str | None
+
+    def named(self) -> dict[str, str]:
+        """What each column must hold."""
+        said = {self.names.duration: "numbers of days", self.names.event: "true/false or 0/1"}
+        optional = {
+            self.names.entry: "numbers of days",
+            self.weights: "numbers to serve as weights",
+            self.offset: "numbers to serve as an offset",
+        }
+        return said | {name: what for name, what in optional.items() if name is not None}
+
+
+def _counted(relation: Relation, needed: Sequence[str], roles: _Roles, *, each: bool) -> Patterns:
+    """Fetch what an estimator needs of a relation. Frequencies are added up; a sampling weight belongs to its row."""
+    require_columns("data", needed, relation.columns)
+    refuse_types(relation, roles.named())
+    if roles.weights is None:
+        return fetch_patterns(relation, needed, each=each)
+    if roles.weights_kind == "sampling" or each:
+        return fetch_patterns(relation, needed, each=True)
+    # Those that cannot be added up are found inside the engine, and named as in memory.
+    allowed = f"{{0}} > 0 AND {{0}} <= {_MOST_USERS} AND {{0}} = round({{0}})"
+    wrong = to_pandas(relation.refused(roles.weights, allowed)).rename(columns={"value": roles.weights})
+    if len(wrong):
+        _weights(wrong, roles.weights, wrong["n"].to_numpy(), frequency=True)
+    once = needed.count(roles.weights) == 1  # it has no other part than that of weights
+    others = [name for name in needed if not (once and name == roles.weights)]
+    return fetch_patterns(relation, others, total=roles.weights)
+
+
+def _users(read: Patterns, name: str | None, kind: str | None, *, each: bool) -> Floats | None:
+    """The weights: a column of the user's, or how many rows of a relation are equal."""
+    if read.total is not None:
+        _check_frequencies(str(name), read.total, read.rows)
+        return read.total
+    if name is not None:
+        return _weights(read.frame, name, read.rows, frequency=kind == "frequency")
+    return None if read.rows is None or each else read.rows.astype(np.float64)
 
 
 def column_list(what: str, names: str | Sequence[str] | None) -> list[str]:
@@ -248,13 +339,7 @@ def _check_names(**named: Any) -> None:
             )
 
 
-def _cluster_name(data: Any, cluster: str | None) -> str | None:
-    if cluster != "auto":
-        return cluster
-    return "user_id" if isinstance(data, Result) and getattr(data, "spells", None) == "all" else None
-
-
-def _days(frame: pd.DataFrame, name: str) -> NDArray[Any]:
+def _days(frame: pd.DataFrame, name: str, rows: Ints | None = None) -> NDArray[Any]:
     days = numeric_column(frame, name, "numbers of days")
     if days.dtype.kind == "b":
         raise SchemaError(f"{name!r} must hold numbers of days; it holds true and false. Is it the event column?")
@@ -263,36 +348,36 @@ def _days(frame: pd.DataFrame, name: str) -> NDArray[Any]:
         if not (np.isfinite(days.min()) and np.isfinite(days.max())):
             bad = ~np.isfinite(days)
             raise InputError(
-                f"{name} must be a finite number of days; {first_of(bad, days)}. Leave out rows whose time is "
+                f"{name} must be a finite number of days; {first_of(bad, days, rows)}. Leave out rows whose time is "
                 "not known, and count them."
             )
         days = days.astype(np.float64, copy=False)
     if days.max() > _MOST_DAYS:
         raise InputError(
-            f"{name} must be a number of days; {first_of(days > _MOST_DAYS, days)}. Are these timestamps? Take the "
-            "difference from the origin, in days."
+            f"{name} must be a number of days; {first_of(days > _MOST_DAYS, days, rows)}. Are these timestamps? Take "
+            "the difference from the origin, in days."
         )
     if days.min() < 0:
         raise InputError(
-            f"{name} must be >= 0; {first_of(days < 0, days)}. Check that no end date lies before its origin."
+            f"{name} must be >= 0; {first_of(days < 0, days, rows)}. Check that no end date lies before its origin."
         )
     return days
 
 
-def _events(frame: pd.DataFrame, name: str) -> NDArray[np.bool_]:
+def _events(frame: pd.DataFrame, name: str, rows: Ints | None = None) -> NDArray[np.bool_]:
     events = numeric_column(frame, name, "true/false or 0/1")
     if events.dtype.kind == "b":
         return events
     bad = ~((events == 0) | (events == 1))
     if bad.any():
         raise InputError(
-            f"{name} must hold true/false or 0/1; {first_of(bad, events)}. Code churn as 1 and censoring as 0, and "
-            "leave out rows where it is not known."
+            f"{name} must hold true/false or 0/1; {first_of(bad, events, rows)}. Code churn as 1 and censoring as "
+            "0, and leave out rows where it is not known."
         )
     return events.astype(np.bool_)
 
 
-def _clusters(frame: pd.DataFrame, name: str) -> tuple[Codes, int]:
+def _clusters(frame: pd.DataFrame, name: str, rows: Ints | None = None) -> tuple[Codes, int]:
     import pandas as pd
 
     try:
@@ -301,8 +386,8 @@ def _clusters(frame: pd.DataFrame, name: str) -> tuple[Codes, int]:
         raise not_simple(name, frame[name]) from error
     if codes.min() < 0:
         raise InputError(
-            f"cluster column {name!r} must not have missing values; {first_of(codes < 0)}. Give each of these rows an "
-            "id of its own or leave them out."
+            f"cluster column {name!r} must not have missing values; {first_of(codes < 0, None, rows)}. Give each of "
+            "these rows an id of its own or leave them out."
         )
     return codes, len(uniques)
 
@@ -320,31 +405,32 @@ def _check_weights_kind(weights: str | None, kind: str | None) -> None:
         )
 
 
-def _weights(frame: pd.DataFrame, name: str, *, frequency: bool) -> Floats:
+def _weights(frame: pd.DataFrame, name: str, rows: Ints | None = None, *, frequency: bool) -> Floats:
     weights = _real_numbers(frame, name, "weights")
     bad = ~(np.isfinite(weights) & (weights > 0))
     if bad.any():
         raise InputError(
-            f"weights {name!r} must be finite and > 0; {first_of(bad, weights)}. Leave out rows that stand for nobody, "
-            "and say so."
+            f"weights {name!r} must be finite and > 0; {first_of(bad, weights, rows)}. Leave out rows that stand for "
+            "nobody, and say so."
         )
     if frequency:
-        _check_frequencies(name, weights)
+        _check_frequencies(name, weights, rows)
         return weights
     bad = (weights > _LARGEST_WEIGHT) | (weights < 1 / _LARGEST_WEIGHT)
     if bad.any():
         raise InputError(
             f"weights {name!r} must lie between {1 / _LARGEST_WEIGHT:g} and {_LARGEST_WEIGHT:g}; "
-            f"{first_of(bad, weights)}. Divide all of them by their mean: their unit does not matter."
+            f"{first_of(bad, weights, rows)}. Divide all of them by their mean: their unit does not matter."
         )
     return weights
 
 
-def _check_frequencies(name: str, weights: Floats) -> None:
+def _check_frequencies(name: str, weights: Floats, rows: Ints | None) -> None:
     bad = weights != np.rint(weights)
     if bad.any():
         raise InputError(
-            f"weights {name!r} must be whole numbers where a row stands for so many users; {first_of(bad, weights)}. "
+            f"weights {name!r} must be whole numbers where a row stands for so many users; "
+            f"{first_of(bad, weights, rows)}. "
             "If they say how rows were drawn, write weights_kind='sampling'."
         )
     if weights.sum() > _MOST_USERS:
@@ -353,19 +439,20 @@ def _check_frequencies(name: str, weights: Floats) -> None:
         )
 
 
-def _offset(frame: pd.DataFrame, name: str) -> Floats:
+def _offset(frame: pd.DataFrame, name: str, rows: Ints | None = None) -> Floats:
     offset = _real_numbers(frame, name, "an offset")
     bad = ~np.isfinite(offset)
     if bad.any():
         raise InputError(
-            f"offset {name!r} must be finite; {first_of(bad, offset)}. It is added to the linear predictor: fill it "
-            "in, or leave these rows out and say so."
+            f"offset {name!r} must be finite; {first_of(bad, offset, rows)}. It is added to the linear predictor: fill "
+            "it in, or leave these rows out and say so."
         )
     bad = np.abs(offset) > _LARGEST_OFFSET
     if bad.any():
         raise InputError(
             f"offset {name!r} must lie between -{_LARGEST_OFFSET:,.0f} and {_LARGEST_OFFSET:,.0f}; "
-            f"{first_of(bad, offset)}. It is added to the logarithm of the hazard: take the logarithm of an exposure."
+            f"{first_of(bad, offset, rows)}. It is added to the logarithm of the hazard: take the logarithm of an "
+            "exposure."
         )
     return offset
 
@@ -382,30 +469,36 @@ def _n_no_risk(
     duration: NDArray[Any],
     entry: NDArray[Any] | None,
     churned: NDArray[np.bool_],
-    names: tuple[str, str],
+    names: OutcomeColumns,
+    rows: Ints | None,
     *,
     own: bool,
 ) -> int:
     """Count rows with duration == entry; a duration before the entry is an error. Our own tables count them already."""
     if entry is None:
         return 0
-    name, entry_name = names
+    name = names.duration
     late = duration < entry
     if late.any():
         row = int(np.argmax(late))
+        values = f"{duration[row]} < {entry[row]}"
+        where = f", first at row {row} ({values})" if rows is None else f", such as {values}"
         raise InputError(
-            f"{name} must not be less than {entry_name}; {counted(int(np.count_nonzero(late)), 'such row')}, first at "
-            f"row {row} ({duration[row]} < {entry[row]}). Both count days from the origin: check that {name} is not "
-            f"counted from {entry_name}."
+            f"{name} must not be less than {names.entry}; {counted(_number(late, rows), 'such row')}{where}. Both "
+            f"count days from the origin: check that {name} is not counted from {names.entry}."
         )
     none = duration == entry
-    n_none = int(np.count_nonzero(none))
-    n_lost = int(np.count_nonzero(none & churned)) if n_none and not own else 0
+    n_none = _number(none, rows)
+    n_lost = _number(none & churned, rows) if n_none and not own else 0
     if n_lost:
         warnings.warn(
-            f"{counted(n_lost, 'row')} churned on the day of entry ({name} equals {entry_name}): nobody is at risk on "
+            f"{counted(n_lost, 'row')} churned on the day of entry ({name} equals {names.entry}): nobody is at risk on "
             "that day, so that such a row carries no risk and no event.",
             ChurnsurvWarning,
             stacklevel=4,
         )
     return n_none
+
+
+def _number(chosen: NDArray[np.bool_], rows: Ints | None) -> int:
+    return int(np.count_nonzero(chosen) if rows is None else rows[chosen].sum())

@@ -40,7 +40,7 @@ def residuals(fit: CoxFit, kind: ResidualKind = "martingale", *, data: Any = Non
             f"kind={kind!r} compares a churn with its risk set in a partial likelihood, and a fit of grouped days "
             "(ties='grouped') has none. Take kind='score' or 'dfbeta', or fit the same formula with ties='efron'."
         )
-    training = training_of(fit, data, "residuals")
+    training = training_of(fit, data, "residuals", by_row=True)
     if kind in ("schoenfeld", "scaled_schoenfeld"):
         return _by_event(fit, training, scaled=kind == "scaled_schoenfeld")
     found = _of_grouped_days(training, kind) if fit.ties == "grouped" else _of_partial_likelihood(training, kind)

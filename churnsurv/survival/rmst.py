@@ -230,7 +230,7 @@ def rmst(
         weights_kind=weights_kind,
     )  # fmt: skip
     beside = group_columns(checked.by, "rmst")
-    groups = group_data(checked, (duration, entry))
+    groups = group_data(checked)
     refuse_beyond(groups, horizon)
     area, covariance = _areas(groups, horizon, shared=checked.cluster_codes is not None)
     error = np.sqrt(np.diag(covariance))
@@ -327,7 +327,7 @@ def rmst_difference(
         data, by=names, cluster=cluster, duration=duration, event=event, entry=entry, weights=weights,
         weights_kind=weights_kind,
     )  # fmt: skip
-    groups = group_data(checked, (duration, entry))
+    groups = group_data(checked)
     against = _reference(groups, checked, names, reference)
     refuse_beyond(groups, horizon)
     area, covariance = _areas(groups, horizon, shared=checked.cluster_codes is not None)

@@ -107,8 +107,8 @@ def named_scores(score: str | ArrayLike, found: SurvivalData, name: str = "score
     if values.dtype.kind == "f" and np.isnan(values.max()):
         bad = np.isnan(values)
         raise InputError(
-            f"score {name!r} must not be missing; {first_of(bad, values)}. Leave out rows without a score, and count "
-            "them, or give them the score that they would be treated by."
+            f"score {name!r} must not be missing; {first_of(bad, values, found.rows)}. Leave out rows without a score, "
+            "and count them, or give them the score that they would be treated by."
         )
     return name, values
 
@@ -123,8 +123,8 @@ def probabilities(
     bad = ~((numbers >= 0) & (numbers <= 1))
     if bad.any():
         raise InputError(
-            f"{name!r} must hold probabilities between 0 and 1; {first_of(bad, numbers)}. Leave out rows without a "
-            "prediction, and count them; a risk score is no probability."
+            f"{name!r} must hold probabilities between 0 and 1; {first_of(bad, numbers, found.rows)}. Leave out rows "
+            "without a prediction, and count them; a risk score is no probability."
         )
     return numbers
 
@@ -158,6 +158,7 @@ def _series(values: Any, found: SurvivalData, name: str) -> pd.Series[Any]:
     """Numbers that are no column, checked to belong to the rows."""
     import pandas as pd
 
+    _refuse_counted(found, name)
     if isinstance(values, pd.Series):
         if not values.index.equals(found.frame.index) and len(values) == found.n:
             raise InputError(
@@ -179,10 +180,20 @@ def _series(values: Any, found: SurvivalData, name: str) -> pd.Series[Any]:
     return series
 
 
+def _refuse_counted(found: SurvivalData, name: str) -> None:
+    """Rows of an engine's table have no order in which numbers could belong to them."""
+    if found.rows is not None:
+        raise InputError(
+            f"{name} must be the name of a column where data is a table inside an engine: its rows have no order. Add "
+            "it to the table as a column, or fetch the table first."
+        )
+
+
 def survival_by_day(
     survival: SurvivalMatrix | ArrayLike, times: ArrayLike | None, found: SurvivalData
 ) -> tuple[NDArray[Any], Callable[[int], Floats]]:
     """Return the days, and the predicted survival of all rows on the j-th of them."""
+    _refuse_counted(found, "survival")
     if isinstance(survival, SurvivalMatrix):
         values, own = survival.values, survival.times  # noqa: PD011 - no pandas object
         days = check_days(own if times is None else times)
@@ -235,6 +246,6 @@ def facts_of(found: SurvivalData) -> Mapping[str, Any]:
         "n": found.n_users,
         "n_clusters": found.n_clusters if found.cluster_name else None,
         "cluster": found.cluster_name,
-        "weights_kind": found.weights_kind,
+        "weights_kind": found.named_weights_kind,
         **found.source,
     }

@@ -147,7 +147,7 @@ def logrank(
         order of the groups (categorical order, else sorted).
     cluster : str or None
         Rows of one cluster may depend on each other: the test is then the robust score test. "auto": `user_id` for
-        spells built with ``spells="all"``, else none.
+        history, gaps, and spells built with ``spells="all"``; else none.
     weights : str, optional
         A column of numbers > 0.
     weights_kind : {"frequency", "sampling"}
@@ -281,7 +281,7 @@ def said_of(
         **powers,
         "cluster": checked.cluster_name,
         "n_clusters": checked.n_clusters,
-        **({"weights_kind": checked.weights_kind} if checked.weights_kind else {}),
+        **({"weights_kind": checked.weights_kind} if checked.weights_named and checked.weights_kind else {}),
         "n": checked.n_users,
         "n_no_risk": checked.n_no_risk,
         "level": level,

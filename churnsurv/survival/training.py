@@ -55,6 +55,8 @@ class Training:
     duration : (n,) integer or float64
     entry : (n,) integer or float64, or None
     user_id : Series, or None
+    counted : bool
+        Whether rows stand for equal ones of an engine's table, which have no position.
     """
 
     data: CoxData
@@ -66,6 +68,7 @@ class Training:
     duration: NDArray[Any]
     entry: NDArray[Any] | None
     user_id: pd.Series[Any] | None
+    counted: bool = False
 
     def __post_init__(self) -> None:
         for array in _own_arrays(self):
@@ -127,6 +130,7 @@ def training(found: SurvivalData, rows: CoxData, matrix: ModelMatrix, coefficien
         duration=_small_copy(found.duration),
         entry=None if found.entry is None else _small_copy(found.entry),
         user_id=user_ids(found.frame),
+        counted=found.rows is not None,
     )
 
 
@@ -144,7 +148,7 @@ def user_ids(frame: pd.DataFrame) -> pd.Series[Any] | None:
     return users
 
 
-def training_of(fit: CoxFit, data: Any, question: str) -> Training:
+def training_of(fit: CoxFit, data: Any, question: str, *, by_row: bool = False) -> Training:
     """Return the rows that a model was fitted to: those it holds, or those of `data`.
 
     Parameters
@@ -154,14 +158,25 @@ def training_of(fit: CoxFit, data: Any, question: str) -> Training:
         The table that the model was fitted to; None: the rows that the fit holds.
     question : str
         What the rows are needed for, for the error.
+    by_row : bool
+        Whether each row has an answer of its own.
 
     Raises
     ------
     InputError
-        If the fit holds no rows and `data` is None, or `data` is not the table that the model was fitted to.
+        If the fit holds no rows and `data` is None, or `data` is not the table that the model was fitted to, or
+        counts of an engine's rows do not answer a question by row.
     """
-    if data is not None:
-        return _found_again(fit, data, question)
+    found = _held(fit, question) if data is None else _found_again(fit, data, question)
+    if by_row and found.counted:
+        raise InputError(
+            f"{question} need each row, and of an engine's table only counts were fetched. Pass the table itself, with "
+            "all its rows: data=."
+        )
+    return found
+
+
+def _held(fit: CoxFit, question: str) -> Training:
     if fit._training is None:
         raise InputError(
             f"{question} need the rows that the model was fitted to, and a fit read from a file does not hold them. "

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -77,7 +76,7 @@ def test_without_by_there_is_one_group(table: pd.DataFrame) -> None:
     assert data.by.shape == (1, 0)
 
 
-@pytest.mark.parametrize("kind", ["pandas", "polars", "lazy", "pyarrow", "duckdb", "parquet", "csv", "text path"])
+@pytest.mark.parametrize("kind", ["pandas", "polars", "lazy", "pyarrow", "parquet", "csv", "text path"])
 def test_any_table_gives_the_same_arrays(table: pd.DataFrame, tmp_path: Path, kind: str) -> None:
     table.to_parquet(tmp_path / "t.parquet")
     table.to_csv(tmp_path / "t.csv", index=False)
@@ -86,7 +85,6 @@ def test_any_table_gives_the_same_arrays(table: pd.DataFrame, tmp_path: Path, ki
         "polars": lambda: pl.from_pandas(table),
         "lazy": lambda: pl.from_pandas(table).lazy(),
         "pyarrow": lambda: pa.Table.from_pandas(table),
-        "duckdb": lambda: duckdb.from_df(table),
         "parquet": lambda: tmp_path / "t.parquet",
         "csv": lambda: tmp_path / "t.csv",
         "text path": lambda: str(tmp_path / "t.parquet"),
@@ -112,7 +110,7 @@ def test_own_spells_bring_entry_facts_and_clusters(table: pd.DataFrame) -> None:
     first = survival_data(OwnSpells(table, known_at={"plan": "origin"}))
     assert first.entry.tolist() == [0, 0, 10, 0]
     assert first.cluster_name is None
-    assert first.known_at == {"plan": "origin"}
+    assert first.known_at == {"spell": "origin", "plan": "origin"}
     assert first.source == {"data": {"rule": "30 days"}}
     every = survival_data(OwnSpells(table, spells="all", known_at={}))
     assert every.cluster_name == "user_id"
