@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.cases import CASES, Case
+from benchmarks.case import Case
+from benchmarks.cases import CASES
+from benchmarks.growth import growth
 from benchmarks.measure import Measurement, Own, as_json, in_fresh_process, measure
+from benchmarks.scale_cases import clear
 
 
 def _one(case: Case, contestant: str, rows: int) -> Measurement:
@@ -46,6 +50,11 @@ def _lines(key: str, rows: int | None, *, slow: bool) -> list[str]:
             ratio = f"{value:.2f}x"
         goal = case.goals.get(name, "")
         lines.append(f"| {name} | {got.seconds:.3f} | {ratio} | {goal} | {got.peak_mb_over_load:.0f} |")
+    for name in case.same:
+        got = found[name]
+        if isinstance(ours, Measurement) and isinstance(got, Measurement):
+            alike = abs(got.answer - ours.answer) <= 1e-9 * abs(ours.answer)
+            lines.append(f"\nThe answers of churnsurv and {name} are {'equal' if alike else 'NOT EQUAL'}.")
     if isinstance(ours, Measurement) and ours.data_mb >= 1:
         lines.append(f"\nThe table itself holds {ours.data_mb:.0f} MB.")
     return lines
@@ -66,6 +75,7 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", help=f"of {', '.join(CASES)}; all without a name")
     parser.add_argument("--rows", type=int, help="rows instead of each case's own number")
     parser.add_argument("--slow", action="store_true", help="with the contestants that take minutes")
+    parser.add_argument("--growth", type=Path, help="measure growth up to 1e8 events; page and plot go here")
     parser.add_argument("--output", type=Path, help="write the tables here as well")
     parser.add_argument("--one", nargs=2, metavar=("CASE", "CONTESTANT"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -73,9 +83,14 @@ def main() -> None:
         name, contestant = asked.one
         print(as_json(_one(CASES[name], contestant, asked.rows)))
         return
+    if asked.growth:
+        atexit.register(clear)
+        growth(asked.growth, most=asked.rows or 100_000_000)
+        return
     unknown = [name for name in asked.cases if name not in CASES]
     if unknown:
         parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
+    atexit.register(clear)
     said = [_versions()]
     print(said[0], flush=True)
     for name in asked.cases or CASES:

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
 from benchmarks import cox_cases as cox
-from benchmarks.cox_cases import DAYS, Contestant, Run
+from benchmarks.case import Case, Run
+from benchmarks.cox_cases import DAYS
 from benchmarks.main_job import our_report, raw_files
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One row of the table: our contestant is called churnsurv, the floor is called limit; `slow` ones take minutes."""
-
-    title: str
-    rows: int
-    table: Callable[[int], pd.DataFrame]
-    contestants: dict[str, Contestant]
-    goals: dict[str, str]
-    repeats: int = 3
-    warm_up: int = 4_000  # rows of a first small run, which loads the modules
-    slow: tuple[str, ...] = ()
+from benchmarks.scale_cases import SCALE_CASES
 
 
 def curves_table(rows: int) -> pd.DataFrame:
@@ -226,4 +211,4 @@ CASES: dict[str, Case] = {
         repeats=1,
         warm_up=0,
     ),
-}
+} | SCALE_CASES

@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,11 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy.linalg.blas import dsyrk
 
+from benchmarks.case import Contestant, Run
 from benchmarks.measure import AbsentError, Own
 
 DAYS = 730
-Run = Callable[[], float | Own]
-Contestant = Callable[[pd.DataFrame], Run]
 
 _N_COHORTS, _N_TEAMS = 24, 2_000
 
