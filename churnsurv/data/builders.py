@@ -14,6 +14,7 @@ from churnsurv.data.feature import Feature, resolve
 from churnsurv.data.features_sql import default_features
 from churnsurv.data.gaps import gaps_query
 from churnsurv.data.history import history_query
+from churnsurv.data.lifecycle import lifecycle_query
 from churnsurv.data.panel import landmarks, states_query
 from churnsurv.data.relation import Relation
 from churnsurv.data.rule import calendar_day, days_of, whole_days
@@ -108,6 +109,11 @@ def _gaps(log: ActivityLog, *, features: Features = None) -> Question:
     return gaps_query(log._reading, log.rule, log.stages, features=_asked(log, features))
 
 
+def _lifecycle(log: ActivityLog, *, date: datetime.date | str | None = None) -> Question:
+    day = None if date is None else calendar_day(date, "date")
+    return lifecycle_query(log._reading, log.rule, log.stages, date=day)
+
+
 #: Every table by name.
 BUILDERS: Mapping[str, Callable[..., Question]] = MappingProxyType(
     {
@@ -116,6 +122,7 @@ BUILDERS: Mapping[str, Callable[..., Question]] = MappingProxyType(
         "landmark_panel": _landmark_panel,
         "snapshot": _snapshot,
         "gaps": _gaps,
+        "lifecycle": _lifecycle,
     }
 )
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from churnsurv.data.check import Check
     from churnsurv.data.gaps import Gaps
     from churnsurv.data.history import History
+    from churnsurv.data.lifecycle import Lifecycle
     from churnsurv.data.panel import Panel, Snapshot
     from churnsurv.data.relation import Relation
     from churnsurv.data.spells import Spells
@@ -380,6 +381,39 @@ class ActivityLog:
         3       b    1 2024-01-05        46     False              True
         """
         made: Gaps = self._fetch("gaps", features=features)
+        return made
+
+    def lifecycle(self, date: date | str | None = None) -> Lifecycle:
+        """Count users by stage at the end of a day, living and churned, and how they moved until then.
+
+        Parameters
+        ----------
+        date : date or ISO text, optional
+            The last day of the log by default.
+
+        Returns
+        -------
+        Lifecycle
+            Stages are those of the log, cut from a user's whole life; `.transitions` counts the moves between them, to
+            churn and back, `.users` has the stage of each user and since when.
+
+        Raises
+        ------
+        InputError
+            If the log does not cover the day.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> users = pd.DataFrame({"user_id": ["a", "b"], "registered_at": ["2024-01-01", "2024-01-05"]})
+        >>> events = pd.DataFrame({"user_id": "a", "event_at": ["2024-01-09"] * 3 + ["2024-03-01"], "kind": "invest"})
+        >>> ActivityLog(events, users).lifecycle("2024-02-06").table
+            stage  living  churned  users
+        0     new       0        1      1
+        1  growth       1        0      1
+        2  mature       0        0      0
+        """
+        made: Lifecycle = self._fetch("lifecycle", date=date)
         return made
 
     def as_of(self, date: date | str) -> ActivityLog:
