@@ -230,8 +230,8 @@ def _long_enough(lag: int | None, rule: ChurnRule, features: Sequence[str | Feat
         warnings.warn(
             f"lag is {lag}: {what} forget how long a user had been idle only after {safe} days, {safe // rule.idle_days} "
             "times the idle days. Before, they may show effects where there are none: as of 31 days ago the number of "
-            "investments has z = -17 among 300,000 users on whom it has no effect, as of 61 days ago -0.5. Leave lag as "
-            "it is, or read small effects with care.",
+            "investments has z = -17 among 300,000 users on whom it has no effect, as of 61 days ago -0.5. Leave lag "
+            "as it is, or read small effects with care.",
             ChurnsurvWarning,
             stacklevel=6,
         )
@@ -239,8 +239,9 @@ def _long_enough(lag: int | None, rule: ChurnRule, features: Sequence[str | Feat
         raise InputError(
             f"lag is {lag}, less than the {rule.idle_days} idle days of the rule. Behaviour that is updated at each "
             "activity tells when the user was last active, and churn is nothing but a long time since then: where "
-            "investments have no effect at all, their number as of yesterday has z = -20. Leave lag as it is; or model the return instead of the churn with what is known now, "
-            "log.gaps(); or predict churn by a horizon from log.landmark_panel() with a binary model."
+            "investments have no effect at all, their number as of yesterday has z = -20. Leave lag as it is; or model "
+            "the return instead of the churn with what is known now, log.gaps(); or predict churn by a horizon from "
+            "log.landmark_panel() with a binary model."
         )
     return lag
 
