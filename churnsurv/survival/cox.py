@@ -10,10 +10,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from churnsurv.data.relation import relation_of
 from churnsurv.errors import ChurnsurvWarning
 from churnsurv.numerics.cox import CoxData
 from churnsurv.survival.causes import check_cause, of_cause
 from churnsurv.survival.covariates import Encoding, ModelMatrix, learn_encoding
+from churnsurv.survival.cox_engine import fit_in_engine, stays_in_engine
 from churnsurv.survival.cox_fit import CoxFit
 from churnsurv.survival.cox_methods import Solved, check_method, solve
 from churnsurv.survival.cox_notes import crowded_days, quiet_strata, too_few_events
@@ -57,7 +59,8 @@ def cox(
         exp, abs, center, scale, poly, bs, cs, cr, C, I. Text, categorical and boolean columns are categories, missing
         values a category of their own; so is ``C(column)``.
     data : Spells, History, Gaps, or any table
-        Of an engine's table only counts of equal rows are fetched.
+        Of an engine's table only counts of equal rows are fetched. With numbers as covariates rows seldom are equal:
+        in DuckDB each step is then one aggregation, and rows stay where they are (Efron or Breslow, no penalty).
     strata : str or sequence of str, optional
         Columns whose values have a baseline hazard each.
     cluster : str or None
@@ -126,6 +129,13 @@ def cox(
     check_cause(cause, cause_of_interest)
     parsed = parse_formula(formula)
     refuse_outcomes(parsed, offset, data, duration=duration, event=event, entry=entry, cause=cause)
+    relation = relation_of(data)
+    if relation is not None and stays_in_engine(parsed, relation, method):
+        return fit_in_engine(
+            parsed, relation, method=method, strata=strata, cluster=cluster, reference=reference, cause=cause,
+            cause_of_interest=cause_of_interest, weights=weights, weights_kind=weights_kind, offset=offset,
+            duration=duration, event=event, entry=entry, level=level,
+        )  # fmt: skip
     found = survival_data(
         data, strata=strata, cluster=cluster, duration=duration, event=event, entry=entry, weights=weights,
         weights_kind=weights_kind, offset=offset, optional=(USER_ID,),
