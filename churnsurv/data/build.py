@@ -214,12 +214,12 @@ def _assert_conserved(reading: Reading, kinds: Kinds, gaps: str, made: str, fate
     stand_ins = engine.rows(
         f"SELECT count(*) FROM {reading.users} WHERE registered_at < {literal(reading.window.first)}"
     )[0][0]
-    wrong_order = engine.rows(
-        f"SELECT count(*) FROM {made} WHERE fate IS NULL AND NOT (0 <= entry AND entry <= duration"
+    wrong_order, first_spells = engine.rows(
+        "SELECT count(*) FILTER (WHERE fate IS NULL AND NOT (0 <= entry AND entry <= duration"
         " AND origin <= last_activity AND last_activity <= end_date AND date_diff('day', origin, end_date) = duration"
-        " AND (next_day IS NULL OR (churned AND end_date < next_day)))"
-    )[0][0]
-    first_spells = engine.rows(f"SELECT count(*) FROM {made} WHERE spell = 1")[0][0]
+        " AND (next_day IS NULL OR (churned AND end_date < next_day)))),"
+        f" count(*) FILTER (WHERE spell = 1) FROM {made}"
+    )[0]
     facts = {
         "users": (n_users, reading.n_users),
         "users with a first spell": (first_spells, reading.n_users),

@@ -139,9 +139,7 @@ class Clock:
         # The usual forms, fast: no blank in front, one between.
         date = f"({column} LIKE '____-__-__' AND {column} >= '0')"
         time = f"({column} LIKE '____-__-__ __:__:__' AND {column} >= '0' AND {column} NOT LIKE '% % %')"
-        is_time, is_local, is_aware = (
-            f"regexp_matches({column}, {literal(form)})" for form in (_TIME, _LOCAL, _ZONE)
-        )
+        is_time, is_local, is_aware = (f"regexp_matches({column}, {literal(form)})" for form in (_TIME, _LOCAL, _ZONE))
         columns = {
             "_date": f"CASE WHEN {date} THEN TRY_CAST({column} AS DATE) WHEN {time} THEN NULL"
             f" WHEN regexp_matches({column}, {literal(_DATE)}) THEN TRY_CAST(trim({column}) AS DATE) END",

@@ -386,39 +386,50 @@ def robust_sql(
     select = step.theta(computed, predictor, shift, weighted=False)
     made = tuple(ex.Named(f"x{j}", of) for j, of in enumerate(columns))
     select = ex.Select((*_same(select.columns), *made), select)
-    late = step.late
-    of_start = {f"p{j}": tables.start_mean[:, j] for j in range(p)}
-    of_end = {f"p{j}": tables.end_mean[:, j] for j in range(p)} | {f"e{j}": tables.end_event[:, j] for j in range(p)}
-    slots, places = np.arange(tables.start_hazard.shape[0]), np.arange(tables.end_hazard.shape[0])
-    ends = _inlined({"slot": places // 2, "happened": places % 2, "hazard": tables.end_hazard, **of_end})
-    starts = _inlined(
-        {
-            "slot": np.append(slots, -1),
-            "hazard": np.append(tables.start_hazard, 0.0),
-            **{name: np.append(values, 0.0) for name, values in of_start.items()},
-        }
-    )
-    own = (
-        f"(CASE WHEN each_row.event THEN 1e0 ELSE 0e0 END) - each_row.theta * (e.hazard{' - s.hazard' if late else ''})"
-    )
-    through = [f"each_row.theta * (e.p{j}{f' - s.p{j}' if late else ''}) + e.e{j} AS r{j}" for j in range(p)]
-    kept = [*(f"each_row.x{j}" for j in range(p)), *(["each_row.weight"] if step.weight is not None else [])]
-    kept += ["each_row.cluster"] if cluster is not None else []
-    residuals = (
-        f"SELECT {', '.join([*kept, f'{own} AS own', *through])} FROM (\n{ex.render(select)}\n) AS each_row"
-        f" JOIN by_end AS e ON e.slot = each_row.{sql.name(END)} AND e.happened = CAST(each_row.event AS INTEGER)"
-        + (f" JOIN by_start AS s ON s.slot = each_row.{sql.name(START)}" if late else "")
-    )
     weight = "weight * " if step.weight is not None else ""
     u = [f"{weight}(x{j} * own + r{j})" for j in range(p)]
-    summed = ", ".join(f"{of} AS u{j}" for j, of in enumerate(u))
-    if cluster is not None:
+    residuals = f"({_residuals(step, ex.render(select), p, clustered=cluster is not None)}) AS residuals"
+    if cluster is None:
+        grouped = f"SELECT {', '.join(f'{of} AS u{j}' for j, of in enumerate(u))} FROM {residuals}"
+    else:
         summed = ", ".join(f"sum({of}) AS u{j}" for j, of in enumerate(u))
-    grouped = f"SELECT {summed} FROM ({residuals}) AS residuals{'' if cluster is None else ' GROUP BY cluster'}"
+        grouped = f"SELECT {summed} FROM {residuals} GROUP BY cluster"
     pairs = [(i, j) for i in range(p) for j in range(i, p)]
     products = ", ".join(f"sum(u{i} * u{j}) AS q{n}" for n, (i, j) in enumerate(pairs))
-    tables_too = f", by_end AS ({ends})" + (f", by_start AS ({starts})" if late else "")
-    return f"{step.rows.sql(computed)}{tables_too} SELECT count(*) AS n, {products} FROM ({grouped}) AS clusters"
+    return (
+        f"{step.rows.sql(computed)}, {_by_day(tables, p, late=step.late)} SELECT count(*) AS n, {products} FROM"
+        f" ({grouped}) AS clusters"
+    )
+
+
+def _by_day(tables: RobustTables, p: int, *, late: bool) -> str:
+    """Write the tables of the residuals as common table expressions."""
+    means = {f"p{j}": tables.end_mean[:, j] for j in range(p)}
+    events = {f"e{j}": tables.end_event[:, j] for j in range(p)}
+    places = np.arange(tables.end_hazard.shape[0])
+    ends = {"slot": places // 2, "happened": places % 2, "hazard": tables.end_hazard, **means, **events}
+    parts = [f"by_end AS ({_inlined(ends)})"]
+    if late:
+        # who was there from the beginning is taken off from nothing
+        of_start = {f"p{j}": np.append(tables.start_mean[:, j], 0.0) for j in range(p)}
+        slots = np.append(np.arange(tables.start_hazard.shape[0]), -1)
+        starts = {"slot": slots, "hazard": np.append(tables.start_hazard, 0.0), **of_start}
+        parts.append(f"by_start AS ({_inlined(starts)})")
+    return ", ".join(parts)
+
+
+def _residuals(step: StepSQL, rows: str, p: int, *, clustered: bool) -> str:
+    """Write what the residuals of a row are made of: u = x own + r."""
+    late = step.late
+    hazard = f"(e.hazard{' - s.hazard' if late else ''})"
+    own = f"(CASE WHEN each_row.event THEN 1e0 ELSE 0e0 END) - each_row.theta * {hazard} AS own"
+    through = [f"each_row.theta * (e.p{j}{f' - s.p{j}' if late else ''}) + e.e{j} AS r{j}" for j in range(p)]
+    kept = [f"each_row.x{j}" for j in range(p)]
+    kept += ["each_row.weight"] if step.weight is not None else []
+    kept += ["each_row.cluster"] if clustered else []
+    joins = f"JOIN by_end AS e ON e.slot = each_row.{sql.name(END)} AND e.happened = CAST(each_row.event AS INTEGER)"
+    joins += f" JOIN by_start AS s ON s.slot = each_row.{sql.name(START)}" if late else ""
+    return f"SELECT {', '.join([*kept, own, *through])} FROM (\n{rows}\n) AS each_row {joins}"
 
 
 def _inlined(columns: Mapping[str, NDArray[Any]]) -> str:

@@ -167,9 +167,7 @@ class Engine(ABC):
         """Keep in mind which Parquet files are read, so that an error can name the damaged one."""
         self._files += [file for file in files if file not in self._files]
 
-    def script(
-        self, query: str, sources: Mapping[str, str] = MappingProxyType({}), avoid: Collection[str] = ()
-    ) -> str:
+    def script(self, query: str, sources: Mapping[str, str] = MappingProxyType({}), avoid: Collection[str] = ()) -> str:
         """Write a query together with everything behind it, as one statement that stands alone.
 
         Parameters

@@ -124,8 +124,12 @@ class SparkEngine(Engine):
 
     def parquet(self, what: str, path: str, files: Sequence[str], *, numbered: bool) -> tuple[str, str | None]:
         """Make Parquet files readable; return what can stand in FROM, and the column with a row's position in it."""
+        _require_columns(files)
         with _data_errors(statements=True):
-            frame = self._own.read.parquet(*(files or (path,)))
+            reader = self._own.read
+            if files:  # as in DuckDB, the first file says which columns there are
+                reader = reader.schema(reader.parquet(files[0]).schema)
+            frame = reader.parquet(*(files or (path,)))
             if numbered:
                 frame = frame.select("*", "_metadata.row_index").withColumnRenamed("row_index", "file_row_number")
             return self._named(self.fresh(what), frame), "file_row_number" if numbered else None
@@ -170,18 +174,39 @@ def _own_session(session: Any) -> Any:
         raise InputError(f"Spark needs pyspark 4.0 or later, which is not installed: {_INSTALL}.") from error
     if not all(hasattr(session, name) for name in ("newSession", "createDataFrame", "conf")):
         raise InputError(f"spark must be a SparkSession; it is a {type(session).__name__}.")
+    if type(session).__module__.startswith("pyspark.sql.connect"):
+        raise InputError("Spark Connect is not supported: give a session that runs beside this process.")
     to_spark("SELECT 1")  # says at once what is missing
     try:
         if int(str(session.version).split(".")[0]) < 4:
             raise InputError(f"Spark 4.0 or later is needed; this session runs {session.version}.")
         own = session.newSession()
-        settings = dict(session.conf.getAll) | _SETTINGS
+        settings = {**session.conf.getAll, **_SETTINGS}
         for setting, value in settings.items():
             if setting in _SETTINGS or own.conf.isModifiable(setting):
                 own.conf.set(setting, value)
     except PySparkException as error:
         raise InputError(f"The Spark session cannot be used: {_first_line(error)}") from error
     return own
+
+
+def _require_columns(files: Sequence[str]) -> None:
+    """Raise where a file lacks a column of the first one: Spark would take it for missing values."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names: set[str] | None = None
+    for file in files:
+        try:
+            there = {column.lower() for column in pq.read_schema(file).names}
+        except (pa.ArrowException, OSError):
+            continue  # Spark says what is wrong with it
+        names = there if names is None else names
+        if lacking := sorted(names - there):
+            raise UnreadableDataError(
+                f"the file {file!r} lacks {', '.join(map(repr, lacking))}, which {files[0]!r} has. "
+                "Write it again with all columns, or leave it out."
+            )
 
 
 @contextmanager
@@ -233,7 +258,8 @@ def _plain_text(frame: Any) -> Any:
     other = [
         field.name
         for field in frame.schema
-        if isinstance(field.dataType, StringType) and getattr(field.dataType, "collation", "UTF8_BINARY") != "UTF8_BINARY"
+        if isinstance(field.dataType, StringType)
+        and getattr(field.dataType, "collation", "UTF8_BINARY") != "UTF8_BINARY"
     ]
     if not other:
         return frame

@@ -57,7 +57,9 @@ def to_sql(
             hint = did_you_mean(table, reading.sources)
             raise InputError(f"sources: the log has no table {table!r}.{hint} It has {', '.join(reading.sources)}.")
         if not isinstance(text, str) or not text.strip():
-            raise InputError(f"sources[{table!r}] must be the name of a table or a SELECT in parentheses; it is {text!r}.")
+            raise InputError(
+                f"sources[{table!r}] must be the name of a table or a SELECT in parentheses; it is {text!r}."
+            )
     written = reading.engine.script(query.ordered, _leaves(reading), [*reading.sources, *given.values()])
     written = written.replace(COUNTED, "CAST(NULL AS BIGINT)")  # only rejects tell where a row stood
     if dialect == "spark":

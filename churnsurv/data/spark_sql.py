@@ -33,7 +33,7 @@ _LITERALS = {"DATE": "DATE", "TIMESTAMPNTZ": "TIMESTAMP_NTZ"}
 
 # Texts that DuckDB reads as days and times, in Java's regular expressions. Spark's own casts take the usual forms only,
 # and some that DuckDB refuses: control characters behind the time, "1d" as a number.
-_DAY = r"^ *(\d{4})([-/])(\d{1,2})\2(\d{1,2})"
+_DAY = r"^\s*(\d{4})([-/])(\d{1,2})\2(\d{1,2})"
 _HOUR = r"[T\s]\s*([01]?\d|2[0-3]|24(?=:00?(?::(?:0{1,2}(?:\.0*)?)?)?(?:[^\d:.]|\z))):([0-5]?\d)"
 _SECOND = r"(?::(?:([0-5]?\d(?:\.\d{0,6})?)(?:(?<=\.\d{6})\d*)?)?)?"
 _OFFSET = r"(?:Z|([+-])(\d\d)(?::?(\d\d)(?::?(\d\d))?)?)"
@@ -65,7 +65,7 @@ def _interval(pattern: str, first: int) -> str:
 
 
 def _read_date() -> str:
-    pattern = _DAY + _END
+    pattern = _DAY + r"\s*\z"
     return (
         "CASE WHEN :x LIKE '____-__-__' THEN TRY_CAST(:x AS DATE)"
         f" WHEN :x RLIKE {_text(pattern)} THEN TRY_CAST({_day(pattern)} AS DATE) END"
@@ -93,7 +93,8 @@ def _read_time_with_zone() -> str:
     return (
         f"CASE WHEN :x RLIKE {_text(fixed)} THEN"
         f" TRY_CAST(CONCAT({_day(fixed)}, 'T00:00:00Z') AS TIMESTAMP) + {_interval(fixed, 5)} - {ahead}"
-        f" WHEN :x RLIKE {_text(named)} THEN CASE WHEN {at} IS NULL THEN NULL WHEN {twice} THEN {later} ELSE {at} END END"
+        f" WHEN :x RLIKE {_text(named)} THEN"
+        f" CASE WHEN {at} IS NULL THEN NULL WHEN {twice} THEN {later} ELSE {at} END END"
     )
 
 
@@ -148,7 +149,7 @@ _MACROS: Mapping[str, Callable[[], str]] = {
 
 
 def to_spark(statement: str, *, pretty: bool = False) -> str:
-    """Write a statement of DuckDB's dialect in Spark's.
+    r"""Write a statement of DuckDB's dialect in Spark's.
 
     Parameters
     ----------
@@ -164,7 +165,7 @@ def to_spark(statement: str, *, pretty: bool = False) -> str:
 
     Examples
     --------
-    >>> print(to_spark("SELECT date_diff('day', a, b) AS days, \\"the amount\\" FROM t"))
+    >>> print(to_spark("SELECT date_diff('day', a, b) AS days, \"the amount\" FROM t"))
     SELECT CAST(DATEDIFF(b, a) AS BIGINT) AS days, `the amount` FROM t
     """
     try:

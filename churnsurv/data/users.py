@@ -140,7 +140,8 @@ def known_users(engine: Engine, users: Users) -> str:
     columns = "".join(f", {name(column)}" for column in users.attributes)
     return engine.table(
         "known_users",
-        f"SELECT {engine.user_key} AS _user_key, user_id, _day AS registered_at{columns} FROM {users.judged} WHERE _reason IS NULL",
+        f"SELECT {engine.user_key} AS _user_key, user_id, _day AS registered_at{columns}"
+        f" FROM {users.judged} WHERE _reason IS NULL",
     )
 
 

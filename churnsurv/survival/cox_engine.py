@@ -37,7 +37,7 @@ from churnsurv.survival.cox_fit import CoxFit
 from churnsurv.survival.cox_methods import Method
 from churnsurv.survival.cox_notes import crowded_days, quiet_strata, too_few_events
 from churnsurv.survival.engine_design import EngineDesign, engine_design
-from churnsurv.survival.engine_learning import is_number, numeric, read_as_numbers
+from churnsurv.survival.engine_learning import numeric, read_as_numbers
 from churnsurv.survival.engine_rows import Asked, EngineRows, checked_columns, followed_to, source_of, whole_numbers
 from churnsurv.survival.formula import Formula
 from churnsurv.survival.frames import counted
@@ -170,27 +170,6 @@ def stays_in_engine(formula: Formula, relation: Relation, method: Method) -> boo
         for expression in term
         for column in read_as_numbers(expression)
     )
-
-
-def has_numbers(formula: Formula, relation: Relation) -> bool:
-    """Say whether some covariate is a number, so that equal rows are too few to fetch only these.
-
-    Raises
-    ------
-    SchemaError, InputError
-        If a column is not there, or holds what cannot be a covariate.
-
-    Examples
-    --------
-    >>> from churnsurv.data import connect
-    >>> from churnsurv.data.relation import relation_of
-    >>> from churnsurv.survival.formula import parse_formula
-    >>> with connect() as engine:
-    ...     table = relation_of(engine.sql("SELECT 'ads' AS channel, 3 AS amount"))
-    ...     [has_numbers(parse_formula(text), table) for text in ("channel + C(amount)", "channel + log(amount)")]
-    [False, True]
-    """
-    return any(is_number(part, relation) for term in formula.terms for part in term)
 
 
 def _check_possible(relation: Relation, method: Method) -> None:

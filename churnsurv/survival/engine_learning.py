@@ -39,17 +39,6 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def is_number(expression: str, relation: Relation) -> bool:
-    """Say whether an expression of a formula makes numbers of the columns of a relation, and not a category."""
-    columns = columns_of(expression)
-    require_columns("data", columns, relation.columns)
-    tree, _ = parsed(expression)
-    # what is learned is learned from numbers
-    return (
-        any(True for _ in _calls(tree)) or evaluate(expression, _without_rows(relation, columns), {}).category is None
-    )
-
-
 def numeric(kind: str) -> bool:
     """Say whether a type of DuckDB's is one of numbers; true and false are a category.
 

@@ -13,7 +13,7 @@ import churnsurv as ch
 from churnsurv.data.relation import relation_of
 from churnsurv.errors import ChurnsurvWarning, ConvergenceError, InputError, SchemaError
 from churnsurv.survival import engine_design
-from churnsurv.survival.cox_engine import fit_in_engine, has_numbers
+from churnsurv.survival.cox_engine import fit_in_engine, stays_in_engine
 from churnsurv.survival.cox_methods import check_method
 from churnsurv.survival.formula import parse_formula
 
@@ -145,12 +145,14 @@ def test_many_strata_with_late_entry(users):
     same(in_engine("x", data, entry="entry", strata="team"), ch.cox("x", data, entry="entry", strata="team"))
 
 
-def test_which_formulas_have_numbers(table):
-    categories = ("channel + C(level)", "I(x > 0) + paid", "plan:channel")
-    assert not any(has_numbers(parse_formula(text), table) for text in categories)
-    assert all(has_numbers(parse_formula(text), table) for text in ("x", "channel:level", "I(bs(x, df=4)) + plan"))
-    with pytest.raises(SchemaError, match="Did you mean 'channel'"):
-        has_numbers(parse_formula("chanel"), table)
+def test_the_door_takes_numbers_to_the_engine(users, table):
+    plain = check_method("efron", 0.0, 0.0, ())
+    assert not stays_in_engine(parse_formula("channel + C(level)"), table, plain)
+    assert stays_in_engine(parse_formula("channel:level"), table, plain)
+    assert not stays_in_engine(parse_formula("x"), table, check_method("grouped", 0.0, 0.0, ()))
+    fit = ch.cox("x + channel", table, cluster="team")
+    assert fit._training is None
+    same(fit, ch.cox("x + channel", users, cluster="team"))
 
 
 def test_another_engine_is_refused(table):
