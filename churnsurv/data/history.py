@@ -229,9 +229,9 @@ def _long_enough(lag: int | None, rule: ChurnRule, features: Sequence[str | Feat
         what = "features of the last days alone" if windowed else "features"
         warnings.warn(
             f"lag is {lag}: {what} forget how long a user had been idle only after {safe} days, "
-            f"{safe // rule.idle_days} times the idle days. Before, they may show effects where there are none: as of 31 "
-            "days ago the number of investments has z = -17 among 300,000 users on whom it has no effect, as of 61 days "
-            "ago -0.5. Leave lag as it is, or read small effects with care.",
+            f"{safe // rule.idle_days} times the idle days. Before, they may show effects where there are none: as of "
+            "31 days ago the number of investments has z = -17 among 300,000 users on whom it has no effect, as of 61 "
+            "days ago -0.5. Leave lag as it is, or read small effects with care.",
             ChurnsurvWarning,
             stacklevel=6,
         )
