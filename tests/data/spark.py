@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["NO_SPARK", "needs_spark", "spark"]
+__all__ = ["NO_SPARK", "needs_spark", "on_spark", "spark"]
 
 
 def _missing() -> str:
@@ -27,8 +27,20 @@ def _missing() -> str:
 
 
 NO_SPARK = _missing()
-#: On tests that start Spark.
-needs_spark = [pytest.mark.spark, pytest.mark.skipif(bool(NO_SPARK), reason=NO_SPARK)]
+#: On tests that start Spark. The bridge to the JVM of pyspark 4.0 leaves sockets for the garbage collector to close.
+needs_spark = [
+    pytest.mark.spark,
+    pytest.mark.skipif(bool(NO_SPARK), reason=NO_SPARK),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def on_spark(test: Any) -> Any:
+    """Mark one test that starts Spark."""
+    for mark in needs_spark:
+        test = mark(test)
+    return test
 
 
 @cache

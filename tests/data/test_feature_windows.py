@@ -18,7 +18,7 @@ from churnsurv.data.feature import BUILT_IN, resolve
 from churnsurv.data.features_sql import answers_sql, changes_sql, default_features
 from churnsurv.errors import InputError, SchemaError
 from tests.data.small import users_of
-from tests.data.spark import needs_spark
+from tests.data.spark import on_spark
 from tests.data.spark import spark as session  # noqa: F401 - a fixture
 
 START = date(2024, 3, 1)
@@ -375,8 +375,7 @@ def test_neither_order_nor_threads_change_a_bit() -> None:
         pd.testing.assert_frame_equal(table, tables[0], check_exact=True)
 
 
-@needs_spark[0]
-@needs_spark[1]
+@on_spark
 def test_spark_adds_to_the_same_bits(session: Any) -> None:  # noqa: F811
     rng = np.random.default_rng(13)
     n = 120

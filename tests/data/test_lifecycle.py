@@ -21,7 +21,7 @@ from churnsurv.data.script import to_sql
 from churnsurv.errors import InputError, SchemaError
 from tests.data.lives import IDLE, LAST, Lives, active_days, date_of, features_of, lives, plain
 from tests.data.small import log_of
-from tests.data.spark import needs_spark
+from tests.data.spark import on_spark
 from tests.data.spark import spark as session  # noqa: F401 - a fixture
 
 CHURNED, REGISTERED = "(churned)", "(registered)"
@@ -357,8 +357,7 @@ def test_tables_made_on_the_way_are_dropped() -> None:
 # ------------------------------------------------------------------------------------------------------------ Spark
 
 
-@needs_spark[0]
-@needs_spark[1]
+@on_spark
 def test_spark_says_the_same(session: Any) -> None:  # noqa: F811
     some = lives(1, n_users=12)
     here, there = some.log(), some.log(engine=ch.connect(spark=session))
