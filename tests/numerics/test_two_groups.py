@@ -65,7 +65,8 @@ def test_the_search_is_an_integral_of_the_joint_normal_law(shares: list[float], 
     f = np.array(shares)
     low, high = np.minimum.outer(f, f), np.maximum.outer(f, f)
     correlation = np.sqrt(low * (1 - high) / (high * (1 - low)))
-    law = stats.multivariate_normal(np.zeros(len(f)), correlation, maxpts=200_000, abseps=1e-6, releps=1e-6, seed=1)
+    law = stats.multivariate_normal(np.zeros(len(f)), correlation, seed=1)
+    law.maxpts, law.abseps, law.releps = 200_000, 1e-6, 1e-6
     inside = law.cdf(np.full(len(f), z), lower_limit=np.full(len(f), -z))
     assert search_p_value(z, shares) == pytest.approx(1 - inside, abs=2e-5)
 

@@ -14,6 +14,7 @@ from datetime import date
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
@@ -232,7 +233,11 @@ def test_the_log_as_it_was_known(given_: Futures, features: list[str | Feature],
 
 # ------------------------------------------------------------------------------------------------ is it a hard test
 
+#: Older hypothesis writes down an example that it finds, and warns that it is long.
+long_examples = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
+
+@long_examples
 def test_the_futures_differ() -> None:
     """There are futures that would show: one that changes who churns, features and balances."""
 
@@ -248,6 +253,7 @@ def test_the_futures_differ() -> None:
     find(futures(), shows, settings=settings(profile(2000), phases=[Phase.generate]))
 
 
+@long_examples
 def test_a_table_that_looked_ahead_would_be_caught() -> None:
     """The features of a snapshot taken from the whole log, as a careless join does, change with the future."""
     asked = [FEATURES[0]]
