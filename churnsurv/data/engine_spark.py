@@ -40,6 +40,7 @@ _INSTALL = "pip install 'churnsurv[spark]'"
 _ARROW_TYPE = "churnsurv_arrow"
 _ROW = "_churnsurv_row"
 _JAVA = re.compile(r"^:?\s*(?:[\w.$]+(?:Exception|Error):\s+)*")
+_REASON = re.compile(r"\[[A-Z][A-Z_.]+\][^\n]*")
 
 
 class SparkEngine(Engine):
@@ -232,7 +233,10 @@ def _first_line(error: Exception) -> str:
     """Spark's own first line, without what Java and the bridge to it put around it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith(("An error occurred while calling", "JVM stacktrace"))]
-    return _JAVA.sub("", (told or [type(error).__name__])[0])
+    first = _JAVA.sub("", (told or [type(error).__name__])[0])
+    # Before 4.1 a failed job says so first, and its reason, which has a class in brackets, further down.
+    reason = _REASON.search(str(error))
+    return first if reason is None or first.startswith("[") else reason.group()
 
 
 def _release(own: Any, held: dict[str, Any]) -> None:
