@@ -127,13 +127,15 @@ def _converted(data: Any, columns: list[str] | None, optional: Sequence[str], wh
 
 
 def numeric_column(frame: pd.DataFrame, name: str, what: str) -> NDArray[Any]:
-    """A column as a numeric or boolean array; missing values of any type become NaN."""
+    """A column as a numeric or boolean array; missing values of any type become NaN, decimals floats."""
     import pandas as pd
 
     column = frame[name]
     if column.dtype == object:
         column = column.infer_objects()
-        if column.dtype == object and column.isna().any():
+        if pd.api.types.infer_dtype(column, skipna=True) == "decimal":  # amounts of money in Parquet and databases
+            column = column.astype(np.float64)
+        elif column.dtype == object and column.isna().any():
             column = column.convert_dtypes()
     numeric = pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype)
     if not (numeric or pd.api.types.is_bool_dtype(column.dtype)):
