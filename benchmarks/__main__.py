@@ -14,6 +14,7 @@ from benchmarks.cases import CASES
 from benchmarks.growth import growth
 from benchmarks.measure import Measurement, Own, as_json, in_fresh_process, measure
 from benchmarks.scale_cases import clear
+from benchmarks.simulation import simulation
 
 
 def _one(case: Case, contestant: str, rows: int) -> Measurement:
@@ -72,7 +73,7 @@ def _versions() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("cases", nargs="*", help=f"of {', '.join(CASES)}; all without a name")
+    parser.add_argument("cases", nargs="*", help=f"of {', '.join(CASES)} (all of these without a name), simulation")
     parser.add_argument("--rows", type=int, help="rows instead of each case's own number")
     parser.add_argument("--slow", action="store_true", help="with the contestants that take minutes")
     parser.add_argument("--growth", type=Path, help="measure growth up to 1e8 events; page and plot go here")
@@ -87,16 +88,17 @@ def main() -> None:
         atexit.register(clear)
         growth(asked.growth, most=asked.rows or 100_000_000)
         return
-    unknown = [name for name in asked.cases if name not in CASES]
+    unknown = [name for name in asked.cases if name not in CASES and name != "simulation"]
     if unknown:
         parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
     atexit.register(clear)
     said = [_versions()]
     print(said[0], flush=True)
     for name in asked.cases or CASES:
-        lines = _lines(name, asked.rows, slow=asked.slow)
-        print("\n".join(lines), flush=True)
-        said += lines
+        lines = simulation(asked.rows) if name == "simulation" else _lines(name, asked.rows, slow=asked.slow)
+        for line in lines:
+            print(line, flush=True)
+            said.append(line)
     if asked.output:
         asked.output.write_text("\n".join(said) + "\n", encoding="utf-8")
 

@@ -203,8 +203,8 @@ CASES: dict[str, Case] = {
         {"R survival": ">= 10", "lifelines": ">= 10"},
     ),
     "report": Case(
-        "A study from Parquet files to the HTML report, users with about 11 events each",
-        1_000_000,
+        "A study from Parquet files to the HTML report, users with about 47 events each",
+        250_000,
         raw_files,
         {"churnsurv": our_report},
         {},

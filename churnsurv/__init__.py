@@ -5,8 +5,7 @@ The public names below load on first use, so that ``import churnsurv`` stays lig
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from churnsurv.doors import doors
 
 _HOME = {
     "ActivityLog": "data",
@@ -51,21 +50,10 @@ _HOME = {
     "rmst_difference": "survival",
     "rule_sweep": "diagnosis",
     "schema": "tables",
-    "simulate_app": "simulate",
+    "simulate_app": "simulation",
     "time_dependent_auc": "survival",
 }
 
 __version__ = "0.1.0"
 __all__ = [*_HOME]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'churnsurv' has no attribute {name!r}")
-    value = getattr(import_module(f"churnsurv.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+__getattr__, __dir__ = doors(__name__, _HOME)

@@ -5,8 +5,7 @@ The names below load on first use, so that importing this package is cheap.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from churnsurv.doors import doors
 
 _HOME = {
     "ActivityLog": "log",
@@ -21,15 +20,4 @@ _HOME = {
 }
 
 __all__ = [*_HOME]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'churnsurv.data' has no attribute {name!r}")
-    value = getattr(import_module(f"churnsurv.data.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+__getattr__, __dir__ = doors(__name__, _HOME)

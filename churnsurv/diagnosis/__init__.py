@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from churnsurv.doors import doors
 
 _HOME = {
     "ChannelValue": "channels",
@@ -21,15 +20,4 @@ _HOME = {
 }
 
 __all__ = [*_HOME]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'churnsurv.diagnosis' has no attribute {name!r}")
-    value = getattr(import_module(f"churnsurv.diagnosis.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+__getattr__, __dir__ = doors(__name__, _HOME)

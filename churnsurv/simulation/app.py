@@ -8,10 +8,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.simulation.asked import check_whole, tuple_of
 from churnsurv.simulation.chunks import parts_of
 from churnsurv.simulation.columns import frame
 from churnsurv.simulation.model import CAMPAIGNS, MODEL, SCENARIOS, Campaign, Problem, Shock
@@ -183,59 +183,79 @@ def simulate_app(
 ) -> SimulatedApp:
     """Simulate an investment app whose truth is known: for every gap between activities, P(gap > d) exactly.
 
-    Users leave at activities only, with a probability that depends on what the log shows; what is hidden (whether a
-    user has left, and how often he would come) is followed by Bayes' rule. With the default settings the figures of a
-    published case come out: who churns, in which stage and channel, and after how little investing.
+    With the default settings the figures of a published case come out: who churns, in which stage and channel, and
+    after how little investing. `churnsurv.simulation` holds the building blocks: `Campaign` and its `Arm`, `CAMPAIGNS`
+    (the default ones), `Shock`, `Problem` and `PROBLEMS`.
 
     Parameters
     ----------
     n_users : int
         Number of registered users, about 47 events each.
     seed : int
-        The same seed gives the same users: the first 1,000 of 20,000 are those of 1,000.
+        The same seed gives the same users, and the same bytes: the first 1,000 of 20,000 are those of 1,000.
     scenario : {"steady", "drift"}
         Registrations go on to the end of the log, or stop on 2024-06-30 so that users age.
-    campaigns : sequence of Campaign
-        Randomised recall campaigns, in the order of idle days; ``()`` is none.
-    shocks : sequence of Shock
+    campaigns : sequence of churnsurv.simulation.Campaign
+        Randomised recall campaigns, in the order of idle days or on days apart; ``()`` is none.
+    shocks : sequence of churnsurv.simulation.Shock
         News that makes users leave on some days.
-    problems : sequence of Problem
-        Bad experiences that show in the log, and make users leave; `PROBLEMS` is a set of them.
+    problems : sequence of churnsurv.simulation.Problem
+        Bad experiences that show in the log, and make users leave; `churnsurv.simulation.PROBLEMS` is a set of them.
 
     Returns
     -------
     SimulatedApp
-        `.log .events .users .balances .campaigns .feedback .costs .calendar .truth`, `.write(folder)`.
+        `.log .events .users .balances .campaigns .feedback .costs .calendar .truth`, `.write(folder)`. Tables are made
+        when asked for; for millions of users call `write`, which keeps a part of them in memory at a time.
 
     Raises
     ------
     InputError
-        If an argument is not understood.
+        If an argument is not understood: numbers that are none, an unknown scenario, reason or channel (with the
+        nearest name), campaigns that could contact a user in either order, days outside the log.
+
+    Notes
+    -----
+    A user has a channel, a day of registration, and a hidden interval type k. **State changes at activities only.** At
+    each active day, registration included, he leaves with a probability q of channel, burst of registrations, and
+    stage (registration, at most two investments, more); those who leave invest less and drain their balance more
+    often, and with what is seen of the day,
+
+        pi = q L(leave) / (q L(leave) + (1 - q) L(stay))
+
+    is the probability that he has left. Until the next activity nothing changes: the living return by the gamma law of
+    their type, f_k, the departed with a small constant hazard, f_D. So with w_k the probability of type k given the
+    log, P(gap > d) = (1 - pi) sum_k w_k S_k(d) + pi S_D(d), and after a gap of G days w_k becomes proportional to
+    w_k [(1 - pi) f_k(G) + pi f_D(G)] (Bayes' rule): that is ``truth.gap_survival()``. Contacts bring back the departed
+    alone; gaps with one are marked ``contacted`` in ``truth.gaps``. Every number of the model is in
+    ``truth.parameters``.
 
     Examples
     --------
-    >>> app = simulate_app(1_000, seed=1)
+    >>> import churnsurv as ch
+    >>> app = ch.simulate_app(1_000, seed=1)
     >>> app
     <SimulatedApp: 1,000 users, scenario steady, seed 1, 2022-07-01 to 2025-06-29 (UTC), churn after 30 idle days>
     >>> app.log.churn_spells().counts["users"]
     1000
+    >>> app.truth.churn_survival([30, 180, 365]).round(3).tolist()
+    [0.742, 0.173, 0.039]
+    >>> from datetime import date
+    >>> from churnsurv.simulation import Shock
+    >>> news = Shock(date(2024, 9, 2), date(2024, 9, 8), factor=5.0, channels=("invitation",))
+    >>> len(ch.simulate_app(100, shocks=[news]).feedback) > 0
+    True
     """
-    for name, number, lowest in (("n_users", n_users, 1), ("seed", seed, 0)):
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < lowest:
-            raise InputError(f"{name} must be a whole number of at least {lowest}; it is {number!r}.")
-    if scenario not in SCENARIOS:
-        raise InputError(f"scenario is one of {', '.join(map(repr, SCENARIOS))}; it is {scenario!r}.{_near(scenario)}")
-    for name, given, kind in (
-        ("campaigns", campaigns, Campaign),
-        ("shocks", shocks, Shock),
-        ("problems", problems, Problem),
-    ):
-        wrong = [each for each in given if not isinstance(each, kind)]
-        if wrong:
-            raise InputError(f"{name} is a list of {kind.__name__}; {wrong[0]!r} is not one.")
-    world = make_world(MODEL, SCENARIOS[scenario], int(seed), campaigns=campaigns, shocks=shocks, problems=problems)
-    return SimulatedApp(int(n_users), int(seed), scenario, SimulatedTruth(int(n_users), world), world)
-
-
-def _near(scenario: object) -> str:
-    return did_you_mean(str(scenario), SCENARIOS)
+    n_users, seed = check_whole("n_users", n_users, least=1), check_whole("seed", seed, least=0)
+    if not isinstance(scenario, str) or scenario not in SCENARIOS:
+        near = did_you_mean(str(scenario), SCENARIOS)
+        raise InputError(f"scenario is one of {', '.join(map(repr, SCENARIOS))}; it is {scenario!r}.{near}")
+    world = make_world(
+        MODEL,
+        SCENARIOS[scenario],
+        seed,
+        campaigns=tuple_of(Campaign, campaigns, name="campaigns"),
+        shocks=tuple_of(Shock, shocks, name="shocks"),
+        problems=tuple_of(Problem, problems, name="problems"),
+    )
+    return SimulatedApp(n_users, seed, scenario, SimulatedTruth(n_users, world), world)

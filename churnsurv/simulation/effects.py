@@ -31,7 +31,7 @@ def check_apart(campaigns: Sequence[Campaign], horizon: int) -> None:
     for before, after in permutations(campaigns, 2):
         between = (after.first - before.last).days
         if after.first >= before.first and (
-            between <= horizon or max(after.idle_days) - min(before.idle_days) > between
+            between <= horizon or max(after.idle_days) - min(before.idle_days) >= between
         ):
             raise InputError(
                 f"Campaigns {before.name!r} and {after.name!r} may contact a user within the same {horizon} days, so "
@@ -53,15 +53,27 @@ def arm_sums(world: World, paths: Paths, horizon: int) -> list[tuple[int, int, i
     row = paths.first[found.user] + found.step
     for i, campaign in enumerate(world.campaigns):
         mine = np.flatnonzero(found.campaign == i)
-        left, weights = paths.steps.left_probability[row[mine]], paths.steps.weights[row[mine]]
-        days = np.column_stack([found.idle[mine], found.idle[mine] + horizon])
-        living = (1.0 - left)[:, None] * np.einsum("nk,knd->nd", weights, world.laws.survival[:, days])
-        departed = left[:, None] * world.laws.departed_survival(days)
+        idle = found.idle[mine]
+        days = np.column_stack([idle, idle + horizon])
+        living, departed = _still_away(world, paths, row[mine], days)
         for arm in range(len(campaign.arms)):
-            silent = _silent(world, campaign, arm, found.idle[mine], horizon)
+            silent = _silent(world, campaign, arm, idle, horizon)
             returns = 1.0 - (living[:, 1] + departed[:, 1] * silent) / (living[:, 0] + departed[:, 0])
             sums.append((i, arm, mine.size, float(returns.sum())))
     return sums
+
+
+def _still_away(world: World, paths: Paths, rows: Ints, days: Ints) -> tuple[Floats, Floats]:
+    """P(gap > days, living) and P(gap > days, departed), with what surveys have said up to the first of the days."""
+    steps, (earliest, latest) = paths.steps, world.model.survey_days
+    left, weights = steps.left_probability[rows], steps.weights[rows]
+    known = np.minimum(days, world.laws.survival.shape[1] - 1)
+    living = (1.0 - left)[:, None] * np.einsum("nk,knd->nd", weights, world.laws.survival[:, known])
+    said = (steps.survey_day[rows] > 0) & (steps.survey_day[rows] <= days[:, 0])
+    asked = np.clip(days[:, 0] - earliest + 1, 0, latest - earliest + 1) / (latest - earliest + 1)
+    heard = np.where(said, 1.0, 1.0 - world.model.surveyed * asked)
+    departed = (left * heard)[:, None] * world.laws.departed_survival(days)
+    return np.where(said[:, None], 0.0, living), departed
 
 
 def _silent(world: World, campaign: Campaign, arm: int, idle: Ints, horizon: int) -> Floats:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.errors import InputError, did_you_mean
-from churnsurv.simulation.draws import MOST_CAMPAIGNS
+from churnsurv.simulation.asked import check_campaigns, check_problems, check_shocks
 from churnsurv.simulation.model import REASONS, Campaign, Model, Problem, Scenario, Shock
 from churnsurv.simulation.rhythm import GapLaws, gap_laws
 
@@ -102,15 +100,11 @@ def make_world(
     Raises
     ------
     InputError
-        If campaigns, shocks or problems make no sense, or two campaigns could contact a user in the same stretch of
-        idle days.
+        If campaigns, shocks or problems make no sense, or two campaigns could contact a user in either order.
     """
-    _check_campaigns(campaigns)
-    for problem in problems:
-        if not 0 < problem.share < 1 or problem.factor < 0 or problem.kind in {"login", "invest", "redeem"}:
-            raise InputError(f"A problem needs a kind of its own, a share of days below 1 and a factor: {problem}.")
-    if sum(problem.share for problem in problems) >= 1:
-        raise InputError("The shares of days with problems add up to 1 or more; a day has one problem at most.")
+    check_campaigns(campaigns, model)
+    check_shocks(shocks, model)
+    check_problems(problems)
     leaving = np.array([channel.leaving for channel in model.channels])
     reasons = np.array([model.reasons["new"], model.reasons["new"], model.reasons["later"]])
     return World(
@@ -129,46 +123,14 @@ def make_world(
     )
 
 
-def _check_campaigns(campaigns: Sequence[Campaign]) -> None:
-    if len(campaigns) > MOST_CAMPAIGNS:
-        raise InputError(f"{len(campaigns)} campaigns are too many; {MOST_CAMPAIGNS} can be simulated together.")
-    for campaign in campaigns:
-        where = f"Campaign {campaign.name!r}"
-        names = [arm.name for arm in campaign.arms]
-        if not campaign.idle_days or min(campaign.idle_days) < 1 or campaign.first > campaign.last:
-            raise InputError(f"{where}: idle_days are whole days of at least 1, and first is not after last.")
-        if len(set(names)) != len(names) or abs(sum(arm.share for arm in campaign.arms) - 1) > 1e-9:
-            raise InputError(f"{where}: each arm needs a name of its own, and their shares add up to 1.")
-        if not any(arm.saves == 0 and arm.then is None for arm in campaign.arms):
-            raise InputError(f"{where}: one arm must be a control that saves nobody.")
-        for arm in campaign.arms:
-            if arm.then is not None and (arm.then not in names or arm.after < 1):
-                raise InputError(f"{where}: no arm {arm.then!r} follows {arm.name!r}.{did_you_mean(arm.then, names)}")
-            if not 0 <= arm.saves <= 1 or not 0 <= arm.share <= 1:
-                raise InputError(f"{where}: share and saves of {arm.name!r} are probabilities.")
-    for before, after in pairwise(campaigns):
-        if before.latest_contact >= min(after.idle_days):
-            raise InputError(
-                f"Campaigns {before.name!r} and {after.name!r} could contact a user in either order. Give them in the "
-                "order of idle days, the last contact of one before the first of the next."
-            )
-
-
 def _shocks_by_day(model: Model, shocks: Sequence[Shock]) -> Floats:
     factors = np.ones((model.days, len(model.channels), len(REASONS)))
     names = [channel.name for channel in model.channels]
     for shock in shocks:
-        if shock.reason not in REASONS:
-            raise InputError(f"No reason is called {shock.reason!r}.{did_you_mean(shock.reason, REASONS)}")
-        unknown = [name for name in shock.channels or () if name not in names]
-        if unknown:
-            raise InputError(f"No channel is called {unknown[0]!r}.{did_you_mean(unknown[0], names)}")
-        if shock.first > shock.last or shock.factor < 0:
-            raise InputError(f"A shock needs a first day not after its last, and a factor of at least 0: {shock}.")
         first, last = max(model.day(shock.first), 0), model.day(shock.last) + 1
         hit = [i for i, name in enumerate(names) if shock.channels is None or name in shock.channels]
         for channel in hit:
-            factors[first : max(last, 0), channel, REASONS.index(shock.reason)] *= shock.factor
+            factors[first:last, channel, REASONS.index(shock.reason)] *= shock.factor
     return factors
 
 

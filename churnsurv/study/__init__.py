@@ -6,13 +6,13 @@ to begin with.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from churnsurv.doors import doors
 
 _HOME = {
     "Study": "study",
     "StudyConfig": "config",
     "StudyResult": "result",
+    "WhoChurns": "who",
     "check_study": "check",
     "demo_study": "demo",
     "in_words": "check",
@@ -20,15 +20,4 @@ _HOME = {
 }
 
 __all__ = [*_HOME]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'churnsurv.study' has no attribute {name!r}")
-    value = getattr(import_module(f"churnsurv.study.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+__getattr__, __dir__ = doors(__name__, _HOME)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from churnsurv.survival.auc import TimeDependentAUC, time_dependent_auc
@@ -72,6 +69,8 @@ __all__ = [
     "time_dependent_auc",
 ]
 
+from churnsurv.doors import doors
+
 _HOME = {
     "BrierScore": "brier",
     "Calibration": "calibration",
@@ -113,24 +112,4 @@ _HOME = {
     "rmst_difference": "rmst",
     "time_dependent_auc": "auc",
 }
-
-
-class _Room(ModuleType):
-    """A package whose public names win over its files: `cox` stays the function once the file cox.py is imported."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Room
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'churnsurv.survival' has no attribute {name!r}")
-    return getattr(import_module(f"churnsurv.survival.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+__getattr__, __dir__ = doors(__name__, _HOME)

@@ -93,10 +93,10 @@ class MeanCumulativeCurves(Result):
 
         Examples
         --------
-        >>> from churnsurv.simulate import simulate_app
-        >>> curves = mean_cumulative_churns(simulate_app(100, seed=1).log.churn_spells(spells="all"))
+        >>> import churnsurv as ch
+        >>> curves = mean_cumulative_churns(ch.simulate_app(100, seed=1).log.churn_spells(spells="all"))
         >>> curves.at([29, 60])["mean"].round(2).tolist()
-        [0.0, 0.69]
+        [0.0, 0.38]
         """
         days = days_asked(times)
         beyond = [group for group in self.groups if days.size and days.max() > self.last_day[group]]
@@ -190,10 +190,10 @@ def mean_cumulative_churns(
 
     Examples
     --------
-    >>> from churnsurv.simulate import simulate_app
-    >>> log = simulate_app(300, seed=1).log
+    >>> import churnsurv as ch
+    >>> log = ch.simulate_app(300, seed=1).log
     >>> mean_cumulative_churns(log.churn_spells(spells="all"))
-    <MeanCumulativeCurves: 300 users, 366 churns; mean number by the last day: all 1.34>
+    <MeanCumulativeCurves: 300 users, 353 churns; mean number by the last day: all 1.63>
     """
     level = check_level(level)
     _check_spells(spells)

@@ -16,6 +16,7 @@ from churnsurv.tables.layout import Schema
 from churnsurv.tables.of_data import LAYOUTS as DATA
 from churnsurv.tables.of_diagnosis import LAYOUTS as DIAGNOSIS
 from churnsurv.tables.of_survival import LAYOUTS as SURVIVAL
+from churnsurv.tables.of_warning import LAYOUTS as WARNING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMAS", "Result", "plain", "schema"]
 
-SCHEMAS: Mapping[str, Schema] = {layout.name: layout for layout in (*DATA, *SURVIVAL, *DIAGNOSIS)}
+SCHEMAS: Mapping[str, Schema] = {layout.name: layout for layout in (*DATA, *SURVIVAL, *DIAGNOSIS, *WARNING)}
 
 
 def schema(name: str) -> Schema:

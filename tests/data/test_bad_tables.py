@@ -349,9 +349,10 @@ def test_a_killed_report_is_the_old_one_or_the_new_one(what: str, tmp_path: Path
 
 @can_fork
 def test_a_killed_app_is_the_old_one_the_new_one_or_not_whole(tmp_path: Path) -> None:
-    """Two files can't change in one step; but users of one app never stand beside the events of another."""
+    """Six files can't change in one step; but files of one app never stand beside those of another."""
     answer = killed_at_every_moment("app", tmp_path / "app")
     assert set(answer["found"]) <= {"old", "new", "nothing"}
     assert {"old", "new"} <= set(answer["found"])
     assert answer["at_the_end"] == "new"
-    assert answer["beside"] == ["events.parquet", "users.parquet"]
+    names = ("balances", "campaigns", "costs", "events", "feedback", "users")
+    assert answer["beside"] == [f"{name}.parquet" for name in names]

@@ -10,12 +10,11 @@ import pytest
 
 import churnsurv as ch
 from churnsurv.data.propose import Proposal, engine_in, propose_study, require_one_file
-from churnsurv.simulate import simulate_app
 
 
 @pytest.fixture(scope="module")
 def app_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = simulate_app(400, seed=4).write(tmp_path_factory.mktemp("app"))
+    folder = ch.simulate_app(300, seed=4).write(tmp_path_factory.mktemp("app"))
     return folder / "events.parquet", folder / "users.parquet"
 
 
@@ -59,14 +58,14 @@ def test_our_own_names_need_no_mapping(app_files: tuple[Path, Path]) -> None:
     assert proposal.kinds == ("login", "invest")
     assert proposal.groups == ("channel", "campaign", "device")
     assert proposal.observed_from is None
-    assert proposal.observed_until == date(2025, 6, 23)
+    assert proposal.observed_until == date(2025, 6, 29)
     assert "redeem" in why(proposal, "activity")
     assert "without a zone" in why(proposal, "event_at")
 
 
 def test_the_gaps_are_those_between_active_days(app_files: tuple[Path, Path]) -> None:
     gaps = propose_study(*app_files).gaps
-    log = ch.ActivityLog(*map(str, app_files), observed_until="2025-06-23")
+    log = ch.ActivityLog(*map(str, app_files), observed_until="2025-06-29")
     for days in (10, 30, 60):
         spells = log.with_rule(idle_days=days).churn_spells(spells="all")
         # A spell ends at a gap longer than the rule, or at the end of the log.

@@ -1,158 +1,240 @@
 """The facts of the case as the toolkit finds them in the logs of a simulated app; nothing here looks at the truth.
 
-Run ``python -m tests.simulation.facts`` to print the table.
+``python -m tests.simulation.facts`` prints the table of `docs/case.md`; with ``--write`` it is written there.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
 
 import churnsurv as ch
-from churnsurv.simulation import SimulatedApp, simulate_app
+from churnsurv.simulation import SimulatedApp
 
-NEW, GROWTH, MATURE = ch.Stages().starts
+PAGE = Path(__file__).parents[2] / "docs" / "case.md"
+BEGIN, END = "<!-- facts: begin -->", "<!-- facts: end -->"
+N_USERS, SEED = 20_000, 11
+HALF_A_PERCENT_A_YEAR = {"invested_day": 0.005 / 365}
+
+
+class Estimate(NamedTuple):
+    """A figure with its 95 % limits, null where chance plays no part in it."""
+
+    value: float
+    lower: float = np.nan
+    upper: float = np.nan
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A figure of the case, and the range that the simulated app must lie in."""
+    """A figure of the case, the call that measures it, what it finds, and the range that this must lie in.
 
+    `number` is that of the case; `unit` is "%" of shares, "count" of whole numbers, else empty.
+    """
+
+    number: int
     name: str
     case: str
-    measured: float
+    call: str
+    found: Estimate
     low: float
     high: float
+    unit: str = ""
 
     @property
     def holds(self) -> bool:
-        return self.low <= self.measured <= self.high
+        return self.low <= self.found.value <= self.high
 
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row of the table in words."""
+        value, lower, upper = (self._said(each) for each in self.found)
+        limits = "" if np.isnan(self.found.lower) else f" ({lower} to {upper})"
+        return str(self.number), self.name, self.case, f"{value}{self._unit}{limits}", self._allowed, self.call
 
-@dataclass(frozen=True)
-class Measured:
-    """What the facts are read from.
+    @property
+    def _unit(self) -> str:
+        return " %" if self.unit == "%" else ""
 
-    churned : one row a user who is churned on the last day of the log, with channel, stage and what he invested.
-    active : one row a user who is not, with the mean interval of his spell and his balance.
-    spells : first spells.
-    reached : one row a user and stage that he reached in his first spell, and whether he churned in it within 120 days.
-    """
+    @property
+    def _allowed(self) -> str:
+        least, most = (0, 1) if self.unit == "%" else (-np.inf, np.inf)
+        low, high = self._said(self.low), self._said(self.high)
+        if self.low == self.high:
+            return f"{low}{self._unit}"
+        if self.low > least and self.high < most:
+            return f"{low} to {high}{self._unit}"
+        return f"above {low}{self._unit}" if self.low > least else f"below {high}{self._unit}"
 
-    churned: pd.DataFrame
-    active: pd.DataFrame
-    spells: ch.Spells
-    reached: pd.DataFrame
-    registered: pd.Series
-    calendar: pd.DataFrame
-
-
-def stage_of(n_investments: pd.Series) -> pd.Series:
-    starts = ch.Stages().starts
-    return pd.cut(n_investments, [*starts.values(), np.inf], right=False, labels=list(starts))
-
-
-def measure(app: SimulatedApp) -> Measured:
-    log, events = app.log, app.events
-    last = log.churn_spells(spells="all").table.drop_duplicates("user_id", keep="last").set_index("user_id")
-    invest = events[events["kind"] == "invest"]
-    invested = invest.groupby("user_id").agg(n=("amount", "size"), highest=("amount", "max"))
-    state = last.join(invested).fillna({"n": 0, "highest": 0.0})
-    state["boosted"] = state.index.isin(invest.loc[invest["product"] == "boosted", "user_id"])
-    state["balance"] = app.balances.groupby("user_id")["balance"].last().reindex(state.index, fill_value=0.0)
-    state["stage"] = stage_of(state["n"])
-    state["interval"], state["intervals"] = _intervals(events, state)
-    first = log.churn_spells()
-    return Measured(
-        churned=state[state["churned"]],
-        active=state[~state["churned"]],
-        spells=first,
-        reached=_reached(invest, first.table, pd.Timestamp(app.observed_until)),
-        registered=app.users.set_index("user_id")["registered_at"].dt.normalize(),
-        calendar=app.calendar.set_index("name"),
-    )
-
-
-def _intervals(events: pd.DataFrame, state: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Mean days between active days since the origin of the last spell, and their number."""
-    login = events[events["kind"] == "login"]
-    day = pd.DataFrame({"user_id": login["user_id"], "day": login["event_at"].dt.normalize()}).drop_duplicates()
-    origin = day["user_id"].map(state["origin"])
-    n = (day["day"] > origin).groupby(day["user_id"]).sum().reindex(state.index, fill_value=0)
-    return (state["last_activity"] - state["origin"]).dt.days / n.where(n > 0), n
-
-
-def _reached(invest: pd.DataFrame, first: pd.DataFrame, until: pd.Timestamp) -> pd.DataFrame:
-    """Days on which stages were reached in first spells, and whether the user churned in the stage."""
-    spells = first.set_index("user_id")
-    invest = invest[invest["event_at"].dt.normalize() <= invest["user_id"].map(spells["last_activity"])]
-    count = invest.groupby("user_id").cumcount() + 1
-    final = stage_of(count.groupby(invest["user_id"]).max().reindex(spells.index, fill_value=0))
-    rows = []
-    for stage, start in ch.Stages().starts.items():
-        at = spells["origin"] if start == 0 else invest[count == start].set_index("user_id")["event_at"].dt.normalize()
-        table = spells.loc[at.index, ["channel", "churned", "last_activity"]].assign(stage=stage, at=at)
-        here = table["churned"] & (final.loc[at.index] == stage)
-        table["churned"] = here & ((table["last_activity"] - table["at"]).dt.days <= 120)
-        rows.append(table[table["at"] <= until - pd.Timedelta(days=150)])
-    return pd.concat(rows)
+    def _said(self, value: float) -> str:
+        if self.unit == "%":
+            return f"{100 * value:.1f}"
+        return f"{value:.0f}" if self.unit == "count" else f"{value:.2f}"
 
 
 def facts(app: SimulatedApp) -> list[Fact]:
-    return [*of_structure(measured := measure(app)), *of_profile(measured), *of_bursts(measured)]
+    """Every figure, in the order of the case."""
+    users = app.log.lifecycle().users
+    parts = (of_stages(app.log, users), of_investing(app, users), of_bursts(app, users), of_the_active(app.log))
+    return sorted((fact for part in (*parts, of_value(app)) for fact in part), key=lambda fact: fact.number)
 
 
-def of_structure(found: Measured) -> Iterator[Fact]:
-    churned = found.churned
-    share = churned["stage"].value_counts(normalize=True)
-    yield Fact("share of churned users in the new stage", "48 %", share[NEW], 0.45, 0.51)
-    yield Fact("the next largest stage less the new stage", "far below", share.drop(NEW).max() - share[NEW], -1, -0.1)
-    counts = churned.groupby(["stage", "channel"], observed=True).size()
-    rates = found.reached.groupby(["stage", "channel"], observed=True)["churned"].mean()
-    for stage, channel in ((NEW, "distribution"), (GROWTH, "invitation"), (MATURE, "invitation")):
-        for what, of_stage in (("count", counts[stage]), ("rate", rates[stage])):
-            lead = of_stage[channel] / of_stage.drop(channel).max()
-            yield Fact(f"{stage} stage: {channel} against the next channel, {what}", "worst", lead, 1.0, np.inf)
-    curves = ch.kaplan_meier(found.spells, by="channel").at([180])
-    survival = curves.set_index("group")["survival"]["wealth_supermarket"]
-    yield Fact("wealth supermarket churned within 180 days (Kaplan-Meier)", "95 %", 1 - survival, 0.93, 0.97)
+def share(yes: pd.Series) -> Estimate:
+    """A share of users, with Wilson's limits."""
+    return Estimate(float(yes.mean()), *proportion_confint(int(yes.sum()), len(yes), method="wilson"))
 
 
-def of_profile(found: Measured) -> Iterator[Fact]:
-    churned, active = found.churned, found.active
-    distribution = churned[churned["channel"] == "distribution"]
-    few = distribution[distribution["n"] <= 2]
-    yield Fact("churned of distribution with at most 2 investments", "90 %", len(few) / len(distribution), 0.87, 0.93)
-    low = (few["highest"] < 10_000) & ~few["boosted"]
-    yield Fact("of them below 10,000 and never boosted", "80 %", low.mean(), 0.76, 0.84)
-    interval = active.loc[active["intervals"] >= 3, "interval"].quantile([0.25, 0.5, 0.75])
-    for q, value in interval.items():
-        yield Fact(f"active users: days between logins, quantile {q:g}", "7-15", value, 7, 15)
-    yield Fact("active users: median balance", "above 100", active["balance"].median(), 100, np.inf)
-    yield Fact("active users with a balance above 100", "most", (active["balance"] > 100).mean(), 0.65, 1)
-    yield Fact("churned users with a balance above 100", "few", (churned["balance"] > 100).mean(), 0, 0.35)
+def mean(values: pd.Series) -> Estimate:
+    """The mean of users, with the limits of the normal law."""
+    middle, margin = float(values.mean()), 1.96 * float(values.sem())
+    return Estimate(middle, middle - margin, middle + margin)
 
 
-def of_bursts(found: Measured) -> Iterator[Fact]:
-    days = (found.registered.max() - found.registered.min()).days + 1
-    for name, span in found.calendar.iterrows():
-        length = (span["last"] - span["first"]).days + 1
-        inside = found.registered.between(span["first"], span["last"])
-        density = inside.mean() / (length / days)
-        yield Fact(f"registrations in the {name}, times those of other days", "concentrated", density, 4, np.inf)
-        of_churned = inside.loc[found.churned.index].mean() / inside.mean()
-        yield Fact(f"share of the {name} in churned users, against all", "concentrated", of_churned, 1.02, np.inf)
+def column_of(row: Any, value: str, lower: str = "lower", upper: str = "upper") -> Estimate:
+    return Estimate(float(row[value]), float(row[lower]), float(row[upper]))
 
 
-def table(found: list[Fact]) -> pd.DataFrame:
-    return pd.DataFrame([{**vars(fact), "holds": fact.holds} for fact in found])
+def of_stages(log: ch.ActivityLog, users: pd.DataFrame) -> Iterator[Fact]:
+    spells = log.churn_spells(spells="all").table.query("churned")
+    exact = Estimate(float(((spells["end_date"] - spells["last_activity"]).dt.days == 30).mean()))
+    yield Fact(
+        1,
+        "churned spells that end 30 idle days after the last activity",
+        "all",
+        "`log.churn_spells()`",
+        exact,
+        1,
+        1,
+        "%",
+    )
+
+    left_in, call = users.loc[users["status"] == "churned", "stage"], "`log.lifecycle()`"
+    new, growth = share(left_in == "new"), share(left_in == "growth")
+    yield Fact(2, "churned users who are new", "48 %", call, new, 0.45, 0.51, "%")
+    yield Fact(2, "churned users in growth, the next stage", "far fewer", call, growth, 0, new.value - 0.1, "%")
+
+    found = ch.churn_structure(log, by=["stage", "channel"], horizons=[90, 180])
+    for stage, channel in (("new", "distribution"), ("growth", "invitation"), ("mature", "invitation")):
+        yield from _worst(found.cross[found.cross["stage"] == stage].set_index("channel"), stage, channel)
+    wealth = found.horizons.query("group == 'wealth_supermarket' and horizon == 180").iloc[0]
+    name, call = "wealth_supermarket: churned within 180 days of registration", "`ch.churn_structure(log).horizons`"
+    yield Fact(6, name, "95 %", call, column_of(wealth, "churned"), 0.93, 0.97, "%")
+
+
+def _worst(cells: pd.DataFrame, stage: str, channel: str) -> Iterator[Fact]:
+    """The channel has the most churned users of the stage, and churns most within 90 days of reaching it."""
+    total = int(cells["n_churned"].sum())
+    lower, upper = proportion_confint(cells["n_churned"], total, method="wilson")
+    shares = pd.DataFrame({"share": cells["n_churned"] / total, "lower": lower, "upper": upper})
+    for table, column, what in ((shares, "share", "share of its churned users"), (cells, "churned", "churn by day 90")):
+        others = table[column].drop(channel)
+        name = f"{stage}, {channel}: {what}; next is {others.idxmax()}, {100 * others.max():.1f} %"
+        found = column_of(table.loc[channel], column)
+        yield Fact(3, name, "most", "`ch.churn_structure(log).cross`", found, others.max(), 1, "%")
+
+
+def of_investing(app: SimulatedApp, users: pd.DataFrame) -> Iterator[Fact]:
+    churned = users[(users["status"] == "churned") & (users["channel"] == "distribution")]
+    few, call = churned["stage"] == "new", "`log.lifecycle().users`"
+    yield Fact(4, "churned, distribution: at most 2 investments", "90 %+", call, share(few), 0.87, 0.93, "%")
+    invest = app.events.query("kind == 'invest'")
+    trusting = invest.loc[(invest["amount"] >= 10_000) | (invest["product"] == "boosted"), "user_id"]
+    low_trust = share(~churned.loc[few, "user_id"].isin(trusting))
+    name = "of these: never 10,000 or more at once, nothing boosted"
+    yield Fact(5, name, "80 %", "pandas on `app.events`", low_trust, 0.76, 0.84, "%")
+
+
+def of_bursts(app: SimulatedApp, users: pd.DataFrame) -> Iterator[Fact]:
+    found = ch.cohort_bursts(app.log, calendar=app.calendar, ties="grouped")
+    call, bursts = "`ch.cohort_bursts(log)`", found.table
+    matched = Estimate(float(bursts["event"].notna().sum()))
+    name = f"bursts on the calendar, of {len(bursts)} found"
+    yield Fact(7, name, "campaign, holiday", call, matched, 2, 2, "count")
+    inside = pd.Series(False, index=users.index)
+    for row in bursts.itertuples(index=False):
+        n = row.registrations
+        ratio = Estimate(row.ratio, n / (n - row.excess_lower), n / (n - row.excess_upper))
+        name = f"registrations in the burst of {row.event}, times the expected {row.expected:.0f}"
+        yield Fact(7, name, "concentrated", call, ratio, 4, np.inf)
+        inside |= users["registered_at"].between(row.start, row.end)
+    of_churned, of_all = share(inside[users["status"] == "churned"]), inside.mean()
+    name = f"churned users who registered in a burst; of all users {100 * of_all:.1f} %"
+    yield Fact(7, name, "concentrated", "`log.lifecycle().users`", of_churned, 1.02 * of_all, 1, "%")
+    hazard = column_of(found.hazard.query("category == 'any burst'").iloc[0], "hazard_ratio", "hr_lower", "hr_upper")
+    yield Fact(7, "their hazard of churn, times that of others of their channel", "higher", call, hazard, 1.02, np.inf)
+
+
+def of_the_active(log: ch.ActivityLog) -> Iterator[Fact]:
+    call = "`log.snapshot(date)`"
+    living = log.snapshot(log.observed_until, features=["balance", "max_amount", "boosted_share"]).table
+    small = living["max_amount"] < 10_000
+    low, other = (mean(living.loc[chosen, "boosted_share"].dropna()) for chosen in (small, ~small))
+    name = f"living, never 10,000 or more at once: boosted share; the others {100 * other.value:.1f} %"
+    yield Fact(8, name, "low: not built in", call, low, other.value - 0.03, other.value + 0.03, "%")
+
+    settled = living[(living["spell"] == 1) & (living["active_days"] >= 4)].assign(seen=True)
+    curve = ch.kaplan_meier(settled, duration="mean_interval", event="seen")
+    for row in curve.quantiles((0.25, 0.5, 0.75)).itertuples(index=False):
+        name = f"living: mean days between active days, quantile {row.probability:g}"
+        yield Fact(9, name, "7 to 15", call, Estimate(row.time, row.lower, row.upper), 7, 15)
+    holding = share(living["balance"].fillna(0) > 100)
+    yield Fact(9, "living: balance above 100", "most", call, holding, 0.65, 1, "%")
+
+    thirty_days_ago = (log.observed_until - log.observed_from).days - 30
+    panel = log.landmark_panel(every=thirty_days_ago, features=["balance"]).table
+    panel = panel[panel["date"] == panel["date"].max()]
+    risky = (panel["idle_days"] > 15) & (panel["balance"].fillna(0) < 100)
+    rest = panel.loc[~risky, "churned"].mean()
+    name = f"idle > 15 days, balance < 100: churned 30 days later; the others {100 * rest:.1f} %"
+    found = share(panel.loc[risky, "churned"])
+    yield Fact(9, name, "high risk", "`log.landmark_panel()`", found, 0.8, 1, "%")
+
+
+def of_value(app: SimulatedApp) -> Iterator[Fact]:
+    paid = app.costs.groupby("channel", observed=True, as_index=False)["amount"].sum()
+    found = ch.channel_value(app.log, paid, margin=HALF_A_PERCENT_A_YEAR).table.set_index("channel")
+    call = "`ch.channel_value(log, costs)`"
+    for column, what, unit, low in (
+        ("conversion", "invest by day 180", "%", 0.0),
+        ("days_until_churn", "mean days until churn, 180 at most", "", -np.inf),
+    ):
+        others = found[column].drop("distribution")
+        least = f"{100 * others.min():.1f} %" if unit else f"{others.min():.2f}"
+        name = f"distribution: {what}; next is {others.idxmin()}, {least}"
+        estimate = column_of(found.loc["distribution"], column, f"{column}_lower", f"{column}_upper")
+        yield Fact(13, name, "weighed", call, estimate, low, others.min(), unit)
+    for channel, low, high in (("distribution", 0.0, np.inf), ("wealth_supermarket", -np.inf, 0.0)):
+        row = found.loc[channel]
+        name = f"{channel}: value of a user, cost {row['cost_per_user']:.2f} ({row['verdict']})"
+        yield Fact(13, name, "weighed", call, column_of(row, "value", "value_lower", "value_upper"), low, high)
+
+
+def table(found: list[Fact]) -> str:
+    """The facts as a table in Markdown."""
+    head = ("", "fact", "the case", "simulated app (95 %)", "tolerated", "measured by")
+    rows = [head, ("---",) * len(head), *(fact.cells for fact in found)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def committed(page: str) -> str:
+    """The table as it stands between the marks of the page."""
+    return page.split(BEGIN)[1].split(END)[0].strip()
+
+
+def main() -> None:
+    made = table(facts(ch.simulate_app(N_USERS, seed=SEED)))
+    sys.stdout.write(f"{made}\n")
+    if "--write" in sys.argv[1:]:
+        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+        PAGE.write_text(f"{before}{BEGIN}\n{made}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    import sys
-
-    seed = int(sys.argv[1]) if len(sys.argv) > 1 else 11
-    sys.stdout.write(table(facts(simulate_app(20_000, seed=seed))).round(4).to_string(index=False) + "\n")
+    main()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date
+import os
+import subprocess
+import sys
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +33,16 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
         assert (tmp_path / "a" / file).read_bytes() != (tmp_path / "c" / file).read_bytes()
+
+
+def test_another_process_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Whatever texts hash to and however many threads there are."""
+    simulate_app(600, seed=5).write(tmp_path / "here", truth=True)
+    code = f"import churnsurv as ch; ch.simulate_app(600, seed=5).write({str(tmp_path / 'there')!r}, truth=True)"
+    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "ARROW")}
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **threads, "PYTHONHASHSEED": "77"})
+    for file in (tmp_path / "here").iterdir():
+        assert file.read_bytes() == (tmp_path / "there" / file.name).read_bytes(), file.name
 
 
 def test_the_size_of_a_chunk_changes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -61,6 +74,8 @@ def test_more_users_do_not_change_those_before(app: SimulatedApp) -> None:
         whole = getattr(app, table)
         first = whole[whole["user_id"] <= 300].reset_index(drop=True)
         pd.testing.assert_frame_equal(first, getattr(few, table))
+    whole = app.truth.gaps
+    pd.testing.assert_frame_equal(whole[whole["user_id"] <= 300], few.truth.gaps)
 
 
 def test_files_hold_what_the_frames_hold(tmp_path: Path) -> None:
@@ -117,6 +132,27 @@ def test_nothing_happens_before_registration_or_after_the_window(app: SimulatedA
     assert app.users["user_id"].tolist() == list(range(1, 20_001))
     assert events["user_id"].is_monotonic_increasing
     assert (events.groupby("user_id")["event_at"].diff().dropna() > pd.Timedelta(0)).all()
+
+
+def test_there_is_no_trouble_unless_asked_for(app: SimulatedApp) -> None:
+    parameters = app.truth.parameters
+    assert parameters["shocks"] == parameters["problems"] == []
+    assert len(parameters["campaigns"]) == 2
+    assert app._world.constant
+    # The default campaigns reach active users, and leave most gaps alone.
+    assert 0.001 < app.truth.gaps["contacted"].mean() < 0.1
+
+
+def test_registrations_stop_in_the_drifting_world_and_events_do_not() -> None:
+    app = simulate_app(3_000, seed=3, scenario="drift")
+    days = app.users["registered_at"].dt.date
+    assert date(2024, 6, 20) < days.max() <= date(2024, 6, 30)
+    assert days.min() < date(2022, 7, 10)
+    assert app.events["event_at"].dt.date.max() == app.observed_until
+    stays = simulate_app(3_000, seed=3)
+    # The same users but for their days: channels, hidden types and wealth are those of the steady world.
+    pd.testing.assert_frame_equal(app.truth.users, stays.truth.users)
+    assert app.users["channel"].equals(stays.users["channel"])
 
 
 def test_balances_are_what_came_in_less_what_went_out(app: SimulatedApp) -> None:
@@ -251,7 +287,10 @@ def test_tables_are_fresh(app: SimulatedApp) -> None:
     users["channel"] = "changed"
     assert "changed" not in set(app.users["channel"])
     assert "steady" in repr(app)
-    assert "20,000 users" in repr(app.truth)
+    said = repr(app.truth)
+    assert "20,000 users, scenario steady, seed 11, 5 channels" in said
+    assert "2 campaigns, 0 shocks" in said
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize(("n_users", "seed"), [(0, 0), (-5, 0), (2.5, 0), (True, 0), (10, -1), (10, None)])
@@ -264,25 +303,58 @@ DAYS = (date(2024, 1, 1), date(2024, 2, 1))
 CONTROL = Arm("none", 0.5)
 
 
+def campaign(*arms: Arm, idle_days: object = (30,), name: str = "a", **settings: object) -> dict[str, object]:
+    asked = {"first": DAYS[0], "last": DAYS[1], **({"arms": arms} if arms else {}), **settings}
+    return {"campaigns": [Campaign(name, idle_days, **asked)]}  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"scenario": "stedy"}, "Did you mean 'steady'"),
+        ({"scenario": ["steady"]}, "scenario is one of 'steady', 'drift'"),
         ({"campaigns": ["recall"]}, "campaigns is a list of Campaign"),
+        ({"campaigns": None}, r"\(\) for none; it is None"),
+        ({"campaigns": "recall"}, "it is 'recall'"),
+        ({"shocks": Shock(*DAYS, 2.0)}, "shocks is a list of Shock"),
         ({"shocks": [Shock(*DAYS, 2.0, reason="polcy")]}, "Did you mean 'policy'"),
         ({"shocks": [Shock(*DAYS, 2.0, channels=("invitatoin",))]}, "Did you mean 'invitation'"),
+        ({"shocks": [Shock(*DAYS, 2.0, channels="invitation")]}, r"such as \('invitation',\)"),
         ({"shocks": [Shock(DAYS[1], DAYS[0], 2.0)]}, "first day not after its last"),
+        ({"shocks": [Shock(date(2021, 1, 1), date(2021, 2, 1), 2.0)]}, "outside the log, which goes from 2022-07-01"),
+        ({"shocks": [Shock("2024-01-01", DAYS[1], 2.0)]}, "are days, such as"),
+        ({"shocks": [Shock(datetime(2024, 1, 1), DAYS[1], 2.0)]}, "are days, such as"),
+        ({"shocks": [Shock(*DAYS, float("inf"))]}, "factor must be a number of at least 0"),
+        ({"shocks": [Shock(*DAYS, -1.0)]}, "factor must be a number of at least 0"),
         ({"problems": [Problem("login", 0.1, 2.0)]}, "kind of its own"),
+        ({"problems": [Problem("crash", 0.1, float("nan"))]}, "a factor of at least 0"),
+        ({"problems": [Problem("crash", 0.1, 2.0), Problem("crash", 0.1, 3.0)]}, "Two problems are called 'crash'"),
         ({"problems": [Problem("crash", 0.6, 2.0), Problem("lag", 0.5, 2.0)]}, "add up to 1"),
-        ({"campaigns": [Campaign("a", (0,), *DAYS)]}, "at least 1"),
-        ({"campaigns": [Campaign("a", (30,), *DAYS, arms=(CONTROL,))]}, "add up to 1"),
-        ({"campaigns": [Campaign("a", (30,), *DAYS, arms=(Arm("sms", 1.0, 0.1),))]}, "control"),
-        ({"campaigns": [Campaign("a", (30,), *DAYS, arms=(CONTROL, Arm("b", 0.5, 0.1, then="c")))]}, "follows"),
-        ({"campaigns": [Campaign("a", (30,), *DAYS, arms=(CONTROL, Arm("b", 0.5, 1.1)))]}, "probabilities"),
+        (campaign(idle_days=(0,)), "at least 1"),
+        (campaign(idle_days=(10.5,)), "at least 1"),
+        (campaign(idle_days=30), "at least 1"),
+        (campaign(share=1.5), "share is a probability"),
+        (campaign(first=date(2026, 1, 1), last=date(2026, 2, 1)), "outside the log"),
+        (campaign(CONTROL), "add up to 1; they add up to 0.5"),
+        (campaign(CONTROL, CONTROL), "two arms are called 'none'"),
+        (campaign(Arm("sms", 1.0, 0.1)), "control"),
+        (campaign(CONTROL, Arm("b", 0.5, 0.1, then="c")), "follows"),
+        (campaign(CONTROL, Arm("b", 0.5, 0.1, then="b", after=0)), "follows"),
+        (campaign(CONTROL, Arm("b", 0.5, 1.1)), "probabilities"),
+        (campaign(CONTROL, Arm("b", 0.5, 0.1, cost=-1.0)), "cost of 'b'"),
         ({"campaigns": [Campaign("a", (30,), *DAYS), Campaign("b", (20,), *DAYS)]}, "in the order of idle days"),
+        ({"campaigns": [Campaign("a", (20,), *DAYS), Campaign("a", (40,), *DAYS)]}, "Two campaigns are called 'a'"),
         ({"campaigns": [Campaign(f"c{i}", (40 * i + 1,), *DAYS) for i in range(9)]}, "too many"),
     ],
 )
 def test_what_cannot_be_simulated_is_said(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ch.InputError, match=message):
         simulate_app(10, **settings)  # type: ignore[arg-type]
+
+
+def test_shocks_may_come_from_a_generator_and_begin_before_the_log() -> None:
+    shocks = [Shock(date(2022, 1, 1), date(2025, 1, 1), 5.0), Shock(date(2025, 6, 1), date(2026, 1, 1), 5.0)]
+    app = simulate_app(200, shocks=(each for each in shocks))  # type: ignore[arg-type]
+    assert len(app.truth.parameters["shocks"]) == 2
+    pd.testing.assert_frame_equal(app.truth.gaps, simulate_app(200, shocks=shocks).truth.gaps)
+    assert app.truth.gaps["left"].mean() > simulate_app(200).truth.gaps["left"].mean()

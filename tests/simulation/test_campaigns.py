@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -119,9 +119,73 @@ def test_a_contact_loses_its_effect_on_a_falling_plateau(app: SimulatedApp) -> N
     assert 0.3 < curve[60] < 0.31  # what is left in the end
 
 
+def test_campaigns_on_days_apart_may_have_any_idle_days() -> None:
+    """One in spring, one in autumn, both after 30 idle days: a gap has at most one of them."""
+    arms = (Arm("none", 0.5), Arm("call", 0.5, 0.6, 1.0))
+    spring = Campaign("spring", (30,), date(2024, 3, 1), date(2024, 4, 30), arms=arms)
+    autumn = Campaign("autumn", (20, 30), date(2024, 7, 1), date(2024, 8, 31), arms=arms)
+    app = simulate_app(6_000, seed=21, campaigns=[spring, autumn])
+    table = app.campaigns
+    assert not table.duplicated(["user_id", "campaign"]).any()
+    assert table["campaign"].value_counts().min() > 300
+    gaps = app.truth.gaps.sort_values("start_date", kind="stable")
+    both = pd.merge_asof(
+        table.sort_values("assigned_at", kind="stable"), gaps, left_on="assigned_at",
+        right_on="start_date", by="user_id", allow_exact_matches=False,
+    )  # fmt: skip
+    after = (both["start_date"] - both["assigned_at"]).dt.days + both["duration"]
+    seen = (both["returned"] & (after <= 30)).groupby([both["campaign"], both["arm"]]).agg(["mean", "size"])
+    p = app.truth.campaign_effects().set_index(["campaign", "arm"])["return_probability"]
+    assert ((seen["mean"] - p) / np.sqrt(p * (1 - p) / seen["size"])).abs().max() < 3.5
+    with pytest.raises(InputError, match="in either order"):
+        simulate_app(10, campaigns=[autumn, spring])
+
+
+@pytest.mark.parametrize(("days_later", "told_apart"), [(31, False), (32, True)])
+def test_effects_are_stated_only_where_no_gap_can_have_both(days_later: int, told_apart: bool) -> None:
+    """Idle 10 on the last day of one campaign is idle 41 on the first day of the other, 31 days later."""
+    arms = (Arm("none", 0.5), Arm("call", 0.5, 0.5, 1.0))
+    last = date(2024, 2, 1)
+    campaigns = [
+        Campaign("soon", (10,), date(2024, 1, 1), last, arms=arms),
+        Campaign("late", (41,), last + timedelta(days=days_later), date(2024, 6, 1), arms=arms),
+    ]
+    truth = simulate_app(300, campaigns=campaigns).truth
+    if told_apart:
+        assert len(truth.campaign_effects(horizon=30)) == 4
+    else:
+        with pytest.raises(InputError, match="'soon' and 'late' may contact a user"):
+            truth.campaign_effects(horizon=30)
+
+
+@pytest.mark.parametrize("idle", [20, 31, 38, 45])
+def test_late_campaigns_know_what_surveys_said(app: SimulatedApp, idle: int) -> None:
+    """Who answered a survey has left; who did not has a little less likely, the later the less."""
+    from churnsurv.simulation.chunks import parts_of
+    from churnsurv.simulation.effects import _still_away
+
+    part = next(iter(parts_of(app._world, 2_000, wanted=())))
+    model, steps = app._world.model, part.paths.steps
+    rows = np.flatnonzero(steps.gap > idle)
+    living, departed = _still_away(part.world, part.paths, rows, np.tile([idle, idle + 30], (rows.size, 1)))
+    asked = np.mean([day <= idle for day in range(model.survey_days[0], model.survey_days[1] + 1)])
+    said = (steps.survey_day[rows] > 0) & (steps.survey_day[rows] <= idle)
+    assert (said.sum() > 5) == (idle > 30)
+    assert (living[said] == 0).all()
+    assert (departed[said] > 0).all()
+    for i in np.flatnonzero(~said)[:20]:
+        left = steps.left_probability[rows[i]]
+        for j, days in enumerate((idle, idle + 30)):
+            x = 3 * days / np.array(model.gap_means)
+            stay = steps.weights[rows[i]] @ (np.exp(-x) * (1 + x + x**2 / 2))
+            assert np.isclose(living[i, j], (1 - left) * stay, rtol=1e-10)
+            gone = left * (1 - model.return_hazard) ** days * (1 - model.surveyed * asked)
+            assert np.isclose(departed[i, j], gone, rtol=1e-10)
+
+
 def test_effects_that_cannot_be_told_apart_are_refused(app: SimulatedApp) -> None:
     with pytest.raises(InputError, match="within the same 90 days"):
         app.truth.campaign_effects(horizon=90)
-    with pytest.raises(InputError, match="whole number of days"):
+    with pytest.raises(InputError, match="horizon must be a whole number from 1 to 1,000"):
         app.truth.campaign_effects(horizon=0)
     assert simulate_app(10, campaigns=()).truth.campaign_effects().empty

@@ -42,7 +42,8 @@ def test_the_law_is_that_of_simulated_spells(quiet: SimulatedApp) -> None:
 
 def test_a_grouped_fit_finds_the_stated_hazard_ratios(quiet: SimulatedApp) -> None:
     truth = quiet.truth
-    fit = ch.cox(truth.formula, quiet.log.churn_spells(), ties="grouped", reference=truth.reference)
+    spells = quiet.log.churn_spells()
+    fit = ch.cox(truth.formula, spells, ties="grouped", reference=truth.reference, cluster="user_id")
     table = fit.table.set_index("term")
     expected = np.log([truth.hazard_ratios[term] for term in table.index])
     assert set(table.index) == set(truth.hazard_ratios)
@@ -50,6 +51,37 @@ def test_a_grouped_fit_finds_the_stated_hazard_ratios(quiet: SimulatedApp) -> No
     # They are not those of the leaving probability, which differ from stage to stage.
     leaving = truth.leaving.set_index(["channel", "stage"])["hazard_ratio"]["invitation"]
     assert leaving.min() < 0.7 < truth.hazard_ratios["channel: invitation"] < 2 < leaving.max()
+
+
+def test_stated_hazard_ratios_solve_the_score_equations(quiet: SimulatedApp) -> None:
+    """The grouped model's likelihood over the exact law, written down again: its slope is 0 at the stated ratios."""
+    world, truth = quiet._world, quiet.truth
+    groups, days = registration_groups(world), world.model.days
+    pmf = churn_day_pmf(world, groups.channel, groups.burst, horizon=days - 1)
+    followed = groups.registered[:, ::-1]  # by days from registration to the end of the log
+    to_day = np.cumsum(followed[:, ::-1], axis=1)[:, ::-1]
+    churned = to_day * pmf
+    at_risk = to_day * (1 - np.cumsum(pmf, axis=1) + pmf)
+    names = [each.name for each in world.model.channels]
+    columns = {f"channel: {name}": groups.channel == i for i, name in enumerate(names) if i}
+    columns["campaign: spring"] = groups.burst == 1
+    b = sum(np.log(truth.hazard_ratios[term]) * column for term, column in columns.items())
+    keep = churned.sum(axis=0) > 1e-12
+    churned, at_risk = churned[:, keep], at_risk[:, keep]
+
+    def slope(level: np.ndarray) -> np.ndarray:
+        """Of the log-likelihood in each linear predictor: P(churn on the day) = 1 - exp(-exp(level + b))."""
+        rate = np.exp(level + b[:, None])
+        return churned * rate / np.expm1(rate) - (at_risk - churned) * rate
+
+    low, high = np.full(keep.sum(), -30.0), np.full(keep.sum(), 3.0)
+    for _ in range(80):
+        middle = (low + high) / 2
+        rising = slope(middle).sum(axis=0) > 0
+        low, high = np.where(rising, middle, low), np.where(rising, high, middle)
+    of_group = slope((low + high) / 2).sum(axis=1)
+    for term, column in columns.items():
+        assert abs(of_group[column].sum()) < 1e-8 * churned[column].sum(), term
 
 
 def test_what_the_law_is_not_known_for_is_refused(quiet: SimulatedApp) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from churnsurv.errors import InputError
 from churnsurv.simulation import SimulatedApp, simulate_app
@@ -44,6 +45,11 @@ def test_reasons_are_those_of_leaving(app: SimulatedApp) -> None:
         zip(("rigid", "frustrated", "policy", "natural"), app.truth.parameters["reasons"]["new"], strict=True)
     )
     assert all(abs(early[name] - share) < 0.03 for name, share in shares.items())
+    # Reasons have to do with the stage alone: those of later leaving, channel by channel.
+    before = gaps.groupby("user_id")["n_investments"].shift(fill_value=0)
+    later = gaps[gaps["left"] & (gaps["gap"] > 1) & (before > 2)]["reason"].value_counts()
+    expected = pd.Series(dict(zip(shares, app.truth.parameters["reasons"]["later"], strict=True))) * later.sum()
+    assert stats.chisquare(later[expected.index], expected).pvalue > 1e-3
 
 
 def test_the_best_day_of_a_rule_is_the_best_of_all_days() -> None:
@@ -86,6 +92,58 @@ def test_rules_that_see_more_are_worth_more(app: SimulatedApp) -> None:
     assert days["by balance", "below 100"] < days["by balance", "100 or more"]
     again = app.truth.contact_rules(value=100.0, cost=1.0, n_users=4_000)
     pd.testing.assert_frame_equal(table, again)
+
+
+def test_the_stated_benefit_is_what_gaps_bring(quiet: SimulatedApp) -> None:
+    """Every idle day's benefit, from what happened instead of from probabilities; and the rules from other users."""
+    value, cost = 100.0, 1.0
+    gaps, survival = quiet.truth.gaps, quiet.truth.gap_survival()
+    start = gaps["start_date"]
+    seen = (start <= pd.Timestamp(quiet.observed_until) - pd.Timedelta(days=31)).to_numpy()
+    late = seen & (start >= pd.Timestamp(quiet.balanced_from)).to_numpy()
+    longer = gaps["duration"].to_numpy()[late, None] > np.arange(31)
+    from churnsurv.simulation.model import ARMS, MODEL
+
+    saving = {arm.name: arm.saves for arm in ARMS}["sms"] * MODEL.saving(np.arange(30))
+    happened = value * saving * longer[:, 30:] - cost * longer[:, :30]
+    stated = value * saving * survival[late, 30:] - cost * survival[late, :30]
+    users = gaps["user_id"].to_numpy()[late]
+    for d in (1, 7, 15, 22, 29):
+        of_user = pd.Series(happened[:, d] - stated[:, d]).groupby(users).sum()
+        assert abs(of_user.sum()) < 4 * np.sqrt((of_user**2).sum()), d
+    rule = quiet.truth.contact_rules(value=value, cost=cost, n_users=8_000).iloc[0]
+    assert (rule["rule"], rule["group"]) == ("one day", "all")
+    realised = happened.mean(axis=0)
+    # Learnt from other users: within a few per cent of the best day in hindsight.
+    assert realised[rule["idle_day"]] > 0.97 * realised[1:].max()
+    assert abs(rule["net_benefit"] - realised[rule["idle_day"]]) < 0.08
+
+
+def test_a_super_population_is_never_the_app_itself() -> None:
+    """Seed 1 of the app, seed 1 of the others."""
+    truth = simulate_app(2_000, seed=1, campaigns=()).truth
+    late = (truth.gaps["start_date"] >= "2024-01-01").to_numpy()
+    mean = truth.gap_survival()[late].mean(axis=0)
+    own = (15 * mean[30] - mean[1:30]).max()
+    curve = [0.15] * 30
+    other = truth.contact_rules(value=100.0, cost=1.0, saving=curve, n_users=2_000, seed=1).iloc[0]
+    again = truth.contact_rules(value=100.0, cost=1.0, saving=curve, n_users=2_000, seed=2).iloc[0]
+    assert len({round(own, 9), round(other["net_benefit"], 9), round(again["net_benefit"], 9)}) == 3
+    assert truth.contact_rules(value=100.0, cost=1.0, n_users=500).iloc[0]["idle_day"] > 5  # default arms are known
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"value": float("nan")}, "value must be a finite number"),
+        ({"cost": "1"}, "cost must be a finite number"),
+        ({"n_users": 0}, "n_users must be a whole number of at least 1"),
+        ({"seed": -1}, "seed must be a whole number"),
+    ],
+)
+def test_rules_for_nothing_are_refused(app: SimulatedApp, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        app.truth.contact_rules(**{"value": 100.0, "cost": 1.0, **settings})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from churnsurv.errors import ConvergenceError, InputError, SchemaError
 from churnsurv.survival import cox
 from churnsurv.survival.cox_path import CoxPath, cox_path
 from churnsurv.tables import schema
+from tests.proportional_app import proportional_app
 
 NUMBERS = ["signal", "weak", "n1", "n2", "n3", "n4", "n5", "n6"]
 FORMULA = " + ".join(NUMBERS)
@@ -140,9 +141,7 @@ def test_rows_of_a_cluster_stay_together(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_all_spells_of_a_user_stay_together() -> None:
-    import churnsurv as ch
-
-    spells = ch.simulate_app(n_users=300, seed=1).log.churn_spells(spells="all")
+    spells = proportional_app(300, seed=1).log.churn_spells(spells="all")
     found = cox_path("channel", spells, penalties=3, folds=3)
     assert found.cluster == "user_id"
     assert found._to_plain()["facts"]["data"]

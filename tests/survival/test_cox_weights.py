@@ -17,6 +17,7 @@ import churnsurv as ch
 from churnsurv.errors import ChurnsurvWarning, ConvergenceError, InputError, SchemaError
 from churnsurv.survival.training import training_of
 from churnsurv.tables import schema
+from tests.proportional_app import proportional_app
 
 KINDS = ["martingale", "deviance", "score", "schoenfeld", "scaled_schoenfeld", "dfbeta"]
 
@@ -270,7 +271,7 @@ def test_another_table_is_not_that_of_the_fit(table: pd.DataFrame) -> None:
 
 
 def test_own_spells_are_found_again() -> None:
-    spells = ch.simulate_app(n_users=400, seed=3).log.churn_spells()
+    spells = proportional_app(400, seed=3).log.churn_spells()
     fit = ch.cox("channel", spells)
     alone = dataclasses.replace(fit, _training=None)
     pd.testing.assert_frame_equal(alone.residuals(data=spells), fit.residuals())

@@ -13,16 +13,16 @@ from churnsurv import survival as s
 from churnsurv.data import ActivityLog
 from churnsurv.data.relation import Relation
 from churnsurv.errors import InputError
-from churnsurv.simulate import simulate_app
 from churnsurv.survival.covariates import Row
 from churnsurv.survival.inputs import survival_data
 from churnsurv.survival.regression import latest_known
 from churnsurv.tables import Result
+from tests.proportional_app import proportional_app
 
 
 @pytest.fixture(scope="module")
 def log() -> ActivityLog:
-    return simulate_app(150, seed=3).log
+    return proportional_app(150, seed=3).log
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
