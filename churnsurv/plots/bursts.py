@@ -37,6 +37,7 @@ _NAME = 16.0  # ems of a name before it is shortened
 _MOST = 8
 _SPACE = 10.0  # points between two names in one line
 _PAD = 8.0
+_MONTHS = (1, 2, 3, 4, 6, 12, 24, 60, 120, 240)  # from one written month to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,8 @@ def cohort_bursts(
     >>> from matplotlib.figure import Figure
     >>> table = pd.DataFrame({"date": pd.to_datetime(["2024-01-01", "2024-01-02"]), "registrations": [5, 40],
     ...     "expected": [6.0, 6.0], "lower": [2.0, 2.0], "upper": [11.0, 11.0], "burst": [False, True]})
-    >>> len(cohort_bursts(table, Figure().add_subplot()).patches)
-    2
+    >>> len(cohort_bursts(table, Figure().add_subplot()).collections)  # other days, bursts, what is expected
+    3
     """
     said = chosen_words(words, _WORDS)
     _check(table, bursts)
@@ -154,9 +155,13 @@ def _numbers(dates: pd.Series[pd.Timestamp]) -> NDArray[np.float64]:
 
 
 def _bars(ax: Axes, days: NDArray[np.float64], table: pd.DataFrame) -> None:
-    burst = table["burst"].to_numpy(dtype=bool)
-    colours = np.where(burst, SERIES[1], FAINT).tolist()
-    ax.bar(days, table["registrations"].to_numpy(), width=1.0, color=colours, linewidth=0, zorder=2)
+    """One outline for the bursts and one for the other days: of bars thinner than a pixel some are not drawn."""
+    burst, counts = table["burst"].to_numpy(dtype=bool), table["registrations"].to_numpy(dtype=np.float64)
+    edges = np.column_stack([days - 0.5, days + 0.5]).ravel()
+    for chosen, colour in ((~burst, FAINT), (burst, SERIES[1])):
+        if chosen.any():
+            heights = np.repeat(np.where(chosen, counts, 0.0), 2)
+            ax.fill_between(edges, 0.0, heights, color=colour, linewidth=0, zorder=2)
 
 
 def _expected(ax: Axes, days: NDArray[np.float64], table: pd.DataFrame) -> None:
@@ -166,12 +171,31 @@ def _expected(ax: Axes, days: NDArray[np.float64], table: pd.DataFrame) -> None:
 
 
 def _days_axis(ax: Axes, days: NDArray[np.float64]) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.dates import ConciseDateFormatter
+    from matplotlib.ticker import FixedLocator
 
     ax.set_xlim(days[0] - 0.5, days[-1] + 0.5)
-    locator = AutoDateLocator(minticks=3, maxticks=max(3, min(9, int(inner_size(ax)[0] / 60))))  # type: ignore[no-untyped-call]
+    ticks = _ticks(days, max(3, min(9, int(inner_size(ax)[0] / 60))))
+    locator = FixedLocator(ticks.tolist())
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
+    if (ticks.astype("datetime64[D]") == ticks.astype("datetime64[D]").astype("datetime64[M]")).all():
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
+    else:
+        ax.set_xticks(ticks, labels=[str(day)[5:] for day in ticks.astype("datetime64[D]")])  # month and day
+
+
+def _ticks(days: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """Days to write on the axis, at most so many: first days of months or years, or days of a short log."""
+    first, last = (np.datetime64(int(day), "D") for day in (days[0], days[-1]))
+    if days.size < 28 * min(most, 4):
+        step = int(np.ceil(days.size / most))
+        return np.arange(days[0], days[-1] + 1, step)
+    months = np.arange(first.astype("datetime64[M]"), last.astype("datetime64[M]") + 1)
+    months = months[months.astype("datetime64[D]") >= first]
+    number = months.astype(np.int64)  # since January 1970
+    chosen = next((number % step == 0 for step in _MONTHS if (number % step == 0).sum() <= most), number % 1200 == 0)
+    ticks: NDArray[np.float64] = months[chosen].astype("datetime64[D]").astype(np.float64)
+    return ticks
 
 
 def _labels(table: pd.DataFrame, bursts: pd.DataFrame | None, days: NDArray[np.float64], width: float) -> list[_Label]:

@@ -176,11 +176,18 @@ def _said(record: Mapping[Hashable, Any], quantity: str, said: Mapping[str, str]
     estimate, lower, upper = (_number(record[f"{quantity}{end}"]) for end in ("", "_lower", "_upper"))
     if not np.isfinite(estimate):
         return said["not_known"]
-    limits = f" ({lower:.3g} to {upper:.3g})" if np.isfinite(lower) else ""
+    digits = _digits([each for each in (estimate, lower, upper) if np.isfinite(each)])
+    limits = f" ({lower:,.{digits}f} to {upper:,.{digits}f})" if np.isfinite(lower) and np.isfinite(upper) else ""
     if quantity != "value":
-        return f"{estimate:.3g}{limits}"
+        return f"{estimate:,.{digits}f}{limits}"
     verdict = str(record["verdict"])
-    return f"{estimate:.3g}{limits} {said[verdict] if verdict in _COLOURS else said['unknown']}"
+    return f"{estimate:,.{digits}f}{limits} {said[verdict] if verdict in _COLOURS else said['unknown']}"
+
+
+def _digits(values: list[float]) -> int:
+    """Decimals that leave three significant digits to the largest of these numbers."""
+    largest = max(map(abs, values))
+    return int(np.clip(2 - np.floor(np.log10(largest)), 0, 6)) if largest > 0 else 0
 
 
 def _number(value: object) -> float:

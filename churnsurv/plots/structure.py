@@ -133,7 +133,8 @@ def _band(ax: Axes, band: pd.DataFrame, top: float, height: float, *, shaded: bo
         known = shaded and not np.isnan(churned)
         # Colour over paper, so that a dark page has the same shades of its own.
         look = {"facecolor": SERIES[0], "alpha": _shade(float(churned))} if known else {"facecolor": PAPER}
-        ax.add_patch(Rectangle((x, top - height), part, height, linewidth=0, gid=_CELL, **look))
+        name = f"{_CELL}-{len(ax.patches)}"  # an id of the SVG, so that no two are the same
+        ax.add_patch(Rectangle((x, top - height), part, height, linewidth=0, gid=name, **look))
         ax.plot(
             [x, x + part, x + part, x, x],
             [top, top, top - height, top - height, top],

@@ -16,6 +16,7 @@ from churnsurv.report.section_method import method_section, reproduce_section
 from churnsurv.report.section_model import model_section
 from churnsurv.report.section_studied import activity_words, studied
 from churnsurv.report.section_sweep import sweep_section
+from churnsurv.report.section_who import who_sections
 from churnsurv.report.summary import summary, tiles
 from churnsurv.tables import Result, plain
 
@@ -39,8 +40,15 @@ def build(
     tests: Mapping[str, Any] | None = None,
     cox: Any = None,
     sweep: Any = None,
+    lifecycle: Any = None,
+    structure: Any = None,
+    profile: Any = None,
+    spell_profile: Any = None,
+    bursts: Any = None,
+    channels: Any = None,
     provenance: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
+    absent: Sequence[str] = (),
 ) -> Report:
     """Tell a study as a report. What is not given has no section.
 
@@ -65,10 +73,20 @@ def build(
         Log-rank tests, by the labels of `curves`.
     cox : CoxFit, optional
     sweep : RuleSweep, optional
+    lifecycle : Lifecycle, optional
+    structure : ChurnStructure, optional
+    profile : ChurnProfile, optional
+        Over a common early window.
+    spell_profile : SpellProfile, optional
+        Over whole spells; told as a description.
+    bursts : CohortBursts, optional
+    channels : ChannelValue, optional
     provenance : mapping, optional
         `packages` or `versions` (name to version), `inputs` (table to its path and hash), `seed`.
     notes : sequence of str
         What a reader must know about the figures.
+    absent : sequence of str
+        What was asked for and could not be told, and why.
 
     Returns
     -------
@@ -109,6 +127,13 @@ def build(
         sweep=sweep,
         provenance=dict(provenance or {}),
         notes=tuple(notes),
+        lifecycle=lifecycle,
+        structure=structure,
+        profile=profile,
+        spell_profile=spell_profile,
+        bursts=bursts,
+        channels=channels,
+        absent=tuple(absent),
     )
     return Report(
         title=shown(title),
@@ -126,6 +151,7 @@ def build(
 def _sections(material: Material) -> tuple[Section, ...]:
     found = [
         *curves_sections(material),
+        *who_sections(material),
         model_section(material),
         sweep_section(material),
         studied(material),
@@ -155,7 +181,8 @@ def _results(material: Material, check: Any) -> dict[str, Any]:
         found["rejects"] = plain(groups.rename(columns={"size": "n"}).to_dict("records"))
     found["curves"] = {label: curves.result._to_plain() for label, curves in material.curves.items()}
     found["tests"] = {label: test._to_plain() for label, test in material.tests.items()}
-    for key, result in (("cox", material.cox), ("sweep", material.sweep)):
+    for key in ("lifecycle", "structure", "profile", "spell_profile", "bursts", "channels", "cox", "sweep"):
+        result = getattr(material, key)
         if result is not None:
             found[key] = result._to_plain()
     return found

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from churnsurv.errors import InputError
+from churnsurv.plots.bursts import cohort_bursts, cohort_bursts_frame
+from churnsurv.plots.channels import channel_value, channel_value_frame
 from churnsurv.plots.curves import survival_curves, survival_curves_frame
 from churnsurv.plots.document import svg, themed
+from churnsurv.plots.profile import churn_profile, churn_profile_frame
 from churnsurv.plots.ratios import forest, forest_frame
+from churnsurv.plots.structure import churn_structure, churn_structure_frame, lifecycle, lifecycle_frame
 from churnsurv.plots.style import Frame
 from churnsurv.plots.sweep import rule_sweep, rule_sweep_frame
 from churnsurv.report.model import Figure
@@ -42,17 +46,17 @@ class Drawing:
 
 
 def drawings(figure: Figure) -> list[Drawing]:
-    """Draw a figure: one drawing, or one for each quantity of a sweep over rules.
+    """Draw a figure: one drawing, or one for each of its panels.
 
     Raises
     ------
     InputError
         If the figure is of a kind that nobody draws.
     """
-    if figure.kind == "rule_sweep":
+    if figure.panels:
         return [
             Drawing(f"{figure.name}_{place}", each["alt"], _drawn(figure, _SMALL, each["quantity"]), None)
-            for place, each in enumerate(figure.options["panels"], 1)
+            for place, each in enumerate(figure.panels, 1)
         ]
     return [Drawing(figure.name, figure.alt, _drawn(figure, WIDE), _drawn(figure, NARROW))]
 
@@ -77,22 +81,70 @@ def _drawn(figure: Figure, width: float, quantity: str | None = None) -> str:
     return svg(frame, draw)
 
 
-def _plot(figure: Figure, width: float, quantity: str | None) -> tuple[Frame, Callable[[Axes], Any]]:
-    table = _table(figure.data)
-    options: Mapping[str, Any] = figure.options
-    words = options.get("words")
-    if figure.kind == "survival_curves":
-        horizon, level = options.get("horizon"), options["level"]
-        frame = survival_curves_frame(table, width, horizon=horizon)
-        return frame, lambda ax: survival_curves(table, ax, level=level, horizon=horizon, words=words)
-    if figure.kind == "forest":
-        table = table.head(options["rows"])
-        return forest_frame(table, width), lambda ax: forest(table, ax, level=options["level"], words=words)
-    if figure.kind == "rule_sweep":
-        frame = rule_sweep_frame(table, width, quantity=quantity)
-        chosen = options.get("chosen")
-        return frame, lambda ax: rule_sweep(table, ax, quantity=quantity, chosen=chosen, words=words)
-    raise InputError(f"There is no figure of the kind {figure.kind!r}: survival_curves, forest or rule_sweep.")
+Plot = tuple[Frame, Callable[["Axes"], Any]]
+
+
+def _plot(figure: Figure, width: float, quantity: str | None) -> Plot:
+    if figure.kind not in _PLOTS:
+        raise InputError(f"There is no figure of the kind {figure.kind!r}: {', '.join(_PLOTS)}.")
+    return _PLOTS[figure.kind](_table(figure.data), figure.options, width, quantity)
+
+
+def _survival_curves(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    horizon, level, words = options.get("horizon"), options["level"], options.get("words")
+    frame = survival_curves_frame(table, width, horizon=horizon)
+    return frame, lambda ax: survival_curves(table, ax, level=level, horizon=horizon, words=words)
+
+
+def _forest(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    table, words = table.head(options["rows"]), options.get("words")
+    return forest_frame(table, width), lambda ax: forest(table, ax, level=options["level"], words=words)
+
+
+def _rule_sweep(table: pd.DataFrame, options: Mapping[str, Any], width: float, quantity: str | None) -> Plot:
+    frame, chosen, words = rule_sweep_frame(table, width, quantity=quantity), options.get("chosen"), options["words"]
+    return frame, lambda ax: rule_sweep(table, ax, quantity=quantity, chosen=chosen, words=words)
+
+
+def _churn_structure(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    horizon, words = options.get("horizon"), options["words"]
+    return churn_structure_frame(table, width), lambda ax: churn_structure(table, ax, horizon=horizon, words=words)
+
+
+def _lifecycle(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    date, words = options["date"], options["words"]
+    return lifecycle_frame(table, width), lambda ax: lifecycle(table, ax, date=date, words=words)
+
+
+def _churn_profile(table: pd.DataFrame, options: Mapping[str, Any], width: float, quantity: str | None) -> Plot:
+    words = options["words"]
+    return churn_profile_frame(table, width), lambda ax: churn_profile(table, ax, variable=quantity, words=words)
+
+
+def _cohort_bursts(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    import pandas as pd
+
+    days, bursts = table.assign(date=pd.to_datetime(table["date"])), _table(options["bursts"])
+    level, words = options["level"], options["words"]
+    frame = cohort_bursts_frame(days, width, bursts=bursts)
+    return frame, lambda ax: cohort_bursts(days, ax, bursts=bursts, level=level, words=words)
+
+
+def _channel_value(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    keep, level, words = options["keep"], options["level"], options["words"]
+    return channel_value_frame(table, width), lambda ax: channel_value(table, ax, keep=keep, level=level, words=words)
+
+
+_PLOTS: Mapping[str, Callable[[pd.DataFrame, Mapping[str, Any], float, str | None], Plot]] = {
+    "survival_curves": _survival_curves,
+    "forest": _forest,
+    "rule_sweep": _rule_sweep,
+    "churn_structure": _churn_structure,
+    "lifecycle": _lifecycle,
+    "churn_profile": _churn_profile,
+    "cohort_bursts": _cohort_bursts,
+    "channel_value": _channel_value,
+}
 
 
 def _table(data: Mapping[str, list[Any]]) -> pd.DataFrame:

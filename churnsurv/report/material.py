@@ -142,6 +142,13 @@ class Material:
     sweep: Any
     provenance: Mapping[str, Any]
     notes: Sequence[str]
+    lifecycle: Any = None
+    structure: Any = None
+    profile: Any = None
+    spell_profile: Any = None
+    bursts: Any = None
+    channels: Any = None
+    absent: Sequence[str] = ()
 
     @property
     def idle_days(self) -> int | None:

@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from churnsurv.report.messages_en_who import WHO
+
 __all__ = ["MESSAGES"]
 
 MESSAGES: Mapping[str, str] = MappingProxyType(
     {
+        **WHO,
         # language
         "months": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
         "date": "{day} {month} {year}",
         "or": "{first} or {last}",
+        "and": " and ",
         "comma": ", ",
         "noun.users": "users",
         "noun.spells": "spells",
@@ -187,6 +191,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "equal values of the other terms. The ratios compare groups as they are; they don't tell what would happen "
         "to a user in another group.",
         "cox.fit": "The model has {n} {noun} and {events} churns; formula: {formula}; ties: {ties}.",
+        "cox.grouped": "whole days as intervals (complementary log-log)",
         "cox.strata": "Baselines are separate for each {strata}.",
         "cox.cluster": "Intervals are robust to several rows of one {cluster}.",
         "cox.no_risk": "{n} rows without a day at risk take no part.",
@@ -239,6 +244,9 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "method.cox": "Hazard ratios: Cox regression, partial likelihood with {ties} handling of ties, Wald "
         "intervals. It assumes ratios that stay the same over time; where curves cross, read the ratio as an "
         "average.",
+        "method.cox_grouped": "Hazard ratios: proportional hazards on whole days (complementary log-log regression "
+        "with a parameter for each day), Wald intervals. It is exact where many churn on one day, as on the first day "
+        "on which churn is possible. It assumes ratios that stay the same over time.",
         "method.entry": "Users who come under observation late are at risk only from then on (left truncation).",
         "method.sweep": "For each rule the spells are built anew and everything is estimated again.",
         "method.multiple": "Intervals and p-values stand for one comparison each; with many groups some will look "

@@ -74,12 +74,13 @@ class Figure:
     ----------
     name : str
         Letters, digits and "_"; names the data file.
-    kind : {"survival_curves", "forest", "rule_sweep"}
+    kind : {"survival_curves", "forest", "rule_sweep", "churn_structure", "lifecycle", "churn_profile",
+            "cohort_bursts", "channel_value"}
     title, caption, alt : str
     data : mapping
         The table, column by column: plain values.
     options : mapping
-        Keywords of the plot.
+        Keywords of the plot; with `panels`, the drawings that it falls into, each with its `quantity` and `alt`.
     """
 
     name: str
@@ -89,6 +90,11 @@ class Figure:
     alt: str
     data: Mapping[str, list[Any]]
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def panels(self) -> list[Mapping[str, Any]]:
+        """The small drawings that the figure falls into; none where it is one."""
+        return list(self.options.get("panels", ()))
 
     @property
     def data_file(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = ["NOTHING", "between", "count", "day", "exists", "number", "p_value", "ratio", "share"]
+__all__ = ["NOTHING", "between", "count", "day", "exists", "number", "p_value", "quantity", "ratio", "share"]
 
 NOTHING = "–"
 
@@ -98,6 +98,19 @@ def number(value: Any) -> str:
     if not exists(value) or not math.isfinite(value):
         return NOTHING
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def quantity(value: Any) -> str:
+    """Return money, days or another measure: to two decimals where they say something, else whole.
+
+    Examples
+    --------
+    >>> quantity(10652.7), quantity(-23.704), quantity(12.0), quantity(0.0)
+    ('10,653', '-23.70', '12.00', '0.00')
+    """
+    if not exists(value) or not math.isfinite(value):
+        return NOTHING
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"
 
 
 def p_value(value: Any) -> str:

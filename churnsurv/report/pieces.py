@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from churnsurv.plots.text import shown
 from churnsurv.report.catalogue import Catalogue, Field
 from churnsurv.report.material import Point
-from churnsurv.report.model import Part, Sentence, Table
+from churnsurv.report.model import Block, Listing, Part, Sentence, Table
 from churnsurv.report.numbers import NOTHING, between, exists, number, p_value
 from churnsurv.tables import plain
 
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "and_listed",
+    "capital",
     "columns_of",
     "estimate",
+    "filled",
     "interval",
     "limits",
     "p_words",
@@ -98,17 +101,58 @@ def p_words(value: Any) -> Part:
     return Part(text if text[:1] == "<" else f"= {text}", "keep")
 
 
-def plot_words(words: Catalogue, **further: str) -> dict[str, str]:
-    """Return the words of a figure in the language of the report, with some of them replaced."""
-    said = {key.removeprefix("plot."): text for key, text in words.messages.items() if key.startswith("plot.")}
+def plot_words(words: Catalogue, room: str = "plot", **further: str) -> dict[str, str]:
+    """Return the words of a figure in the language of the report, with some of them replaced.
+
+    `room` is the part of the catalogue: "plot" for words that figures share, "plot_..." for those of one figure.
+    """
+    said = {key.removeprefix(f"{room}."): text for key, text in words.messages.items() if key.startswith(f"{room}.")}
     return {**said, **further}
+
+
+def and_listed(words: Catalogue, items: Sequence[Sequence[Part]]) -> tuple[Part, ...]:
+    """Return runs of text as a list: "one, two and three".
+
+    Examples
+    --------
+    >>> from churnsurv.report.catalogue import catalogue
+    >>> "".join(part.text for part in and_listed(catalogue("en"), [[Part("a")], [Part("b")], [Part("c")]]))
+    'a, b and c'
+    """
+    parts: list[Part] = []
+    for place, item in enumerate(items):
+        if place:
+            parts.append(Part(words.messages["and" if place == len(items) - 1 else "comma"]))
+        parts += item
+    return tuple(parts)
+
+
+def filled(words: Catalogue, key: str, lists: Mapping[str, Sequence[Part]], **fields: Field) -> Sentence:
+    """Return a sentence some of whose fields are runs of text with names and numbers of their own.
+
+    Examples
+    --------
+    >>> from churnsurv.report.catalogue import catalogue
+    >>> filled(catalogue("en"), "or", {"first": [Part("a", "name")]}, last="b").text
+    '“a” or b'
+    """
+    marks = {name: Part(f"{{{name}}}", "list") for name in lists}
+    parts: list[Part] = []
+    for part in words.say(key, **fields, **marks).parts:
+        parts += lists[part.text[1:-1]] if part.role == "list" else [part]
+    return Sentence(tuple(parts))
+
+
+def capital(text: str) -> str:
+    """Return a text with a capital first letter."""
+    return text[:1].upper() + text[1:]
 
 
 def test_fields(words: Catalogue, result: Any, key: str, **further: Field) -> Sentence:
     """Return a sentence on a test result."""
     return words.say(
         key,
-        method=_capital(str(result.method)),
+        method=capital(str(result.method)),
         statistic=number(float(result.statistic)),
         df=f"{float(result.df):g}",
         p=p_words(result.p_value),
@@ -116,5 +160,13 @@ def test_fields(words: Catalogue, result: Any, key: str, **further: Field) -> Se
     )
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def point_of(row: Mapping[Any, Any], estimate: str, lower: str = "lower", upper: str = "upper") -> Point:
+    """Return the estimate of a row with its limits."""
+    return Point(*(float(row[name]) if exists(row[name]) else float("nan") for name in (estimate, lower, upper)))
+
+
+def noted(heading: str, notes: Sequence[object]) -> list[Block]:
+    """Return the notes of a result under a heading; nothing where there are none."""
+    if not notes:
+        return []
+    return [Sentence((Part(heading, "number"),)), Listing(tuple(Sentence((Part(str(note)),)) for note in notes))]

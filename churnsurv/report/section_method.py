@@ -31,7 +31,10 @@ def method_section(material: Material) -> Section:
         notes.append(words.say("method.logrank"))
     if material.cox is not None:
         ties = str(material.cox.ties)
-        notes.append(words.say("method.cox", ties=f"{ties[:1].upper()}{ties[1:]}'s"))
+        if ties == "grouped":
+            notes.append(words.say("method.cox_grouped"))
+        else:
+            notes.append(words.say("method.cox", ties=f"{ties[:1].upper()}{ties[1:]}'s"))
     if material.sweep is not None:
         notes.append(words.say("method.sweep"))
     notes.append(words.say("method.multiple"))

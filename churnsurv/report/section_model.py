@@ -39,7 +39,7 @@ def model_section(material: Material) -> Section | None:
 
 def _fit(material: Material, fit: Any) -> list[Block]:
     words = material.words
-    ties = str(fit.ties)
+    ties = words.text("cox.grouped") if fit.ties == "grouped" else str(fit.ties)
     blocks: list[Block] = [
         words.say(
             "cox.fit",

@@ -33,8 +33,8 @@ def studied(material: Material) -> Section:
     found = [_rule(material), _window(material), _clock(material)]
     blocks: list[Block] = [sentence for sentence in found if sentence is not None]
     blocks += _left_out(material)
-    if material.notes:
-        notes = tuple(Sentence((Part(str(note)),)) for note in material.notes)
+    if material.notes or material.absent:
+        notes = tuple(Sentence((Part(str(note)),)) for note in (*material.notes, *material.absent))
         blocks += [Sentence((Part(words.text("studied.kept_in_mind"), "number"),)), Listing(notes)]
     blocks += [found for found in (_counts(material), _rejects(material), _check(material)) if found is not None]
     return Section("studied", words.text("studied.title"), tuple(blocks))

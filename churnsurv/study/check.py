@@ -60,7 +60,8 @@ def check_tables(study: Study, *, fit: bool = False) -> Check:
     ----------
     study : Study
     fit : bool
-        Also try the Cox model, which shows collinear columns and separation.
+        Also try the Cox model, which shows collinear columns and separation, and weigh the channels where there are
+        costs, which shows those without one.
     """
     try:
         problems = list(study.log.check().problems)
@@ -73,8 +74,10 @@ def check_tables(study: Study, *, fit: bool = False) -> Check:
     except ChurnsurvError as error:
         return Check((*problems, _error("spells", str(error))))
     problems += _asked(study, spells)
+    problems += _beside(study)
     if fit and not any(problem.severity == "error" for problem in problems):
         problems += _fitted(study, spells)
+        problems += _weighed(study)
     return Check(tuple(problems))
 
 
@@ -151,6 +154,38 @@ def _fitted(study: Study, spells: Spells) -> Iterator[Problem]:
     else:
         for note in notes:
             yield Problem("study", "cox.formula", "warning", None, None, note)
+
+
+def _beside(study: Study) -> Iterator[Problem]:
+    """The tables beside the log that cannot be read, or are not what they are called."""
+    from churnsurv.study.side_tables import calendar_of, costs_of
+
+    if not study.config.who_on:
+        return
+    for name, read in (("costs", costs_of), ("calendar", calendar_of)):
+        try:
+            read(study.config, study.base, study.log.engine)
+        except ChurnsurvError as error:
+            yield _error(f"sources.{name}", str(error))
+
+
+def _weighed(study: Study) -> Iterator[Problem]:
+    """What keeps the channels from being weighed against their costs, and what a reader must know of it."""
+    from churnsurv.study.who import CannotTellError, value_of_channels
+
+    if not study.config.who_on or "costs" not in study.config.sources:
+        return
+    try:
+        found = value_of_channels(study)
+    except CannotTellError as reason:
+        yield Problem("study", "sources.costs", "warning", None, None, f"Channels cannot be weighed. {reason}")
+    except ChurnsurvError as error:
+        where = "who_churns.margin" if str(error).startswith("margin") else "sources.costs"
+        yield _error(where, str(error))
+    else:
+        for note in found.notes:
+            if note.startswith("No cost is known"):
+                yield Problem("study", "sources.costs", "warning", None, None, note)
 
 
 def _error(where: str, what: str) -> Problem:

@@ -13,8 +13,10 @@ A study file is TOML. Only `[sources]` is needed; every other key has the defaul
     events = "events.parquet"
     users = { sql = "SELECT * FROM 'users.parquet' WHERE NOT test" }
     balances = "balances.csv"            # optional
+    costs = "costs.csv"                  # optional; what channels cost, as in churnsurv.channel_value: one file
+    calendar = "calendar.csv"            # optional; campaigns and holidays: name, first, last, perhaps kind; one file
 
-    [columns.events]                     # ours = "theirs"; also [columns.users] and [columns.balances]
+    [columns.events]                     # ours = "theirs"; also of the other sources
     event_at = "created"
 
     [window]                             # by default from the first registration or event to the last event
@@ -41,9 +43,25 @@ A study file is TOML. Only `[sources]` is needed; every other key has the defaul
     formula = "channel + n_investments + logins"
     reference = { channel = "organic" }
     strata = []
-    ties = "efron"                       # or "breslow"
+    ties = "efron"                       # or "breslow"; "grouped" where a large part churns on one day
     features = ["n_investments", { name = "logins", agg = "count", kind = "login", last = 14 }]
     baseline_day = 30                    # needed with features: they are known at the end of this day
+
+    [who_churns]                         # who the churned are: stages, channels, behaviour, bursts, value of channels
+    on = true
+    horizons = [30, 90, 180]             # churn within so many days
+    window = 30                          # churned and retained are compared on what they did in these first days
+    profile_horizon = 180                # the churned: by this day; later than window and idle_days together
+    margin = { active_day = 0.5, invested_day = 0.0001 }   # by default none; what a user brings; needs costs
+    value_horizon = 180                  # days for which users of a channel are weighed against what they cost
+    keep = 0.0                           # value of a user from which on a channel is kept
+    min_users = 30                       # smaller groups are pooled as "other"
+
+    [[calendar]]                         # once for each campaign or holiday, instead of sources.calendar
+    name = "spring"
+    kind = "campaign"                    # optional
+    first = 2024-05-20
+    last = 2024-05-26                    # by default the first day
 
     [report]
     formats = ["html"]
@@ -69,9 +87,10 @@ from churnsurv.data.feature import Feature
 from churnsurv.errors import did_you_mean
 from churnsurv.report.catalogue import LANGUAGES
 
-__all__ = ["SECTIONS", "Problem", "Source", "StudyConfig", "read_config"]
+__all__ = ["LOG_TABLES", "SECTIONS", "Dated", "Problem", "Source", "StudyConfig", "read_config"]
 
-TABLES = ("events", "users", "balances")
+LOG_TABLES = ("events", "users", "balances")
+TABLES = (*LOG_TABLES, "costs", "calendar")
 FORMATS = ("html",)
 
 
@@ -87,6 +106,16 @@ class Source:
         """The path as it stands in results: without the folders of one machine."""
         path = str(self.path)
         return PurePath(path).name if PurePath(path).is_absolute() else path
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A campaign or holiday of the calendar, both days included."""
+
+    name: str
+    kind: str | None
+    first: date
+    last: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +150,18 @@ class StudyConfig:
     formula: str | None = None
     reference: Mapping[str, Any] = field(default_factory=dict)
     strata: tuple[str, ...] = ()
-    ties: Literal["efron", "breslow"] = "efron"
+    ties: Literal["efron", "breslow", "grouped"] = "efron"
     features: tuple[str | Feature, ...] = ()
     baseline_day: int | None = None
+    who_on: bool = True
+    who_horizons: tuple[int, ...] = (30, 90, 180)
+    who_window: int = 30
+    who_profile_horizon: int = 180
+    who_margin: Mapping[str, float] = field(default_factory=dict)
+    who_value_horizon: int = 180
+    who_keep: float = 0.0
+    who_min_users: int = 30
+    calendar: tuple[Dated, ...] = ()
     formats: tuple[str, ...] = ("html",)
     horizon: int = 90
     level: float = 0.95
@@ -160,6 +198,20 @@ class StudyConfig:
                 "features": [_plain_feature(feature) for feature in self.features],
                 "baseline_day": self.baseline_day,
             },
+            "who_churns": {
+                "on": self.who_on,
+                "horizons": list(self.who_horizons),
+                "window": self.who_window,
+                "profile_horizon": self.who_profile_horizon,
+                "margin": dict(self.who_margin),
+                "value_horizon": self.who_value_horizon,
+                "keep": self.who_keep,
+                "min_users": self.who_min_users,
+            },
+            "calendar": [
+                {"name": each.name, "kind": each.kind, "first": each.first.isoformat(), "last": each.last.isoformat()}
+                for each in self.calendar
+            ],
             "report": {"formats": list(self.formats), "horizon": self.horizon, "level": self.level},
         }
 
@@ -195,9 +247,25 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, Reader]]] = MappingProxyType(
             "formula": ("formula", read.text),
             "reference": ("reference", read.categories),
             "strata": ("strata", read.texts),
-            "ties": ("ties", read.choice("efron", "breslow")),
+            "ties": ("ties", read.choice("efron", "breslow", "grouped")),
             "features": ("features", read.features),
             "baseline_day": ("baseline_day", read.whole(0)),
+        },
+        "who_churns": {
+            "on": ("who_on", read.yes_or_no),
+            "horizons": ("who_horizons", read.wholes(1, least=1)),
+            "window": ("who_window", read.whole(1)),
+            "profile_horizon": ("who_profile_horizon", read.whole(1)),
+            "margin": ("who_margin", read.margin),
+            "value_horizon": ("who_value_horizon", read.whole(1)),
+            "keep": ("who_keep", read.number),
+            "min_users": ("who_min_users", read.whole(1)),
+        },
+        "calendar": {  # a list of such sections
+            "name": ("name", read.text),
+            "kind": ("kind", read.text),
+            "first": ("first", read.day),
+            "last": ("last", read.day),
         },
         "report": {
             "formats": ("formats", read.choices(*FORMATS)),
@@ -240,6 +308,8 @@ def read_config(
         if section not in SECTIONS:
             hint = did_you_mean(section, SECTIONS)
             problems.append(Problem(section, f"There is no such section.{hint} Sections: {', '.join(SECTIONS)}."))
+        elif section == "calendar":
+            values["calendar"] = _read_calendar(body, problems)
         elif not isinstance(body, Mapping):
             problems.append(Problem(section, f"expected a section [{section}], found {read.describe(body)}."))
         else:
@@ -250,11 +320,38 @@ def read_config(
     return config, problems
 
 
-def _read_section(section: str, body: Mapping[str, Any], values: dict[str, Any], problems: list[Problem]) -> None:
+def _read_calendar(body: Any, problems: list[Problem]) -> tuple[Dated, ...]:
+    """The campaigns and holidays, each a section `[[calendar]]` of its own; those with a problem are left out."""
+    if not isinstance(body, list) or not all(isinstance(entry, Mapping) for entry in body):
+        what = f"expected sections [[calendar]], one for each campaign or holiday, found {read.describe(body)}."
+        problems.append(Problem("calendar", what))
+        return ()
+    entries = []
+    for place, body_of_entry in enumerate(body, 1):
+        where, before = f"calendar[{place}]", len(problems)
+        values: dict[str, Any] = {"kind": None}
+        _read_section("calendar", body_of_entry, values, problems, named=where)
+        problems += [
+            Problem(f"{where}.{key}", f"is missing. Such as {such}.")
+            for key, such in (("name", 'name = "spring"'), ("first", "first = 2024-05-20"))
+            if key not in body_of_entry
+        ]
+        if len(problems) > before:
+            continue
+        entry = Dated(**{"last": values["first"], **values})
+        if entry.last < entry.first:
+            problems.append(Problem(f"{where}.last", f"{entry.last} is before first, {entry.first}."))
+        entries.append(entry)
+    return tuple(entries)
+
+
+def _read_section(
+    section: str, body: Mapping[str, Any], values: dict[str, Any], problems: list[Problem], *, named: str = ""
+) -> None:
     keys = SECTIONS[section]
     target = values[section] if section in ("sources", "columns") else values
     for key, value in body.items():
-        where = f"{section}.{key}"
+        where = f"{named or section}.{key}"
         if key not in keys:
             hint = did_you_mean(key, keys)
             what = f"There is no such key.{hint} Keys of [{section}]: {', '.join(keys)}."
@@ -290,11 +387,30 @@ def _check_together(config: StudyConfig, problems: list[Problem]) -> None:
         problems.append(Problem("cox.features", what))
     if config.formula is None and (config.features or config.strata or config.reference):
         problems.append(Problem("cox.formula", 'is missing. Such as formula = "channel".'))
+    if config.calendar and "calendar" in config.sources:
+        problems.append(Problem("calendar", "stands under [sources] and as [[calendar]]. Keep one of the two."))
+    problems += _check_who(config)
     problems += [
         Problem(f"columns.{name}", f"sources.{name} is missing.")
         for name in config.columns
         if name not in config.sources
     ]
+
+
+def _check_who(config: StudyConfig) -> list[Problem]:
+    found = []
+    alive, plain = config.who_window + config.idle_days, StudyConfig()
+    asked = (config.who_window, config.who_profile_horizon) != (plain.who_window, plain.who_profile_horizon)
+    if asked and config.who_profile_horizon <= alive:
+        what = (
+            f"must be later than day {alive}, window and idle_days together: users are compared from then on. It is "
+            f"{config.who_profile_horizon}."
+        )
+        found.append(Problem("who_churns.profile_horizon", what))
+    if config.who_margin and "costs" not in config.sources:
+        what = 'needs sources.costs, what channels cost: costs = "costs.csv".'
+        found.append(Problem("who_churns.margin", what))
+    return found
 
 
 def _override(document: Mapping[str, Any], overrides: Mapping[str, object], problems: list[Problem]) -> dict[str, Any]:

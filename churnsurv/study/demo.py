@@ -23,6 +23,8 @@ folder = "report"                    # where the report goes, beside this file
 [sources]
 events = "events.parquet"
 users = "users.parquet"
+balances = "balances.parquet"        # balance at the end of each day on which money moved
+costs = "costs.parquet"              # what registrations cost, by day and channel
 
 [window]
 observed_from = {first}
@@ -37,16 +39,38 @@ idle_days = 30                       # churn: this many days without activity
 activity = ["login", "invest"]
 sensitivity = [14, 21, 30, 45, 60]   # the same answers under these rules
 
+[stages]
+by = "n_investments"
+starts = {{ new = 0, growth = 3, mature = 10 }}
+
 [groups]
 by = ["channel", "cohort"]           # cohort: month of registration
 
 [cox]
 formula = "channel + campaign + device"
 reference = {{ channel = "organic", campaign = "none", device = "android" }}
+# A quarter of the users never comes back after registration and churns on day 30, the first day on which anybody can.
+# Efron's and Breslow's ties pull the ratios towards 1 on such a day; taking whole days as intervals does not.
+ties = "grouped"
 
+[who_churns]
+horizons = [30, 90, 180]             # churn within so many days
+window = 30                          # churned and retained are compared on what they did in these first days
+profile_horizon = 180                # the churned: by this day
+margin = {{ invested_day = 0.000018 }} # of each unit held at the end of a day: 0.66 % a year
+value_horizon = 180                  # days for which users are weighed against what they cost
+min_users = 30                       # smaller groups are pooled
+{calendar}
 [report]
 horizon = 90                         # days
 level = 0.95
+"""
+CALENDAR = """
+[[calendar]]
+name = "{name}"
+kind = "{kind}"
+first = {first:%Y-%m-%d}
+last = {last:%Y-%m-%d}
 """
 
 
@@ -66,8 +90,8 @@ def demo_study(folder: str | Path, *, n_users: int = 20_000, seed: int = 0, prog
     Parameters
     ----------
     folder : str or Path
-        Made where it is not there. `users.parquet`, `events.parquet`, `study.toml` and the folder `report` in it
-        are replaced.
+        Made where it is not there. The app's tables (`events.parquet`, `users.parquet`, `balances.parquet`, ...),
+        `study.toml` and the folder `report` in it are replaced.
     n_users : int
     seed : int
         The same seed gives the same files.
@@ -78,12 +102,13 @@ def demo_study(folder: str | Path, *, n_users: int = 20_000, seed: int = 0, prog
     -------
     Demo
     """
-    from churnsurv.simulate import FIRST_DAY, LAST_DAY, simulate_app
+    from churnsurv.simulation import simulate_app
     from churnsurv.study.study import Study
 
     app = simulate_app(n_users, seed)
     folder = app.write(folder, progress=progress)
-    text = STUDY.format(n_users=n_users, seed=seed, first=FIRST_DAY, last=LAST_DAY)
+    calendar = "".join(CALENDAR.format_map(event) for event in app.calendar.to_dict("records"))
+    text = STUDY.format(n_users=n_users, seed=seed, first=app.observed_from, last=app.observed_until, calendar=calendar)
     path = write_text(folder / "study.toml", text)
     study = Study.from_toml(path)
     result = study.run(progress=progress)

@@ -30,6 +30,22 @@ LOOK_AHEAD = 90
 RULES = (30, 21, 14, 7)
 SENSITIVITY = (14, 21, 30, 45, 60)
 
+WHO_LINES = """
+[who_churns]                         # stages, channels, behaviour, bursts of registrations; on = false: none of it
+horizons = [30, 90, 180]             # churn within so many days
+window = 30                          # churned and retained are compared on what they did in these first days
+profile_horizon = 180                # the churned: by this day
+min_users = 30                       # smaller groups are pooled
+# margin = { active_day = 0.5 }        # with costs: what a user brings for each active day, or for each unit held a day
+
+# Campaigns and holidays, to match with bursts of registrations; one such section for each:
+# [[calendar]]
+# name = "spring"
+# kind = "campaign"
+# first = 2024-05-20
+# last = 2024-05-26
+"""
+
 Evidence = tuple[tuple[str, str], ...]
 
 
@@ -237,6 +253,8 @@ def _study_text(draft: _Draft) -> str:
         f"\n[sources]\n{because('events', 'users')}",
         *(f"{name} = {toml(source)}\n" for name, source in draft.sources.items()),
         _comment("A source can be a query: users = { sql = \"SELECT * FROM 'users.parquet' WHERE NOT test\" }"),
+        '# balances = "balances.csv"           # user_id, date, balance\n',
+        '# costs = "costs.csv"                 # what users cost: channel, and cost_per_user or amount\n',
         *_column_lines(proposal, because),
         f"\n[window]\n{because('observed_from', 'observed_until')}{since}",
         f"observed_until = {proposal.observed_until}\n",
@@ -244,6 +262,7 @@ def _study_text(draft: _Draft) -> str:
         'time_zone = "UTC"                    # whose midnight ends a day, such as "Asia/Shanghai"\n',
         *_rule_lines(draft, because),
         *_model_lines(draft, because),
+        WHO_LINES,
         "\n[report]\nhorizon = 90                         # days\nlevel = 0.95\n",
     ]
     return "".join(lines)

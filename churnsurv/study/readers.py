@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from typing import Any
@@ -12,6 +13,8 @@ from churnsurv.data.rule import Stages
 from churnsurv.errors import InputError, did_you_mean
 
 __all__ = ["RefusedValueError", "WrongValueError", "describe"]
+
+MARGINS = ("active_day", "invested_day")
 
 
 class RefusedValueError(ValueError):
@@ -72,12 +75,12 @@ def whole(lowest: int) -> Callable[[Any], int]:
     return read
 
 
-def wholes(lowest: int) -> Callable[[Any], tuple[int, ...]]:
-    """A list of whole numbers of at least `lowest`; sorted, each once."""
+def wholes(lowest: int, *, least: int = 0) -> Callable[[Any], tuple[int, ...]]:
+    """A list of whole numbers of at least `lowest`; sorted, each once. `least` of them are needed."""
 
     def read(value: Any) -> tuple[int, ...]:
         expected = f"a list of whole numbers of at least {lowest}, such as [14, 30, 60]"
-        if not isinstance(value, list):
+        if not isinstance(value, list) or len(value) < least:
             raise WrongValueError(expected, value)
         for item in value:
             if isinstance(item, bool) or not isinstance(item, int) or item < lowest:
@@ -92,6 +95,30 @@ def share(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
         raise WrongValueError("a number between 0 and 1", value)
     return float(value)
+
+
+def number(value: Any) -> float:
+    """A finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise WrongValueError("a number", value)
+    return float(value)
+
+
+def yes_or_no(value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise WrongValueError("true or false", value)
+    return value
+
+
+def margin(value: Any) -> dict[str, float]:
+    """What a user brings for each active day, and for each unit held at the end of a day."""
+    if not isinstance(value, Mapping) or not value:
+        raise WrongValueError(f"{' or '.join(MARGINS)}, such as {{ active_day = 0.5 }}", value)
+    for key in value:
+        if key not in MARGINS:
+            raise WrongValueError(" or ".join(MARGINS), key, did_you_mean(key, MARGINS))
+    return {key: number(each) for key, each in value.items()}
 
 
 def day(value: Any) -> date:

@@ -41,8 +41,15 @@ def to_report(result: StudyResult, *, lang: str) -> Report:
         tests=result.tests,
         cox=result.cox,
         sweep=result.sweep,
+        lifecycle=result.who.lifecycle,
+        structure=result.who.structure,
+        profile=result.who.profile,
+        spell_profile=result.who.spell_profile,
+        bursts=result.who.bursts,
+        channels=result.who.channels,
         provenance=result.provenance,
-        notes=result.notes,
+        notes=[note for note in result.notes if note not in result.who.notes],
+        absent=result.who.notes,
     )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from churnsurv.data import ActivityLog, Check, Spells
     from churnsurv.diagnosis import RuleSweep
     from churnsurv.study.config import StudyConfig
+    from churnsurv.study.who import WhoChurns
     from churnsurv.survival import CoxFit, SurvivalCurves, TestResult
 
 __all__ = ["StudyResult"]
@@ -36,11 +37,14 @@ class StudyResult:
         None where the study has no formula.
     sweep : RuleSweep or None
         The same under other churn rules; None where the study has no sensitivity list.
+    who : WhoChurns
+        Stages, structure, profiles, bursts of registrations and the value of channels, each None where it was not
+        asked for or cannot be told; `who.absent` has the reasons.
     config : StudyConfig
     provenance : mapping
         Versions and hashes.
     notes : tuple of str
-        What a reader must know about the figures.
+        What a reader must know about the figures, and what is absent.
     """
 
     log: ActivityLog
@@ -50,6 +54,7 @@ class StudyResult:
     tests: Mapping[str, TestResult]
     cox: CoxFit | None
     sweep: RuleSweep | None
+    who: WhoChurns
     config: StudyConfig
     provenance: Mapping[str, Any]
     notes: tuple[str, ...]

@@ -12,6 +12,7 @@ from churnsurv.study.check import in_words
 from churnsurv.study.progress import stages
 from churnsurv.study.provenance import provenance
 from churnsurv.study.result import StudyResult
+from churnsurv.study.who import who_churns
 
 if TYPE_CHECKING:
     from churnsurv.data import ActivityLog, Check, Spells
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_model", "gather_notes", "run_study", "some_churned"]
 
-STAGES = ("read and check", "spells", "curves", "tests", "Cox model", "churn rules", "hashes")
+STAGES = ("read and check", "spells", "curves", "tests", "who churns", "Cox model", "churn rules", "hashes")
 
 
 def run_study(study: Study, *, progress: bool) -> StudyResult:
@@ -38,6 +39,8 @@ def run_study(study: Study, *, progress: bool) -> StudyResult:
         stage()
         tests = _tests(spells, config)
         stage()
+        who = who_churns(study)
+        stage()
         fit = fit_model(log, spells, config)
         stage()
         sweep = _sweep(log, config, progress=progress)
@@ -51,9 +54,10 @@ def run_study(study: Study, *, progress: bool) -> StudyResult:
         tests=tests,
         cox=fit,
         sweep=sweep,
+        who=who,
         config=config,
         provenance=facts,
-        notes=_each_once(notes, config.idle_days),
+        notes=(*_each_once(notes, config.idle_days), *who.notes),
     )
 
 

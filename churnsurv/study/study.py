@@ -161,14 +161,16 @@ def read_study(path: str | Path, overrides: Mapping[str, object] | None = None) 
 def _open_log(config: StudyConfig, base: Path) -> ActivityLog:
     from churnsurv.data import ActivityLog, ChurnRule, Stages
     from churnsurv.data.propose import engine_in, require_one_file
+    from churnsurv.study.config import LOG_TABLES
 
     engine = engine_in(base)
-    for source in config.sources.values():
+    sources = {name: source for name, source in config.sources.items() if name in LOG_TABLES}
+    for source in sources.values():
         if source.sql is not None:
             require_one_file(source.sql, base)
     tables = {
         name: engine.sql(source.sql) if source.sql is not None else _located(str(source.path), base)
-        for name, source in config.sources.items()
+        for name, source in sources.items()
     }
     stages = Stages(config.stages_by, config.stages_starts) if config.stages_starts else None
     return ActivityLog(
@@ -181,7 +183,7 @@ def _open_log(config: StudyConfig, base: Path) -> ActivityLog:
         time_zone=config.time_zone,
         observed_from=config.observed_from,
         observed_until=config.observed_until,
-        columns=config.columns,
+        columns={name: pairs for name, pairs in config.columns.items() if name in LOG_TABLES},
         engine=engine,
     )
 

@@ -35,12 +35,36 @@ def drawn(table: pd.DataFrame, found: pd.DataFrame | None, width: float = 640.0)
 
 def test_bars_are_the_registrations_and_bursts_have_their_colour() -> None:
     ax = drawn(days(), None)
-    assert [bar.get_height() for bar in ax.patches] == days()["registrations"].tolist()
-    colours = [to_hex(bar.get_facecolor()) for bar in ax.patches]
-    assert [colour == SERIES[1] for colour in colours] == days()["burst"].tolist()
-    assert set(colours) == {SERIES[1], FAINT}
+    table = days()
+    first = np.datetime64("2024-01-01").astype(np.int64)
+    outlines = {to_hex(each.get_facecolor()[0]): each.get_paths() for each in ax.collections[:2]}
+    assert set(outlines) == {SERIES[1], FAINT}
+    for row in table.itertuples():
+        here = int((row.date - table["date"].iloc[0]).days) + first
+        for colour, paths in outlines.items():
+            inside = [
+                any(path.contains_point((here, height)) for path in paths) for height in (row.registrations - 1, 1)
+            ]
+            assert inside == [(colour == SERIES[1]) == row.burst] * 2
+            assert not any(path.contains_point((here, row.registrations + 1)) for path in paths)
     (line,) = ax.lines[:1]
     assert line.get_ydata().tolist() == [10.0] * 60
+
+
+@pytest.mark.parametrize(
+    ("first", "n", "width", "expected"),
+    [
+        ("2022-07-01", 1095, 640.0, ["Sep", "2023", "May", "Sep", "2024", "May", "Sep", "2025", "May"]),
+        ("2022-07-01", 1095, 290.0, ["2023", "2024", "2025"]),
+        ("2024-01-10", 40, 290.0, ["01-10", "01-20", "01-30", "02-09"]),
+        ("2000-01-01", 9000, 290.0, ["2000", "2010", "2020"]),
+    ],
+)
+def test_the_axis_has_few_and_round_dates(first: str, n: int, width: float, expected: list[str]) -> None:
+    table = pd.DataFrame({"date": pd.date_range(first, periods=n), "registrations": 5, "burst": False})
+    ax = drawn(table.assign(expected=5.0, lower=1.0, upper=9.0), None, width)
+    ax.get_figure().canvas.draw()
+    assert [label.get_text() for label in ax.get_xticklabels()] == expected
 
 
 def test_bursts_are_named_by_event_or_day() -> None:

@@ -34,13 +34,28 @@ def test_points_are_the_values_coloured_by_verdict() -> None:
     assert [line.get_xdata()[0] for line in points] == [-4, 0, 4]
     assert [points[0].get_color(), points[2].get_color()] == [SERIES[1], SERIES[2]]
     assert any(list(line.get_xdata()) == [1.5, 1.5] for line in ax.lines)
-    assert "-4 (-5 to -3) drop" in texts(ax)
+    assert "-4.00 (-5.00 to -3.00) drop" in texts(ax)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((0.0, -1.0, 1.0), "0.00 (-1.00 to 1.00)"),
+        ((1234.5, 1134.0, 1334.0), "1,234 (1,134 to 1,334)"),
+        ((39.04, 36.0, 42.0), "39.0 (36.0 to 42.0)"),
+        ((0.004, 0.003, 0.005), "0.00400 (0.00300 to 0.00500)"),
+        ((0.0, np.nan, np.nan), "0"),
+    ],
+)
+def test_numbers_have_the_digits_that_the_largest_needs(values: tuple[float, float, float], expected: str) -> None:
+    columns = dict(zip(("value", "value_lower", "value_upper"), values, strict=True))
+    assert f"{expected} keep" in texts(drawn(table().iloc[:1].assign(**columns, verdict="keep")))
 
 
 def test_without_values_days_until_churn_are_drawn() -> None:
     found = table().assign(value=np.nan, value_lower=np.nan, value_upper=np.nan, verdict=None)
     ax = drawn(found)
-    assert "50 (45 to 55)" in texts(ax)
+    assert "50.0 (45.0 to 55.0)" in texts(ax)
     assert ax.get_xlim()[0] == 0
 
 

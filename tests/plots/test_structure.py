@@ -24,7 +24,8 @@ def cells(channels: tuple[str, ...] = ("paid", "free", "tv")) -> pd.DataFrame:
 
 
 def drawn(ax: Axes) -> list[Rectangle]:
-    return [patch for patch in ax.patches if patch.get_gid() == "churnsurv-cell" and isinstance(patch, Rectangle)]
+    found = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+    return [patch for patch in found if str(patch.get_gid()).startswith("churnsurv-cell-")]
 
 
 def lives() -> pd.DataFrame:

@@ -18,17 +18,40 @@ HOSTILE = {
 
 
 @pytest.fixture(scope="session")
-def study() -> Mapping[str, Any]:
-    """The arguments of `build`, made by the real estimators from a log with hostile channel names."""
+def hostile() -> Mapping[str, Any]:
+    """A log with hostile channel names, with its costs and a calendar."""
     app = ch.simulate_app(700, seed=4)
     users, events = app.users, app.events
+    costs = app.costs.assign(channel=app.costs["channel"].map(HOSTILE), amount=app.costs["amount"].astype(float))
     users["channel"] = users["channel"].astype(str).map(HOSTILE)
     users["channel"] = users["channel"].astype("category")
     users["user_id"], events["user_id"] = (table["user_id"].astype(str).astype(object) for table in (users, events))
     events.loc[events.index[:3], "user_id"] = "<img src=x onerror=alert(2)>\x00"
     log = ch.ActivityLog(
-        events, users, observed_from="2024-01-01", observed_until="2025-06-23", time_zone="Asia/Taipei"
+        events, users, observed_from=app.observed_from, observed_until=app.observed_until, time_zone="Asia/Taipei"
     )
+    calendar = app.calendar.assign(name=["<script>alert(3)</script>", "$春$"])
+    return {"log": log, "costs": costs, "calendar": calendar}
+
+
+@pytest.fixture(scope="session")
+def who(hostile: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments of `build` on who churns, from the same log."""
+    log, margin = hostile["log"], {"invested_day": 0.000018}
+    return {
+        "lifecycle": log.lifecycle(),
+        "structure": ch.churn_structure(log),
+        "profile": ch.churn_profile(log, variables=["n_investments", "ever_boosted", "balance"]),
+        "spell_profile": ch.churn_profile(log, form="spell"),
+        "bursts": ch.cohort_bursts(log, calendar=hostile["calendar"], ties="grouped"),
+        "channels": ch.channel_value(log, hostile["costs"], margin=margin),
+    }
+
+
+@pytest.fixture(scope="session")
+def study(hostile: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments of `build`, made by the real estimators from a log with hostile channel names."""
+    log = hostile["log"]
     spells = log.churn_spells()
     by = ("channel", "cohort")
     facts = spells._facts()
@@ -42,8 +65,10 @@ def study() -> Mapping[str, Any]:
         "spells_facts": facts,
         "curves": {"all": ch.kaplan_meier(spells), **{name: ch.kaplan_meier(spells, by=name) for name in by}},
         "tests": {name: ch.logrank(spells, by=name) for name in by},
-        "cox": ch.cox("channel", spells, reference={"channel": "organic"}),
-        "sweep": ch.rule_sweep(log, (21, 30, 60), by="channel", formula="channel", reference={"channel": "organic"}),
+        "cox": ch.cox("channel", spells, reference={"channel": "organic"}, ties="grouped"),
+        "sweep": ch.rule_sweep(
+            log, (21, 30, 60), by="channel", formula="channel", reference={"channel": "organic"}, ties="grouped"
+        ),
         "provenance": {
             "packages": {"churnsurv": "0.1.0", "numpy": "2"},
             "inputs": {"events": {"path": "<e>.csv", "sha256": "ab" * 32}},

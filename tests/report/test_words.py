@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Mapping
 
 import pytest
 
+from churnsurv.plots import bursts, channels, profile, structure
 from churnsurv.plots.words import WORDS
 from churnsurv.report.catalogue import LANGUAGES, catalogue, name, strong
 from churnsurv.report.model import Part
 from churnsurv.report.numbers import NOTHING, between, count, day, number, p_value, ratio, share
-from churnsurv.report.pieces import safe_name
+from churnsurv.report.pieces import plot_words, safe_name
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,27 @@ def test_every_language_has_the_words_of_the_figures(lang: str) -> None:
         ]
         assert fields[0] == fields[1], word
     assert {word for word in WORDS if not word.startswith("quantity.")} - own == {"missing_glyphs"}
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize(
+    ("room", "own", "left_out"),
+    [
+        ("plot_structure", structure._WORDS, {"users", "users_on", "living", "churned"}),
+        ("plot_life", structure._WORDS, {"area", "shade", "no_shade", "users_on"}),
+        ("plot_profile", profile._WORDS, {word for word in profile._WORDS if word.startswith("variable.")}),
+        ("plot_bursts", bursts._WORDS, set()),
+        ("plot_value", channels._WORDS, set()),
+    ],
+)
+def test_figures_of_one_kind_have_their_words(lang: str, room: str, own: Mapping[str, str], left_out: set[str]) -> None:
+    words = catalogue(lang)
+    said = plot_words(words, room)
+    assert set(said) == set(own) - left_out - {"missing_glyphs"}
+    for word, text in said.items():
+        fields = [{f for _, f, _, _ in string.Formatter().parse(each) if f} for each in (text, own[word])]
+        assert fields[0] == fields[1], word
+    assert {word for word in profile._WORDS if word.startswith("variable.")} <= set(words.messages)
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

@@ -7,22 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from churnsurv.simulate import simulate_app
+from churnsurv import simulate_app
 
 
 @pytest.fixture(scope="session")
 def app_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulate_app(800, seed=21).write(tmp_path_factory.mktemp("app"))
+    return simulate_app(400, seed=21).write(tmp_path_factory.mktemp("app"))
 
 
 @pytest.fixture
 def study_file(app_folder: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """Write a study whose sources are the app's files, with more sections below."""
+    """Write a study whose sources are the app's files, with more sections below; who churns only where it is named."""
 
     def write(sections: str = "", sources: str | None = None) -> Path:
         given = sources or f'events = "{app_folder}/events.parquet"\nusers = "{app_folder}/users.parquet"'
         path = tmp_path / "study.toml"
-        path.write_text(f"[sources]\n{given}\n[window]\nobserved_until = 2025-06-23\n{sections}", encoding="utf-8")
+        off = "" if "[who_churns]" in sections else "[who_churns]\non = false\n"
+        window = "[window]\nobserved_until = 2025-06-29\n"
+        path.write_text(f"[sources]\n{given}\n{window}{off}{sections}", encoding="utf-8")
         return path
 
     return write

@@ -11,7 +11,7 @@ import pytest
 
 import churnsurv as ch
 from churnsurv.study import config as module
-from churnsurv.study.config import SECTIONS, StudyConfig, read_config
+from churnsurv.study.config import SECTIONS, Dated, StudyConfig, read_config
 
 SOURCES = {"sources": {"events": "e.csv", "users": "u.csv"}}
 
@@ -27,6 +27,8 @@ folder = "out"
 events = { sql = "SELECT * FROM 'e.csv'" }
 users = "u.csv"
 balances = "b.csv"
+costs = "c.csv"
+calendar = { sql = "SELECT * FROM 'days.csv'" }
 
 [columns.events]
 event_at = "ts"
@@ -55,15 +57,31 @@ by = ["channel", "cohort"]
 formula = "channel + n_investments + logins"
 reference = { channel = "organic" }
 strata = "cohort"
-ties = "breslow"
+ties = "grouped"
 features = ["n_investments", { name = "logins", agg = "count", kind = "login", last = 14 }]
 baseline_day = 30
+
+[who_churns]
+on = true
+horizons = [90, 30]
+window = 14
+profile_horizon = 120
+margin = { active_day = 1, invested_day = 0.00002 }
+value_horizon = 90
+keep = -1
+min_users = 10
 
 [report]
 formats = ["html"]
 horizon = 60
 level = 0.9
 """
+
+
+def keys_of(document: dict[str, Any]) -> dict[str, set[str]]:
+    """The keys of each section; a list of sections stands for its first."""
+    bodies = {name: body[0] if isinstance(body, list) else body for name, body in document.items()}
+    return {name: set(body) for name, body in bodies.items() if name != "columns"}
 
 
 def problems_of(document: dict[str, Any], **overrides: object) -> dict[str, str]:
@@ -73,8 +91,8 @@ def problems_of(document: dict[str, Any], **overrides: object) -> dict[str, str]
 
 def test_every_section_and_key_is_read() -> None:
     document = tomllib.loads(FULL)
-    assert {section: set(keys) for section, keys in SECTIONS.items() if section != "columns"} == {
-        section: set(keys) for section, keys in document.items() if section != "columns"
+    assert keys_of(document) == {
+        name: set(keys) for name, keys in SECTIONS.items() if name not in {"columns", "calendar"}
     }
     config, problems = read_config(document)
     assert problems == []
@@ -86,19 +104,33 @@ def test_every_section_and_key_is_read() -> None:
     assert config.stages_starts == {"new": 0, "grown": 4}
     assert config.strata == ("cohort",)
     assert config.features == ("n_investments", ch.Feature("logins", agg="count", kind="login", last=14))
-    assert (config.ties, config.horizon, config.level) == ("breslow", 60, 0.9)
+    assert config.sources["costs"].path == "c.csv"
+    assert config.sources["calendar"].sql == "SELECT * FROM 'days.csv'"
+    assert (config.who_on, config.who_horizons, config.who_window, config.who_profile_horizon) == (
+        True,
+        (30, 90),
+        14,
+        120,
+    )
+    assert config.who_margin == {"active_day": 1.0, "invested_day": 0.00002}
+    assert (config.who_value_horizon, config.who_keep, config.who_min_users) == (90, -1.0, 10)
+    assert config.to_dict()["who_churns"]["margin"] == config.who_margin
+    assert (config.ties, config.horizon, config.level) == ("grouped", 60, 0.9)
 
 
 def test_the_documented_format_is_the_one_that_is_read() -> None:
     documented = str(module.__doc__).partition("    [study]")[2].partition("`SECTIONS`")[0]
     document = tomllib.loads(textwrap.dedent("    [study]" + documented))
+    assert keys_of(document) == {name: set(keys) for name, keys in SECTIONS.items() if name != "columns"}
+    assert read_config(document)[1][0].where == "calendar"  # two ways are shown, and only one can be taken
+    del document["sources"]["calendar"]
     found, problems = read_config(document)
     assert problems == []
-    assert {section: set(keys) for section, keys in document.items() if section != "columns"} == {
-        section: set(keys) for section, keys in SECTIONS.items() if section != "columns"
-    }
+    assert found.calendar == (Dated("spring", "campaign", date(2024, 5, 20), date(2024, 5, 26)),)
     default = StudyConfig()
-    for name in ("title", "lang", "folder", "idle_days", "activity", "sensitivity", "by", "strata", "ties", "level"):
+    shown = ("title", "lang", "folder", "idle_days", "activity", "sensitivity", "by", "strata", "ties", "level")
+    who = ("who_on", "who_horizons", "who_window", "who_profile_horizon", "who_value_horizon", "who_keep")
+    for name in (*shown, *who, "who_min_users"):
         assert getattr(found, name) == getattr(default, name)
 
 
@@ -134,7 +166,7 @@ def test_all_problems_are_listed_at_once_with_the_nearest_name() -> None:
     assert "Did you mean 'idle_days'?" in found["rule.idle_day"]
     assert "Did you mean 'groups'?" in found["grups"]
     assert found["rule.sensitivity"].endswith("found the text '21'.")
-    assert found["cox.ties"] == 'expected "efron" or "breslow", found the text \'exact\'.'
+    assert found["cox.ties"] == 'expected "efron" or "breslow" or "grouped", found the text \'exact\'.'
     assert found["report.level"] == "expected a number between 0 and 1, found the number 95."
     assert {"rule.activity", "cox.reference", "window.observed_from"} <= set(found)
     assert "Did you mean 'Asia/Shanghai'?" in found["clock.time_zone"]
@@ -169,6 +201,22 @@ def test_all_problems_are_listed_at_once_with_the_nearest_name() -> None:
         ("cox", "features", [{"name": "x", "agg": "median"}]),
         ("cox", "features", [{"name": "x", "agg": "count", "kinds": "login"}]),
         ("cox", "baseline_day", -1),
+        ("sources", "costs", ["c.csv"]),
+        ("who_churns", "on", "yes"),
+        ("who_churns", "on", 1),
+        ("who_churns", "horizons", []),
+        ("who_churns", "horizons", 90),
+        ("who_churns", "horizons", [0]),
+        ("who_churns", "window", 0),
+        ("who_churns", "profile_horizon", "180"),
+        ("who_churns", "profile_horizon", 60),
+        ("who_churns", "margin", 0.5),
+        ("who_churns", "margin", {}),
+        ("who_churns", "margin", {"active_days": 0.5}),
+        ("who_churns", "margin", {"active_day": float("nan")}),
+        ("who_churns", "value_horizon", 0),
+        ("who_churns", "keep", float("inf")),
+        ("who_churns", "min_users", 0),
         ("report", "formats", ["docx"]),
         ("report", "formats", []),
         ("report", "horizon", 0),
@@ -181,6 +229,53 @@ def test_a_wrong_value_says_what_was_expected(section: str, key: str, value: obj
     config, problems = read_config(document)
     assert f"{section}.{key}" in {problem.where for problem in problems}
     assert isinstance(config, StudyConfig)
+
+
+def test_the_calendar_is_a_list_of_sections() -> None:
+    days = {"first": date(2024, 5, 20), "last": "2024-05-26"}
+    config, problems = read_config({**SOURCES, "calendar": [{"name": "spring", "kind": "campaign", **days}, {
+        "name": "new year", "first": date(2025, 1, 1)}]})  # fmt: skip
+    assert problems == []
+    assert config.calendar == (
+        Dated("spring", "campaign", date(2024, 5, 20), date(2024, 5, 26)),
+        Dated("new year", None, date(2025, 1, 1), date(2025, 1, 1)),
+    )
+    assert config.to_dict()["calendar"][1] == {
+        "name": "new year", "kind": None, "first": "2025-01-01", "last": "2025-01-01",
+    }  # fmt: skip
+
+
+def test_every_problem_of_the_calendar_is_listed_with_its_place() -> None:
+    days = {"first": date(2024, 5, 20)}
+    found = problems_of(
+        {
+            "calendar": [
+                {"name": "spring", **days},
+                {"name": " ", **days, "starts": 3},
+                {"first": "May"},
+                {"name": "back", **days, "last": date(2024, 5, 1)},
+            ]
+        }
+    )
+    assert set(found) == {
+        "calendar[2].name", "calendar[2].starts", "calendar[3].name", "calendar[3].first", "calendar[4].last",
+    }  # fmt: skip
+    assert found["calendar[2].starts"].startswith("There is no such key.")
+    assert found["calendar[3].name"] == 'is missing. Such as name = "spring".'
+    assert found["calendar[4].last"] == "2024-05-01 is before first, 2024-05-20."
+    assert problems_of({"calendar": {"name": "spring"}})["calendar"].startswith("expected sections [[calendar]]")
+    assert problems_of({"calendar": ["spring"]})["calendar"].startswith("expected sections [[calendar]]")
+    both = {"sources": {**SOURCES["sources"], "calendar": "c.csv"}, "calendar": [{"name": "spring", **days}]}
+    assert "Keep one of the two" in problems_of(both)["calendar"]
+
+
+def test_who_churns_is_checked_with_the_rule_and_the_costs() -> None:
+    late = problems_of({"rule": {"idle_days": 60}, "who_churns": {"window": 30, "profile_horizon": 90}})
+    assert late["who_churns.profile_horizon"].startswith("must be later than day 90")
+    assert problems_of({"rule": {"idle_days": 200}}) == {}  # nobody asked for a profile by day 180
+    assert "needs sources.costs" in problems_of({"who_churns": {"margin": {"active_day": 1}}})["who_churns.margin"]
+    wrong = problems_of({"who_churns": {"margin": {"active_days": 1}}})["who_churns.margin"]
+    assert wrong == "expected active_day or invested_day, found the text 'active_days'. Did you mean 'active_day'?"
 
 
 def test_a_section_that_is_no_section() -> None:
