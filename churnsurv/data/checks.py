@@ -13,6 +13,7 @@ from churnsurv.data.check import Check, Problem
 from churnsurv.data.engine import UnreadableDataError
 from churnsurv.data.events import judge
 from churnsurv.data.ids import user_ids
+from churnsurv.data.negative_amounts import count_negative_amounts
 from churnsurv.data.reading import EmptyWindowError, Reading
 from churnsurv.data.sources import MissingColumnsError
 from churnsurv.data.sql import literal, name
@@ -167,7 +168,7 @@ def _together(reading: Reading, rule: ChurnRule, kinds: Kinds) -> list[Problem]:
         problems.append(Problem("events", "no_activity", "error", None, None, str(error)))
         kinds = None
     log = _Log(reading, rule, kinds)
-    for check in (_rejects, _equal_rows, _kinds, _window, _days, _users, _attributes, _balances):
+    for check in (_rejects, _equal_rows, _kinds, _window, _days, _users, _attributes, _amounts, _balances):
         problems += check(log)
     return problems
 
@@ -361,6 +362,15 @@ def _attributes(log: _Log) -> Iterator[Problem]:
         if distinct == 1 and reading.n_users > 1 and not nulls:
             advice = f"{column!r} is {example!r} for everybody: it can't explain anything."
             yield Problem("users", "constant_attribute", "note", reading.n_users, column, advice)
+
+
+def _amounts(log: _Log) -> Iterator[Problem]:
+    if n := count_negative_amounts(log.reading):
+        advice = (
+            "Investments and redemptions below zero count as they stand: a negative investment lowers totals and "
+            "balances. If the source means redemptions by them, give them that kind and a positive amount."
+        )
+        yield Problem("events", "negative_amount", "warning", n, "amount", advice)
 
 
 def _balances(log: _Log) -> Iterator[Problem]:

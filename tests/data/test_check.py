@@ -231,3 +231,13 @@ def test_checking_changes_nothing() -> None:
     log.check()
     pd.testing.assert_frame_equal(log.churn_spells().table, before)
     assert log.rule == ChurnRule()
+
+
+def test_negative_amounts_of_investments_and_redemptions() -> None:
+    kinds = ["invest", "invest", "redeem", "login", "invest"]
+    days = ["2024-01-05", "2024-01-06", "2024-01-07", "2024-01-08", "soon"]
+    events = pd.DataFrame({"user_id": 1, "event_at": days, "kind": kinds, "amount": [5.0, -5.0, -1.0, -9.0, -7.0]})
+    problem = found(ActivityLog(events, users_of({1: "2024-01-01"})))["events", "negative_amount"]
+    assert (problem.n_rows, problem.severity, problem.example) == (2, "warning", "amount")
+    fine = ActivityLog(events.assign(amount=events["amount"].abs()), users_of({1: "2024-01-01"}))
+    assert ("events", "negative_amount") not in found(fine)
