@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from churnsurv.data.negative_amounts import negative_amounts_note
 from churnsurv.data.user_days import UserDays, user_days
 from churnsurv.diagnosis.pooled import pooled
 from churnsurv.diagnosis.rewards import Flow, ProgressiveReward, costs_by_channel, flow_of
@@ -120,7 +121,8 @@ def channel_value(
     log : ActivityLog
     costs : table, optional
         The column `by` and `cost_per_user`; or `amount`, all that was paid for the channel's users of the log, in any
-        number of rows; or `user_id, date, cost`, what was paid for each user from registration on.
+        number of rows (with a `date`, those inside the log count); or `user_id, date, cost`, what was paid for each
+        user from registration on. A channel without a cost, or of whose users none has one, has no value: state 0.
     margin : mapping or table, optional
         ``{"invested_day": 0.0001, "active_day": 0.02}``: margin for each unit of balance held at the end of a day, and
         for each active day; one of them or both. Or a table `user_id, date, margin`. Without it there is no value.
@@ -155,9 +157,9 @@ def channel_value(
     Examples
     --------
     >>> import pandas as pd
-    >>> from churnsurv.simulate import simulate_app
+    >>> import churnsurv as ch
     >>> costs = pd.DataFrame({"channel": ["organic", "distribution"], "cost_per_user": [0.5, 30.0]})
-    >>> found = channel_value(simulate_app(600).log, costs, margin={"active_day": 1.0}, horizon=60)
+    >>> found = channel_value(ch.simulate_app(400).log, costs, margin={"active_day": 1.0}, horizon=60)
     >>> found.table.loc[[1, 3], ["channel", "cost_per_user", "verdict"]]
             channel  cost_per_user verdict
     1  distribution           30.0    drop
@@ -178,14 +180,16 @@ def channel_value(
     notes: list[str] = []
     group = pooled(users[by], min_users)
     notes += [group.note] if group.note else []
-    margins = _margins(margin, rates, days, notes)
-    cost, spent = _costs(costs, rewards, users, by, days, notes)
+    margins = _margins(margin, rates, days, log, notes)
+    cost, spent = _costs(costs, rewards, users, by, days, log, notes)
     asked = _Asked(users, days, margins, cost, spent, horizon, float(keep), level)
     codes = group.column.cat.codes.to_numpy()
     named = [(str(name), np.flatnonzero(codes == place)) for place, name in enumerate(group.column.cat.categories)]
     rows = [_row(name, chosen, asked, notes) for name, chosen in named]
     _verdicts(rows, level)
     notes += _closing_notes(rows, margins is not None, len(users), log.counts["users"] - len(users), min_users, horizon)
+    if margins is not None and costs is None and not rewards:
+        notes.append("Without costs there is no value and no verdict: costs of 0 are to be stated.")
     source = None if margins is None else ", ".join(rates) or "table"
     return ChannelValue(by, horizon, float(keep), level, len(users), source, tuple(notes), _typed(rows))
 
@@ -222,13 +226,13 @@ def _rates(margin: Margin) -> dict[str, float]:
 
 
 def _margins(
-    margin: Margin, rates: Mapping[str, float], days: UserDays, notes: list[str]
+    margin: Margin, rates: Mapping[str, float], days: UserDays, log: ActivityLog, notes: list[str]
 ) -> list[tuple[Flow, bool]] | None:
     """What users bring: amounts on days, and amounts that last (True)."""
     if margin is None:
         return None
     if not rates:
-        flow = flow_of(margin, "margin", days, "margin")
+        flow = flow_of(margin, "margin", days, "margin", log._reading.clock)
         notes += flow.notes
         return [(flow, False)]
     flows = []
@@ -241,6 +245,8 @@ def _margins(
                 "margin: 'invested_day' needs balances, or events with 'kind' and 'amount', to know what is held."
             )
         flows.append((Flow(days.held_user, days.held_day, days.held * rates["invested_day"], ()), True))
+        if "balances" not in log._reading.sources and (said := negative_amounts_note(log)):
+            notes.append(said)
     return flows
 
 
@@ -250,21 +256,27 @@ def _costs(
     users: pd.DataFrame,
     by: str,
     days: UserDays,
+    log: ActivityLog,
     notes: list[str],
 ) -> tuple[Floats, Flow | None]:
     """The acquisition cost of each user, null where not known; and what was paid for users one by one, by day."""
+    clock, window = log._reading.clock, (log.observed_from, log.observed_until)
+    import pandas as pd
+
     groups = joined(users[[by]].reset_index(drop=True), [by])
     codes = np.zeros(len(users), np.int64) if groups.codes is None else groups.codes.astype(np.int64)
     spent = None
     if costs is not None:
         costs = as_frame(costs, what="costs")
         if "user_id" in costs.columns and by not in costs.columns:
-            spent = flow_of(costs, "cost", days, "costs")
+            spent = flow_of(costs, "cost", days, "costs", clock, least=0)
             notes += spent.notes
-            costs = None
-    found = costs_by_channel(costs, rewards, users, by, list(groups.labels), codes, notes if spent is None else [])
-    if spent is not None:
-        found = np.nan_to_num(found)
+            # A channel with a row for any of its users is known; 0 stands for its users without one.
+            paid = {groups.labels[code]: 0.0 for code in np.unique(codes[spent.user])}
+            costs = pd.DataFrame({by: list(paid), "cost_per_user": list(paid.values())})
+    found = costs_by_channel(
+        costs, rewards, users, by, list(groups.labels), codes, notes, window=window, clock=clock
+    )  # fmt: skip
     return found[codes], spent
 
 
@@ -311,7 +323,7 @@ def _row(name: str, chosen: NDArray[np.intp], asked: _Asked, notes: list[str]) -
         last = int(followed.max(initial=0))
         notes.append(f"{name!r} is followed to day {last} only: it has no figures for {horizon} days.")
         return row
-    row |= _conversion(days, chosen, horizon, asked.level)
+    row |= _conversion(days, chosen, name, horizon, asked.level, notes)
     row |= _stay(asked.users.iloc[chosen], name, horizon, asked.level, notes)
     active = asked.mean(Flow(days.active_user, days.active_day, np.ones(days.active_day.size), ()), chosen)
     row |= asked.limits("active_days", active.estimate, active.std_error)
@@ -339,7 +351,9 @@ def _money(row: Mapping[str, Any], chosen: NDArray[np.intp], asked: _Asked, note
     return found | asked.limits("value", total - cost, std_error) | {"cost_per_user": cost, "_z": score}
 
 
-def _conversion(days: UserDays, chosen: NDArray[np.intp], horizon: int, level: float) -> dict[str, float]:
+def _conversion(
+    days: UserDays, chosen: NDArray[np.intp], name: str, horizon: int, level: float, notes: list[str]
+) -> dict[str, float]:
     """Share with a first investment by the horizon: one minus Kaplan-Meier of the days to it."""
     import pandas as pd
 
@@ -350,8 +364,15 @@ def _conversion(days: UserDays, chosen: NDArray[np.intp], horizon: int, level: f
     first, followed = days.invested[chosen], days.followed[chosen]
     done = ~np.isnan(first)
     waiting = pd.DataFrame({"duration": np.where(done, first, followed).astype(np.int64), "churned": done})
+    last = int(waiting["duration"].max())
     curve = kaplan_meier(waiting, level=level)
-    at = curve.at([horizon]).iloc[0]
+    if last < horizon and not done[waiting["duration"] == last].all():
+        notes.append(
+            f"{name!r}: no conversion by day {horizon}. Of the users who had not invested nobody was followed beyond "
+            f"day {last}."
+        )
+        return {}
+    at = curve.at([min(last, horizon)]).iloc[0]
     return {
         "conversion": 1 - at["survival"], "conversion_lower": 1 - at["upper"], "conversion_upper": 1 - at["lower"],
     }  # fmt: skip
@@ -363,8 +384,11 @@ def _stay(users: pd.DataFrame, name: str, horizon: int, level: float, notes: lis
 
     try:
         found = rmst(users[["entry", "duration", "churned"]], horizon=horizon, entry="entry", level=level).table.iloc[0]
-    except FollowUpError as fault:
-        notes.append(f"{name!r}: no mean days until churn. {fault}")
+    except FollowUpError:
+        notes.append(
+            f"{name!r}: no mean days until churn within {horizon} days. Of the users who had not churned nobody was "
+            f"followed beyond day {int(users['duration'].max())}."
+        )
         return {}
     return {
         "days_until_churn": found["estimate"], "days_until_churn_lower": found["lower"],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from churnsurv.data.negative_amounts import negative_amounts_note
 from churnsurv.data.rule import days_of
 from churnsurv.diagnosis.profile_compare import Groups, compared, described
 from churnsurv.diagnosis.profile_cuts import chosen_cuts, chosen_variables
@@ -249,7 +250,7 @@ def churn_profile(
         limits="simultaneous" if together else "each alone",
         level=level,
         counts=MappingProxyType(dict(users.counts)),
-        notes=(*notes, *shared_notes(groups, users, asked, rows)),
+        notes=(*notes, *_of_amounts(log, asked), *shared_notes(groups, users, asked, rows)),
         sentences=sentences_of(rows, asked, level),
         _rows=tuple(rows),
         _one=tuple(_table_one(groups, users, asked, level=level, limits=form == "early")),
@@ -275,6 +276,13 @@ def _require_both(users: ProfileUsers, horizon: int | None) -> None:
     when = "" if horizon is None else f" by day {horizon}"
     who = "nobody is left to compare" if n == 0 else f"{'nobody' if churned == 0 else 'everybody'} churned{when}"
     raise InputError(f"{who}: there are no two groups. Take another window or horizon, or a longer log.")
+
+
+def _of_amounts(log: ActivityLog, variables: Sequence[Variable]) -> tuple[str, ...]:
+    """What to know of amounts below 0, where a variable is made of amounts."""
+    made_of = {"max_amount", "total_amount", *(() if "balances" in log._reading.sources else ("balance",))}
+    said = negative_amounts_note(log) if made_of & {each.name for each in variables} else None
+    return () if said is None else (said,)
 
 
 def _table_one(

@@ -82,7 +82,7 @@ def spell_notes(counts: Mapping[str, int]) -> tuple[str, ...]:
     return (
         "Descriptive. Values are totals up to the last active day of the first spell: a longer spell leaves more time "
         "for everything, so churned users have less of it also where nothing has an effect. There are no p-values and "
-        "no ratios; form='early' gives all users the same window.",
+        "no ratios; the early form gives all users the same window.",
         "Retained are users who still lived at the end of the log, however late they registered." + left_out,
     )  # fmt: skip
 

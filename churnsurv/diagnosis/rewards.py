@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from churnsurv.diagnosis.dated import amounts_of, days_of_dates
 from churnsurv.errors import InputError, SchemaError, did_you_mean, require_columns
-from churnsurv.survival.frames import as_frame, first_of, numeric_column
+from churnsurv.survival.frames import as_frame, counted
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import pandas as pd
 
+    from churnsurv.data.clock import Clock
     from churnsurv.data.user_days import UserDays
 
 __all__ = ["Flow", "ProgressiveReward", "costs_by_channel", "flow_of"]
@@ -90,7 +94,7 @@ class Flow:
     notes: tuple[str, ...]
 
 
-def flow_of(table: Any, column: str, days: UserDays, what: str) -> Flow:
+def flow_of(table: Any, column: str, days: UserDays, what: str, clock: Clock, *, least: float | None = None) -> Flow:
     """Read a table `user_id, date` and an amount, as days since registration.
 
     Parameters
@@ -102,30 +106,33 @@ def flow_of(table: Any, column: str, days: UserDays, what: str) -> Flow:
         The users, and to which day they were followed.
     what : str
         What errors and notes call the table.
+    clock : Clock
+        Of the log.
+    least : float, optional
+        Amounts below it are refused.
 
     Raises
     ------
     InputError
-        If a date cannot be read, or an amount is missing or no finite number.
+        If a date cannot be read, an amount is missing, no finite number or too low, or no row is of a user of the log.
     """
     import pandas as pd
 
     frame = as_frame(table, needed=["user_id", "date", column], what=what)
-    amount = numeric_column(frame, column, "numbers").astype(np.float64)
-    if not np.isfinite(amount).all():
-        raise InputError(f"{what}: {column!r} must be a finite number; {first_of(~np.isfinite(amount), amount)}.")
-    dates = pd.to_datetime(frame["date"], errors="coerce")
-    if dates.isna().any():
-        bad = dates.isna().to_numpy()
-        raise InputError(f"{what}: 'date' must be a day; {first_of(bad, frame['date'].to_numpy())}.")
+    amount = amounts_of(frame, column, what, least=least)
+    moment = days_of_dates(frame["date"], clock, what)
     ids = pd.Index(days.user_id.to_pandas().astype(str))
     user = ids.get_indexer(frame["user_id"].astype(str))
-    moment = dates.dt.tz_localize(None).to_numpy().astype("datetime64[D]")
     day = (moment - days.registered[user]).astype(np.int64)
     unknown = user < 0
+    if len(frame) and unknown.all():
+        raise InputError(
+            f"{what}: no row is of a user who registered in the log; the first 'user_id' is "
+            f"{frame['user_id'].iloc[0]!r}, and the log has {ids[0]!r}."
+        )
     outside = ~unknown & ((day < 0) | (day > days.followed[user]))
     notes = [
-        f"{what}: {int(bad.sum()):,} rows {why} are left out."
+        f"{what}: {counted(int(bad.sum()), 'row')} {why} {'is' if bad.sum() == 1 else 'are'} left out."
         for bad, why in (
             (unknown, "of users who did not register in the log"),
             (outside, "before registration or after the log"),
@@ -144,6 +151,9 @@ def costs_by_channel(
     channels: Sequence[str],
     codes: NDArray[np.int64],
     notes: list[str],
+    *,
+    window: tuple[date, date],
+    clock: Clock,
 ) -> Floats:
     """Return the acquisition cost of a user of each channel, null where it is not known.
 
@@ -151,7 +161,7 @@ def costs_by_channel(
     ----------
     costs : table or None
         The column `by`, and `cost_per_user`, or `amount` (all that was paid for the channel's users of the log, in any
-        number of rows).
+        number of rows; where there is a `date`, rows outside the window are not counted).
     rewards : mapping of channel to ProgressiveReward
         Paid on top.
     users : DataFrame
@@ -162,6 +172,10 @@ def costs_by_channel(
         The channel of each user.
     notes : list of str
         What is missing is added to it.
+    window : pair of date
+        First and last day of the log.
+    clock : Clock
+        Of the log.
 
     Raises
     ------
@@ -169,7 +183,10 @@ def costs_by_channel(
         If a channel is named that no user has but looks like one, twice, or a cost is negative or missing.
     """
     sizes = np.bincount(codes, minlength=len(channels)).astype(np.float64)
-    found = dict(_stated(costs, by, channels, sizes, notes)) if costs is not None else {}
+    found = {}
+    if costs is not None:
+        frame = _in_window(as_frame(costs, needed=[by], what="costs"), window, clock, notes)
+        found = dict(_stated(frame, by, channels, sizes, notes))
     _same_names(found, channels, "costs", notes)
     _same_names(rewards, channels, "rewards", notes)
     cost = np.array([found.get(channel, np.nan) for channel in channels])
@@ -184,19 +201,30 @@ def costs_by_channel(
     return cost
 
 
+def _in_window(frame: pd.DataFrame, window: tuple[date, date], clock: Clock, notes: list[str]) -> pd.DataFrame:
+    """The costs of days inside the log: what was paid for others, or is not known yet, is no cost of its users."""
+    if "amount" not in frame.columns or "cost_per_user" in frame.columns or "date" not in frame.columns:
+        return frame
+    day = days_of_dates(frame["date"], clock, "costs")
+    inside = (day >= np.datetime64(window[0], "D")) & (day <= np.datetime64(window[1], "D"))
+    if not inside.all():
+        n = int((~inside).sum())
+        notes.append(
+            f"costs: {counted(n, 'row')} {'is' if n == 1 else 'are'} dated outside the log, {window[0]} to "
+            f"{window[1]}, and left out."
+        )
+    return frame[inside]
+
+
 def _stated(
-    costs: Any, by: str, channels: Sequence[str], sizes: Floats, notes: list[str]
+    frame: pd.DataFrame, by: str, channels: Sequence[str], sizes: Floats, notes: list[str]
 ) -> Iterator[tuple[str, float]]:
     """The cost of a user by channel, as the table has it."""
-    frame = as_frame(costs, needed=[by], what="costs")
     column = next((name for name in ("cost_per_user", "amount") if name in frame.columns), None)
     if column is None:
         require_columns("costs", ["cost_per_user"], frame.columns)
         raise SchemaError("costs: 'cost_per_user' or 'amount' is needed.")
-    values = numeric_column(frame, column, "numbers").astype(np.float64)
-    bad = ~np.isfinite(values) | (values < 0)
-    if bad.any():
-        raise InputError(f"costs: {column!r} must be a number of at least 0; {first_of(bad, values)}.")
+    values = amounts_of(frame, column, "costs", least=0)
     names = frame[by].astype(str).to_numpy()
     if column == "cost_per_user":
         twice = [name for name, n in zip(*np.unique(names, return_counts=True), strict=True) if n > 1]

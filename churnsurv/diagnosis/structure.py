@@ -166,7 +166,8 @@ def churn_structure(
         ``.horizons``, schema "churn_by_horizon": 1 - Kaplan and Meier's estimate for what is known at registration. A
         stage is not: its users are followed from the day on which they enter it, and moving on to another stage is a
         competing end (Aalen and Johansen 1978). Limits hold each alone; they are null where nobody has churned yet
-        or everybody has. A horizon beyond a group's follow-up is left out with a note.
+        or everybody has, and where fewer than 10 users were followed to the horizon, with a note. A horizon beyond a
+        group's follow-up is left out with a note.
 
         ``.cross``, schema "stage_channel": both at once, with one horizon for all cells (`cross_horizon`).
 
@@ -369,6 +370,11 @@ def _shares(variable: str, groups: list[str], n_users: Any, n_churned: Any, aske
 def _stage_notes(table: pd.DataFrame, stages: Stages, least: int) -> list[str]:
     sizes = dict(zip(table["group"], table["n_users"], strict=True))
     notes = [f"stage: no user was ever in {name!r}." for name in stages.names if name not in sizes]
+    if len(sizes) == 1 and len(stages.names) > 1:
+        notes.append(
+            f"stage: all users stay in {next(iter(sizes))!r}, so that stages tell nothing. They are cut from "
+            f"{stages.by}; investments are events of kind 'invest'."
+        )
     notes += [
         f"stage: only {size:,} user{'' if size == 1 else 's'} {'was' if size == 1 else 'were'} ever in {name!r}; "
         "stages are not pooled."

@@ -98,7 +98,7 @@ def rule_sweep(
     horizon: int = 90,
     level: float = 0.95,
     strata: str | Sequence[str] | None = None,
-    ties: Literal["efron", "breslow"] = "efron",
+    ties: Literal["efron", "breslow", "grouped"] = "efron",
     features: Sequence[str | Feature] = (),
     baseline_day: int | None = None,
     progress: bool = False,
@@ -184,7 +184,7 @@ class _Model:
     formula: str | None
     reference: Mapping[str, object] | None
     strata: str | Sequence[str] | None
-    ties: Literal["efron", "breslow"]
+    ties: Literal["efron", "breslow", "grouped"]
     features: tuple[str | Feature, ...]
     baseline_day: int | None
     level: float

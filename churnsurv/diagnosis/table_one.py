@@ -70,7 +70,7 @@ def _of_yes(group: str, name: str, there: Sequence[Floats], level: float) -> lis
 
 
 def _share(group: str, name: str, statistic: str, of: Sequence[Floats], level: float) -> dict[str, Any]:
-    churned, retained = (float(each.mean()) for each in of)
+    churned, retained = (float(each.mean()) if each.size else np.nan for each in of)
     variances = (churned * (1 - churned), retained * (1 - retained))
     d = standardised_difference((of[0].size, of[1].size), (churned, retained), variances, level=level)
     return _row(group, name, statistic, churned, retained, (d.estimate, d.lower, d.upper))

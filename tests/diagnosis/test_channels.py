@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import json
 from datetime import date, timedelta
+from decimal import Decimal
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -123,8 +127,8 @@ def test_a_table_of_margins_counts_by_day() -> None:
     found = channel_value(small(), COSTS, margin=margins, horizon=5, min_users=1)
     assert row(found, "x")["margin"] == pytest.approx(5 / 2)
     assert row(found, "y")["margin"] == 0
-    assert any("1 rows of users who did not register" in note for note in found.notes)
-    assert any("1 rows before registration or after the log" in note for note in found.notes)
+    assert any("1 row of users who did not register in the log is left out" in note for note in found.notes)
+    assert any("1 row before registration or after the log is left out" in note for note in found.notes)
     shuffled = channel_value(small(), COSTS[::-1], margin=margins[::-1], horizon=5, min_users=1)
     pd.testing.assert_frame_equal(shuffled.table, found.table)
 
@@ -175,11 +179,11 @@ def test_a_channel_without_costs_has_no_verdict_and_that_is_said() -> None:
 def test_verdicts_hold_for_all_channels_together() -> None:
     log = app().log
     plain = channel_value(log, margin={"active_day": 1.0}, horizon=60, keep=0).table
-    costs = plain[["channel"]].assign(cost_per_user=plain["margin"] - np.array([-3.0, 3.0, 0.0, 0.5, -0.5]))
+    costs = plain[["channel"]].assign(cost_per_user=plain["margin"] - np.array([3.0, -3.0, 0.0, 0.5, -0.5]))
     found = channel_value(log, costs, margin={"active_day": 1.0}, horizon=60).table
-    assert found["value"].tolist() == pytest.approx([-3.0, 3.0, 0.0, 0.5, -0.5])
-    assert found["verdict"].iloc[:3].tolist() == ["drop", "keep", "watch"]
-    assert found["sure"].iloc[:3].round(6).tolist() == [0, 1, 0.5]
+    assert found["value"].tolist() == pytest.approx([3.0, -3.0, 0.0, 0.5, -0.5])
+    assert found["verdict"].iloc[:3].tolist() == ["keep", "drop", "watch"]
+    assert found["sure"].iloc[:3].round(6).tolist() == [1, 0, 0.5]
     error = (found["value_upper"] - found["value_lower"]) / 2 / stats.norm.ppf(0.975)
     z = found["value"] / error
     assert found["sure"].tolist() == pytest.approx(stats.norm.cdf(z).tolist(), abs=1e-9)
@@ -282,3 +286,122 @@ def test_it_is_a_result() -> None:
     assert list(found.table.columns) == list(schema("channel_value").names)
     assert repr(found).startswith("<ChannelValue: 2 groups of channel, 4 users, 5 days: watch")
     assert "days until churn: advertising" in repr(channel_value(app().log, horizon=60))
+
+
+# ----------------------------------------------------------------------------------- found by trying to break it
+
+
+def test_where_the_last_to_wait_was_followed_too_shortly_there_is_no_conversion_and_that_is_said() -> None:
+    """c, followed for nine days, invests; d registered late and did not: of day 5 to 9 nothing is known."""
+    users = pd.DataFrame({"user_id": ["c", "d"], "registered_at": ["2024-01-01", "2024-01-06"], "channel": "y"})
+    events = pd.DataFrame(
+        {"user_id": ["c", "c"], "event_at": ["2024-01-02", "2024-01-09"], "kind": ["invest", "login"]}
+    )
+    log = ch.ActivityLog(events, users, rule=ch.ChurnRule(idle_days=4), observed_until="2024-01-10")
+    found = channel_value(log, margin={"active_day": 1.0}, horizon=8, min_users=1)
+    assert np.isnan(found.table["conversion"].iloc[0])
+    assert any(
+        "'y': no conversion by day 8. Of the users who had not invested nobody was followed beyond day 4." in note
+        for note in found.notes
+    )
+    assert any("no mean days until churn within 8 days" in note for note in found.notes) == bool(
+        np.isnan(found.table["days_until_churn"].iloc[0])
+    )
+    assert found.table["active_days"].iloc[0] == pytest.approx(1 + 1 / 2 + 0 + 0 + 0 + 0 + 0 + 0 + 1)
+    everybody = channel_value(log, horizon=1, min_users=1).table
+    assert everybody["conversion"].iloc[0] == 0.5
+
+
+def test_a_channel_of_a_single_user_is_pooled_as_other_and_said() -> None:
+    users = app().users.astype({"channel": str})
+    users.loc[0, "channel"] = "one of a kind"
+    log = ch.ActivityLog(app().events, users, observed_until=app().observed_until)
+    costs = pd.DataFrame({"channel": ["organic", "one of a kind"], "cost_per_user": [0.0, 7.0]})
+    found = channel_value(log, costs, margin={"active_day": 1.0}, horizon=60)
+    assert found.table["channel"].iloc[-1] == "other"
+    assert (found.table["n_users"].iloc[-1], found.table["cost_per_user"].iloc[-1]) == (1, 7.0)
+    assert any("'one of a kind' (1 user)" in note and "pooled as 'other'" in note for note in found.notes)
+    assert np.isnan(found.table["value_lower"].iloc[-1])
+    assert found.table["verdict"].iloc[-1] == "watch"
+
+
+def test_costs_of_users_leave_a_channel_without_any_unknown_and_that_is_said() -> None:
+    costs = pd.DataFrame({"user_id": ["a"], "date": ["2024-01-01"], "cost": [3.0]})
+    found = channel_value(small(), costs, margin={"active_day": 1.0}, horizon=5, min_users=1)
+    assert row(found, "x")["cost_per_user"] == 1.5
+    assert np.isnan(row(found, "y")["value"])
+    assert row(found, "y")["verdict"] is None
+    assert any("No cost is known of 'y': no value and no verdict for it." in note for note in found.notes)
+    free = pd.concat([costs, pd.DataFrame({"user_id": ["c"], "date": ["2024-01-01"], "cost": [0.0]})])
+    assert row(channel_value(small(), free, margin={"active_day": 1.0}, horizon=5, min_users=1), "y")["value"] == 2
+
+
+def test_without_any_costs_there_is_a_margin_and_no_value_and_that_is_said() -> None:
+    found = channel_value(small(), margin={"active_day": 1.0}, horizon=5, min_users=1)
+    assert found.table["margin"].tolist() == [2, 2]
+    assert found.table["value"].isna().all()
+    assert any(note.startswith("Without costs there is no value") for note in found.notes)
+
+
+def test_amounts_outside_the_log_are_no_cost_of_its_users() -> None:
+    """As of 5 January d has not registered, and what was paid on the 9th is not known."""
+    amounts = pd.DataFrame({"channel": ["x", "y", "y"], "amount": [4.0, 3.0, 5.0],
+                            "date": ["2024-01-03", "2024-01-01", "2024-01-09"]})  # fmt: skip
+    asked = {"margin": {"active_day": 1.0}, "horizon": 1, "min_users": 1}
+    found = channel_value(small().as_of("2024-01-05"), amounts, **asked)
+    assert found.table["cost_per_user"].tolist() == [2, 3]
+    assert any("1 row is dated outside the log, 2024-01-01 to 2024-01-05, and left out" in n for n in found.notes)
+    assert channel_value(small(), amounts, **asked).table["cost_per_user"].tolist() == [2, 4]
+
+
+def test_times_of_margins_are_those_of_the_log_and_dates_stand() -> None:
+    """At 22:00 UTC it is the next day in Shanghai, for the log and for margins alike."""
+    users = pd.DataFrame({"user_id": ["a", "b"], "registered_at": ["2024-01-01 22:00", "2024-01-01"], "channel": "x"})
+    events = pd.DataFrame({"user_id": ["a"], "event_at": ["2024-01-10 01:00"], "kind": ["login"]})
+    log = ch.ActivityLog(events, users, time_zone="Asia/Shanghai", observed_until="2024-01-10")
+    for date_of_a in ("2024-01-01 22:00", pd.Timestamp("2024-01-01 22:00", tz="UTC"), date(2024, 1, 2), "2024-01-02"):
+        margins = pd.DataFrame({"user_id": ["a"], "date": [date_of_a], "margin": [6.0]})
+        found = channel_value(log, margin=margins, horizon=1, min_users=1)
+        assert found.table["margin"].iloc[0] == 3
+        assert not any("left out" in note for note in found.notes)
+    mixed = ["2024-01-01 22:00+00:00", "2024-01-01 22:00", "2024-01-02T07:00:00+09:00", "2024-01-01T22:00Z"]
+    for dates in (mixed, mixed[::-1], [pd.Timestamp(each) for each in mixed]):
+        margins = pd.DataFrame({"user_id": "a", "date": dates, "margin": 1.0})
+        found = channel_value(log, margin=margins, horizon=1, min_users=1)
+        assert found.table["margin"].iloc[0] == 2
+        assert not any("left out" in note for note in found.notes)
+
+
+def test_amounts_of_money_may_be_decimals(tmp_path: Path) -> None:
+    money = pa.array([Decimal("5.50"), Decimal("3.00")], pa.decimal128(12, 2))
+    table = pa.table({"channel": ["x", "y"], "amount": money})
+    pq.write_table(table, tmp_path / "costs.parquet")
+    for costs in (table, table.to_pandas(), str(tmp_path / "costs.parquet")):
+        assert channel_value(small(), costs, horizon=5, min_users=1).table["cost_per_user"].tolist() == [2.75, 1.5]
+
+
+def test_negative_amounts_of_investments_are_said_where_they_count() -> None:
+    events = pd.DataFrame(EVENTS, columns=["user_id", "event_at", "kind", "amount"])
+    users = pd.DataFrame({"user_id": list(USERS), "registered_at": [v[0] for v in USERS.values()], "channel": "x"})
+    log = ch.ActivityLog(events.assign(amount=-events["amount"]), users, observed_until="2024-01-10")
+    held = channel_value(log, margin={"invested_day": 1.0}, horizon=5, min_users=1)
+    assert any(note.startswith("4 investments and redemptions have a negative amount") for note in held.notes)
+    assert held.table["margin"].iloc[0] < 0
+    days = channel_value(log, margin={"active_day": 1.0}, horizon=5, min_users=1)
+    assert not any("negative amount" in note for note in days.notes)
+
+
+@pytest.mark.parametrize(
+    ("costs", "said"),
+    [
+        ({"user_id": ["a"], "date": ["2024-01-01"], "cost": [-1.0]}, "'cost' must be a number of at least 0"),
+        ({"user_id": [1], "date": ["2024-01-01"], "cost": [1.0]}, "no row is of a user who registered in the log"),
+        ({"user_id": ["a"], "date": [20240101], "cost": [1.0]}, "'date' must be a day"),
+        ({"channel": ["x"], "amount": [-2.0]}, "'amount' must be a number of at least 0"),
+        ({"channel": ["x"], "amount": [2.0], "date": ["soon"]}, "'date' must be a day"),
+        ({"channel": ["x"], "cost_per_user": [np.nan]}, "'cost_per_user' must be a number of at least 0"),
+    ],
+)
+def test_costs_that_cannot_be_used_are_named(costs: dict[str, Any], said: str) -> None:
+    with pytest.raises(ch.InputError, match=said):
+        channel_value(small(), pd.DataFrame(costs), margin={"active_day": 1.0}, horizon=5, min_users=1)

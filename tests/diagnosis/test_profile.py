@@ -309,3 +309,51 @@ def test_a_horizon_beyond_the_log_is_refused() -> None:
 
 def test_no_warning_reaches_the_reader() -> None:
     assert churn_profile(by_hand(), **TAKEN, by="side", min_users=1).groups == ("left", "right")
+
+
+# ----------------------------------------------------------------------------------- found by trying to break it
+
+
+@pytest.mark.parametrize("form", ["early", "spell"])
+def test_a_channel_of_a_single_user_is_pooled_as_other_and_said(form: str) -> None:
+    log = by_hand()
+    users = log._reading.data["users"].copy()  # type: ignore[attr-defined]
+    users.loc[users["user_id"] == "u00", "side"] = "one of a kind"
+    single = ch.ActivityLog(log._reading.data["events"], users, rule=RULE, observed_from="2024-01-01",
+                            observed_until="2024-04-30")  # fmt: skip
+    found = churn_profile(single, **TAKEN, form=form, by="side", min_users=5)  # type: ignore[arg-type]
+    assert found.groups[:2] == ("left", "right")
+    assert found.groups[-1] == "other"
+    assert any(note.startswith("Pooled as 'other', being small: one of a kind") for note in found.notes)
+    assert any(note.startswith("Nothing to compare, since all or none churned: other") for note in found.notes)
+    one = found.table_one.query("group == 'other'")
+    assert one.loc[one["variable"] == "(users)", ["churned", "retained"]].sum(axis=1).tolist() == [
+        1 if form == "early" else 2
+    ]
+
+
+def test_groups_without_a_value_on_one_side_have_no_share_of_it() -> None:
+    """Over spells: the only user of a group has one active day, and so no interval."""
+    start = ["2024-01-01", "2024-01-25", "2024-01-01"]
+    users = pd.DataFrame({"user_id": ["a", "b", "c"], "registered_at": start, "side": ["x", "x", "y"]})
+    events = pd.DataFrame(
+        {"user_id": ["a", "a", "b"], "event_at": ["2024-01-03", "2024-01-05", "2024-01-30"], "kind": "login"}
+    )
+    log = ch.ActivityLog(events, users, rule=RULE)
+    found = churn_profile(log, form="spell", by="side", variables=["login_interval"], min_users=1)
+    row = found.table_one.query("group == 'y' and statistic == 'share without a value'").iloc[0]
+    assert row["churned"] == 1
+    assert np.isnan(row["retained"])
+    assert np.isnan(row["standardised_difference"])
+
+
+def test_negative_amounts_are_said_where_they_count() -> None:
+    log = by_hand()
+    events = log._reading.data["events"].assign(amount=lambda table: -table["amount"])  # type: ignore[union-attr]
+    turned = ch.ActivityLog(events, log._reading.data["users"], rule=RULE, observed_from="2024-01-01",
+                            observed_until="2024-04-30")  # fmt: skip
+    n = int((events["amount"] < 0).sum())
+    found = churn_profile(turned, **TAKEN, variables=["n_investments", "balance"])
+    assert any(note.startswith(f"{n} investments and redemptions have a negative amount") for note in found.notes)
+    counted = churn_profile(turned, **TAKEN, variables=["n_investments"])
+    assert not any("negative amount" in note for note in counted.notes)

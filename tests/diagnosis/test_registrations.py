@@ -9,7 +9,8 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from churnsurv.diagnosis.registrations import _fit, adjusted_by_run, search_bursts, season_design
+from churnsurv.diagnosis.registrations import _fit, adjusted_by_run, search_bursts
+from churnsurv.diagnosis.season import season_design
 from churnsurv.errors import ConvergenceError, InputError
 from churnsurv.numerics.count_tails import estimated_tail, upper_tail
 
@@ -50,7 +51,10 @@ def test_the_expectation_is_the_regression_on_the_other_days() -> None:
     X = np.column_stack([np.ones(70), day, np.eye(7)[day % 7][:, 1:]])
     fit = sm.GLM(counts[kept], X[kept], sm.families.NegativeBinomial(alpha=found.extra)).fit(tol=1e-12)
     assert found.expected == pytest.approx(fit.predict(X), rel=1e-5)
-    assert fit.pearson_chi2 == pytest.approx(kept.sum() - 8, rel=1e-4)
+    mean = fit.predict(X[kept])
+    weight = mean / (1 + found.extra * mean)
+    squares = (counts[kept] - mean) ** 2 / (mean + found.extra * mean**2)
+    assert np.average(squares, weights=weight) == pytest.approx((kept.sum() - 8) / kept.sum(), rel=1e-4)
 
 
 @pytest.mark.parametrize("day", [0, 33, 69])
@@ -184,3 +188,38 @@ def test_without_enough_other_days_there_is_no_reference() -> None:
 def test_weeks_alone_need_eight_of_them() -> None:
     with pytest.raises(InputError, match="8 calendar weeks"):
         search_bursts(series(0, 40), MONDAY, units=["week"])
+
+
+@pytest.mark.parametrize("level", [0.05, 0.27, 1.0])
+def test_rare_registrations_are_no_bursts_one_by_one(level: float) -> None:
+    """Where most days have none, days with one are ordinary: they are not trimmed away from the first reference."""
+    found = []
+    for seed in range(8):
+        counts = np.random.default_rng(seed).poisson(level, 800)
+        counts[400:407] += 4
+        search = search_bursts(counts, MONDAY)
+        assert search.burst[400:407].sum() >= 5
+        assert search.expected.sum() == pytest.approx(800 * level, rel=0.3)
+        found.append(np.delete(search.burst, slice(393, 414)).any())
+    assert sum(found) <= 2
+
+
+def test_days_with_hardly_any_registrations_do_not_settle_the_dispersion() -> None:
+    """Nobody registers on a Sunday, but five once: the other days vary as Poisson counts do."""
+    counts = np.random.default_rng(0).poisson(50, 140)
+    counts[6::7] = 0
+    counts[27] = 5
+    found = search_bursts(counts, MONDAY)
+    assert found.extra < 0.01
+    assert np.flatnonzero(found.burst).tolist() == [27]
+    counts[[66, 67]] += 45
+    assert np.flatnonzero(search_bursts(counts, MONDAY).burst).tolist() == [27, 66, 67]
+
+
+def test_large_counts_are_fitted_too() -> None:
+    counts = series(1, 300, level=40_000.0, extra=0.02)
+    counts[100:103] *= 3
+    found = search_bursts(counts, MONDAY)
+    assert found.burst[100:103].all()
+    assert found.burst.sum() <= 5
+    assert found.extra == pytest.approx(0.02, rel=0.4)

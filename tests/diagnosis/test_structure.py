@@ -16,7 +16,6 @@ from churnsurv.data.lifecycle import stage_episodes
 from churnsurv.diagnosis.pooled import pooled
 from churnsurv.diagnosis.structure import ChurnStructure, churn_structure
 from churnsurv.errors import InputError, SchemaError
-from churnsurv.simulation import simulate_app
 
 # The small world: activity on a day with a probability of its own by channel, of which a part are investments; churn
 # after 5 idle days. Registrations go on to the last day of the log.
@@ -119,8 +118,9 @@ def test_horizons_are_kaplan_and_meiers(log: ActivityLog, found: ChurnStructure)
                 at, row = curve.at(horizon).iloc[0], mine.loc[(str(group), horizon)]
                 assert row["churned"] == pytest.approx(1 - at["survival"], abs=1e-14)
                 assert [row["std_error"], row["n_at_risk"]] == pytest.approx([at["std_error"], at["n_at_risk"]])
-                assert [row["lower"], row["upper"]] == pytest.approx([1 - at["upper"], 1 - at["lower"]], nan_ok=True)
                 age = (pd.Timestamp(log.observed_until) - part["origin"]).dt.days
+                limits = [1 - at["upper"], 1 - at["lower"]] if (age >= horizon).sum() >= 10 else [np.nan] * 2
+                assert [row["lower"], row["upper"]] == pytest.approx(limits, nan_ok=True)
                 assert row["n_followed_to"] == (age >= horizon).sum() >= row["n_at_risk"]
 
 
@@ -242,7 +242,7 @@ def test_small_groups_are_pooled_and_said(log: ActivityLog) -> None:
     assert list(mine.index) == ["free", "paid", "tv", "other"]
     assert mine.loc["other", "n_users"] == 5
     assert mine["n_churned"].sum() == found.n_churned
-    (note,) = [note for note in found.notes if note.startswith("channel")]
+    (note,) = [note for note in found.notes if "pooled" in note]
     assert note == (
         "channel: 'radio' (1 user), '(missing)' (4 users) have fewer than 30 users each and are pooled as 'other'."
     )
@@ -278,6 +278,7 @@ def test_small_stages_stand_alone_and_are_named() -> None:
     assert f"stage: only {sizes['mature']} users were ever in 'mature'; stages are not pooled." in found.notes
     never = churn_structure(world(60, seed=5, stages=Stages(starts={"new": 0, "huge": 500})), by="stage", horizons=[25])
     assert "stage: no user was ever in 'huge'." in never.notes
+    assert any("all users stay in 'new', so that stages tell nothing" in note for note in never.notes)
     assert never.table["group"].tolist() == ["new"]
 
 
@@ -354,9 +355,53 @@ def test_the_result_says_what_matters_and_changes_with_nothing(found: ChurnStruc
 
 
 def test_the_case_comes_out_of_the_simulated_app() -> None:
-    found = churn_structure(simulate_app(n_users=1_500, seed=2).log)
+    found = churn_structure(ch.simulate_app(n_users=1_500, seed=2).log)
     shares = of(found.table, "stage").set_index("group")["share"]
     assert shares["new"] == shares.max() > 0.4
     worst = found.cross.query("rank == 1").set_index("stage")["channel"]
     assert worst["new"] == "distribution"
     assert worst["growth"] == "invitation"
+
+
+def test_a_log_of_one_channel_and_channels_of_one_user_each(log: ActivityLog) -> None:
+    users, events = (log._reading.data[table] for table in ("users", "events"))
+    said = {}
+    for name, channel in (("other", [f"c{i}" for i in range(len(users))]), ("only", "only")):  # type: ignore[arg-type]
+        given = ActivityLog(events, users.assign(channel=channel), rule=RULE, stages=STAGES,  # type: ignore[union-attr]
+                            observed_until=log.observed_until)  # fmt: skip
+        found = churn_structure(given, by=["channel", "stage"], horizons=[25])
+        row = of(found.table, "channel").iloc[0]
+        assert (row["group"], row["share"], len(of(found.table, "channel"))) == (name, 1.0, 1)
+        assert 0.97 < row["share_lower"] < row["share_upper"] <= 1
+        assert found.cross["rank"].tolist() == [1.0] * 3
+        said[name] = [note for note in found.notes if "pooled" in note]
+    assert "'c0' (1 user)" in said["other"][0]
+    assert "and 894 more have fewer than 30 users each and are pooled as 'other'" in said["other"][0]
+    assert said["only"] == []
+
+
+def test_shares_of_none_and_of_all_have_limits_inside_zero_and_one() -> None:
+    found = churn_structure(world(60, seed=5), by="stage", horizons=[25], min_users=1)
+    table = found.table
+    assert (table["n_churned"] == 0).any() or (table["share"] < 1).all()
+    assert (table["share_lower"] >= 0).all()
+    assert (table["share_upper"] <= 1).all()
+
+
+def test_where_few_were_followed_to_the_horizon_there_are_no_limits_and_that_is_said() -> None:
+    """Nine or ten of 60 old enough: it is these that count, not how many of them are still at risk."""
+    first = pd.Timestamp("2024-01-01")
+    for n_old, limits in ((9, False), (10, True)):
+        users = pd.DataFrame({"user_id": range(60), "channel": "paid"})
+        users["registered_at"] = [first] * n_old + [first + pd.Timedelta(days=30)] * (60 - n_old)
+        stays = [(user, first + pd.Timedelta(days=day), "login") for user in range(0, 60, 3) for day in range(3, 60, 3)]
+        events = pd.DataFrame(stays, columns=["user_id", "event_at", "kind"])
+        events = events[events["event_at"] > events["user_id"].map(users["registered_at"])]
+        log = ActivityLog(events, users, rule=RULE, observed_until=(first + pd.Timedelta(days=59)).date())
+        found = churn_structure(log, by="channel", horizons=[10, 40])
+        early, late = found.horizons.to_dict("records")
+        assert early["lower"] < early["churned"] < early["upper"]
+        assert (late["n_followed_to"], late["std_error"] > 0) == (n_old, True)
+        assert np.isnan([late["lower"], late["upper"]]).tolist() == [not limits] * 2
+        note = "channel: fewer than 10 users were followed to day 40 since registration in 'paid' (9)"
+        assert any(each.startswith(note) for each in found.notes) == (not limits)

@@ -16,7 +16,7 @@ import pandas as pd
 
 import churnsurv as ch
 
-from . import competing, logrank, prediction_quality, predictions, worlds
+from . import competing, logrank, prediction_quality, predictions, simulated_app, who_churns, worlds
 from . import curves as curve_questions
 from .figures import LEVEL, REPLICATIONS, Figure, Tally, replications, size
 
@@ -198,6 +198,8 @@ EXPERIMENTS: dict[str, Callable[[int], list[Figure]]] = {
     **logrank.EXPERIMENTS,
     **competing.EXPERIMENTS,
     **prediction_quality.EXPERIMENTS,
+    **who_churns.EXPERIMENTS,
+    **simulated_app.EXPERIMENTS,
 }
 
 
