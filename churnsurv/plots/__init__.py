@@ -6,13 +6,22 @@ names and numbers need around the axes.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from churnsurv.doors import doors
 
 _HOME = {
+    "tier_bands": "tiers",
+    "tier_bands_frame": "tiers",
     "Frame": "style",
+    "backtest": "backtests",
+    "backtest_frame": "backtests",
+    "backtest_gains": "backtests",
+    "backtest_gains_frame": "backtests",
+    "backtest_rules": "backtests",
+    "backtest_rules_frame": "backtests",
     "calibration": "calibrations",
     "calibration_frame": "calibrations",
+    "change_points": "changes",
+    "change_points_frame": "changes",
     "channel_value": "channels",
     "channel_value_frame": "channels",
     "churn_profile": "profile",
@@ -21,6 +30,8 @@ _HOME = {
     "churn_structure_frame": "structure",
     "cohort_bursts": "bursts",
     "cohort_bursts_frame": "bursts",
+    "cutpoint": "cuts",
+    "cutpoint_frame": "cuts",
     "day_differences": "differences",
     "day_differences_frame": "differences",
     "day_means": "differences",
@@ -32,6 +43,8 @@ _HOME = {
     "hazard_curves_frame": "hazard",
     "hazard_ratio_windows": "windows",
     "hazard_ratio_windows_frame": "windows",
+    "idle_risk": "idle_risks",
+    "idle_risk_frame": "idle_risks",
     "incidence_curves": "incidence",
     "incidence_frame": "incidence",
     "lifecycle": "structure",
@@ -49,13 +62,4 @@ _HOME = {
 }
 
 __all__ = [*_HOME]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'churnsurv.plots' has no attribute {name!r}")
-    return getattr(import_module(f"churnsurv.plots.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+__getattr__, __dir__ = doors(__name__, _HOME)

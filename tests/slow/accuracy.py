@@ -16,7 +16,7 @@ import pandas as pd
 
 import churnsurv as ch
 
-from . import competing, logrank, prediction_quality, predictions, simulated_app, who_churns, worlds
+from . import competing, idle_risk, logrank, prediction_quality, predictions, simulated_app, who_churns, worlds
 from . import curves as curve_questions
 from .figures import LEVEL, REPLICATIONS, Figure, Tally, replications, size
 
@@ -200,6 +200,7 @@ EXPERIMENTS: dict[str, Callable[[int], list[Figure]]] = {
     **prediction_quality.EXPERIMENTS,
     **who_churns.EXPERIMENTS,
     **simulated_app.EXPERIMENTS,
+    **idle_risk.EXPERIMENTS,
 }
 
 

@@ -1,0 +1,30 @@
+"""Thresholds and tiers: how likely a silent user churns, when to warn, and how sure that is."""
+
+from __future__ import annotations
+
+from churnsurv.doors import doors
+
+_HOME = {
+    "Backtest": "backtest",
+    "Capacity": "objectives",
+    "ChangePoints": "change_points",
+    "Condition": "rules",
+    "Cutpoint": "cutpoint",
+    "Explanation": "explaining",
+    "IdleRisk": "idle_risk",
+    "Precision": "objectives",
+    "Rule": "rules",
+    "Saving": "objectives",
+    "TierAssignment": "assign",
+    "TierRule": "scheme",
+    "TierScheme": "scheme",
+    "Value": "objectives",
+    "backtest": "backtest",
+    "change_points": "change_points",
+    "cutpoint": "cutpoint",
+    "fit_tiers": "fitting",
+    "idle_risk": "idle_risk",
+}
+
+__all__ = [*_HOME]
+__getattr__, __dir__ = doors(__name__, _HOME)
