@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, TypeAlias
 
 from churnsurv.data import sql
@@ -30,7 +30,9 @@ __all__ = [
     "Cast",
     "Column",
     "Comparison",
+    "Everything",
     "Expression",
+    "IsNaN",
     "IsNull",
     "Named",
     "Not",
@@ -43,11 +45,12 @@ __all__ = [
     "Truth",
     "finite",
     "render",
+    "table_of",
     "total",
 ]
 
 # A test runs the statements of each of them.
-DIALECTS = ("duckdb", "sqlite")
+DIALECTS = ("spark", "duckdb", "sqlite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,13 @@ class IsNull:
 
 
 @dataclass(frozen=True, slots=True)
+class IsNaN:
+    """Whether a double is not a number; null where it is null. In SQLite no value is: it stores them as null."""
+
+    of: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class Cast:
     """Something as a "number" (a double) or as "text"."""
 
@@ -154,7 +164,21 @@ class Case:
 
 
 Expression: TypeAlias = (
-    Column | Number | Text | Truth | Null | Call | Arithmetic | Comparison | And | Or | Not | IsNull | Cast | Case
+    Column
+    | Number
+    | Text
+    | Truth
+    | Null
+    | Call
+    | Arithmetic
+    | Comparison
+    | And
+    | Or
+    | Not
+    | IsNull
+    | IsNaN
+    | Cast
+    | Case
 )
 
 
@@ -174,10 +198,15 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class Everything:
+    """All columns of what is selected from, as they are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Select:
     """Columns computed from a table or from another selection, row by row."""
 
-    columns: tuple[Named, ...]
+    columns: tuple[Named | Everything, ...]
     source: Table | Select
 
 
@@ -228,19 +257,45 @@ def total(parts: Sequence[Expression]) -> Expression:
     return summed
 
 
+def table_of(name: str | Sequence[str]) -> Table:
+    """Return a table by its name; a dot separates schema and table.
+
+    Parameters
+    ----------
+    name : str or sequence of str
+        The parts of a name that holds a dot itself come as a sequence: ``("main", "users.v2")``.
+
+    Raises
+    ------
+    InputError
+        If it is no name.
+
+    Examples
+    --------
+    >>> table_of("app.users")
+    Table(name=('app', 'users'))
+    """
+    parts = tuple(name.split(".")) if isinstance(name, str) else tuple(name) if isinstance(name, Sequence) else ()
+    if not parts or not all(isinstance(part, str) and part for part in parts):
+        raise InputError(f"table must be the name of a table, such as 'users' or 'main.users'; got {name!r}.")
+    return Table(parts)
+
+
 def render(select: Select, *, dialect: str = "duckdb") -> str:
     """Write a selection as SQL.
 
     Parameters
     ----------
     select : Select
-    dialect : {"duckdb", "sqlite"}
+    dialect : {"duckdb", "spark", "sqlite"}
+        Spark's has comparisons, cases and casts, and neither arithmetic nor functions, whose edges differ there.
         SQLite needs its mathematical functions (``SQLITE_ENABLE_MATH_FUNCTIONS``, as in its shell and in most builds).
 
     Raises
     ------
     InputError
-        If there is no such dialect, SQLGlot is needed and not installed, or two columns have the same name.
+        If there is no such dialect or it lacks what is needed, SQLGlot is needed and not installed, or two columns
+        have the same name.
 
     Examples
     --------
@@ -256,23 +311,46 @@ def render(select: Select, *, dialect: str = "duckdb") -> str:
             f"{did_you_mean(str(dialect), DIALECTS)} Only dialects that are tested by running their statements are "
             "written."
         )
+    if dialect == "spark" and _computes(select):
+        raise InputError(
+            "dialect must be one of 'duckdb', 'sqlite' for what is computed with arithmetic or functions, not 'spark': "
+            "division by zero, logarithms and remainders differ there. Compute on a table fetched from Spark."
+        )
     text = _select(select, "")
     return text if dialect == "duckdb" else _translated(text, dialect)
 
 
 def _select(select: Select, indent: str) -> str:
-    names = [named.name.casefold() for named in select.columns]
-    twice = next((named.name for i, named in enumerate(select.columns) if names[i] in names[:i]), None)
+    named = [column.name for column in select.columns if isinstance(column, Named)]
+    names = [name.casefold() for name in named]
+    twice = next((name for i, name in enumerate(named) if names[i] in names[:i]), None)
     if twice is not None:
         raise InputError(f"two columns of the result are called {twice!r}. Rename one of them, or keep it once.")
     inner = f"{indent}    "
-    columns = ",\n".join(f"{inner}{_text(c.expression)} AS {sql.name(c.name)}" for c in select.columns)
+    columns = ",\n".join(f"{inner}{_column(column)}" for column in select.columns)
     if isinstance(select.source, Table):
         source = ".".join(map(sql.name, select.source.name))
     else:
         source = f"(\n{_select(select.source, inner)}\n{indent})"
     start = f"{indent}SELECT\n{columns}\n{indent}FROM"
     return f"{start} {source} AS {sql.name(_SOURCE)}"
+
+
+def _column(column: Named | Everything) -> str:
+    if isinstance(column, Everything):
+        return f"{sql.name(_SOURCE)}.*"
+    return f"{_text(column.expression)} AS {sql.name(column.name)}"
+
+
+def _computes(part: object) -> bool:
+    """Whether arithmetic or a function stands anywhere in a selection."""
+    if isinstance(part, Call | Arithmetic):
+        return True
+    if isinstance(part, tuple):
+        return any(map(_computes, part))
+    if isinstance(part, Select | Named | Expression):
+        return any(_computes(getattr(part, field.name)) for field in fields(part))
+    return False
 
 
 def _text(of: Expression) -> str:
@@ -303,6 +381,8 @@ def _text(of: Expression) -> str:
             return f"NOT {_inside(part)}"
         case IsNull(part):
             return f"{_inside(part)} IS NULL"
+        case IsNaN(part):
+            return f"ISNAN({_text(part)})"
         case Cast(to, part):
             return f"CAST({_text(part)} AS {_TYPES[_known('type', to, _TYPES)]})"
         case Case(branches, otherwise):
@@ -315,7 +395,7 @@ def _inside(part: Expression, around: Expression | None = None) -> str:
     """Write a part of an operation; sums stay flat, in the order in which they are added."""
     text = _text(part)
     flat = isinstance(around, Arithmetic) and isinstance(part, Arithmetic) and {around.operator, part.operator} == {"+"}
-    atomic = isinstance(part, Column | Text | Truth | Null | Call | Cast) or (
+    atomic = isinstance(part, Column | Text | Truth | Null | Call | Cast | IsNaN) or (
         isinstance(part, Number) and not text.startswith("-")
     )
     return text if atomic or flat else f"({text})"
@@ -344,17 +424,22 @@ def _translated(text: str, dialect: str) -> str:
             f"dialect {dialect!r} needs SQLGlot, which is not installed: pip install 'churnsurv[sql]'. DuckDB's own "
             "dialect needs nothing."
         ) from error
+    if dialect == "spark":
+        from churnsurv.data.spark_sql import to_spark
+
+        return to_spark(text, pretty=True)
     tree = sqlglot.parse_one(text, read="duckdb")
-    if dialect == "sqlite":
-        _whole_remainders(tree)
+    _for_sqlite(tree)
     written: str = tree.sql(dialect=dialect, pretty=True, identify=True)
     return written
 
 
-def _whole_remainders(tree: glot.Expr) -> None:
-    """Write MOD instead of %, which turns its operands into integers in SQLite; MOD does not."""
+def _for_sqlite(tree: glot.Expr) -> None:
+    """Write MOD instead of %, which turns its operands into integers in SQLite; no value of it is not a number."""
     from sqlglot import expressions as glot
 
+    for node in list(tree.find_all(glot.IsNan)):
+        node.replace(glot.false())
     for node in reversed(list(tree.find_all(glot.Mod))):  # the inner ones first
         sides = [side.unnest() for side in (node.this, node.expression)]
         node.replace(glot.Anonymous(this="MOD", expressions=sides))
