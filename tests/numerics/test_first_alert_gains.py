@@ -1,0 +1,59 @@
+"""The gains curve held against first alerts that are counted limit by limit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from churnsurv.numerics.block_means import block_mean
+from churnsurv.numerics.first_alert_gains import days_within, first_alert_gains, shrunken_shares
+
+IDLE = 7
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_each_step_is_what_its_limit_alerts(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 6))
+    score = rng.integers(0, 6, (n, IDLE - 1)) / 5  # many ties
+    durations = [rng.integers(1, IDLE + 2, rng.integers(0, 9)) for _ in range(n)]
+    silent = np.array([[(each > day).sum() for day in range(1, IDLE)] for each in durations])
+    churned = np.array([(each > IDLE).sum() for each in durations])
+    gains = first_alert_gains(score, silent, churned, idle_days=IDLE)
+    assert gains.limit[0] == np.inf
+    assert set(gains.limit[1:]) <= set(score.ravel())
+    for step, limit in enumerate(gains.limit):
+        alerts = caught = lead = 0
+        for each, row in zip(durations, score, strict=True):
+            first = next((day for day in range(1, IDLE) if row[day - 1] >= limit), None)
+            for length in each if first is not None else ():
+                if length > first:
+                    alerts, caught, lead = alerts + 1, caught + (length > IDLE), lead + (length > IDLE) * (IDLE - first)
+        assert (gains.alerts[step], gains.caught[step], gains.lead[step]) == (alerts, caught, lead)
+    assert (np.diff(gains.limit) < 0).all()
+    for most in (0, 3, 10**6):
+        at = gains.within(most)
+        assert gains.alerts[at] <= most
+        assert at == gains.alerts.size - 1 or gains.alerts[at + 1] > most
+
+
+def test_days_within_a_limit() -> None:
+    score = np.array([[0.1, 0.5, 0.3], [0.9, 0.0, 0.0]])
+    assert days_within(score, 0.3).tolist() == [2, 1]
+    assert days_within(score, np.inf).tolist() == [4, 4]
+
+
+def test_shares_are_drawn_to_those_of_all_cells() -> None:
+    silent, churned = np.array([[90, 50], [10, 0]]), np.array([45, 0])
+    found = shrunken_shares(silent, churned, prior=10.0)
+    assert found[:, 0].tolist() == pytest.approx([(45 + 4.5) / 100, 4.5 / 20])
+    assert found[1, 1] == pytest.approx(0.9)
+    assert shrunken_shares(np.zeros((1, 2)), np.zeros(1), prior=1.0).tolist() == [[1.0, 1.0]]
+
+
+def test_a_mean_that_is_not_there_has_no_test() -> None:
+    none = block_mean(np.zeros(3), np.ones(3), level=0.95)
+    assert (none.estimate, none.lower, none.upper, none.p_value) == (0.0, 0.0, 0.0, 1.0)
+    assert np.isnan(block_mean(np.full(3, np.nan), np.ones(3), level=0.95).p_value)
+    assert np.isnan(block_mean(np.zeros(2), np.zeros(2), level=0.95).estimate)
+    assert np.isnan(block_mean(np.array([1.0]), np.array([2.0]), level=0.95).lower)
