@@ -43,9 +43,9 @@ _HEIGHT = 230.0
 _CROSSINGS = ("group", "registration_gap", "probability", "idle_day", "lower", "upper")
 _WORDS: Mapping[str, str] = {
     "missing_glyphs": WORDS["missing_glyphs"],
-    "title": "Probability of churn after so many idle days, {level} intervals",
+    "title": "Risk of churn by idle day, {level} intervals",
     "axis": "Idle days",
-    "crossings": "points: where the risk reaches {risks}",
+    "crossings": "points: where it reaches {risks}",
     "later": "later gaps",
     "registration": "since registration",
     "only_later": "without the gaps that began at registration",

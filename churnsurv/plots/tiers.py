@@ -126,8 +126,8 @@ def tier_bands(
     dress(ax, grid="y")
     ax.set_xlim(-0.5, found.idle_days - 0.5)
     ax.set_ylim(0, found.height)
-    for area in found.areas:
-        _draw(ax, area, len(found.tiers))
+    for place, area in enumerate(found.areas):
+        _draw(ax, area, len(found.tiers), place)
     for area in found.areas:
         _label(ax, area, found, said)
     _axes(ax, found, said)
@@ -207,12 +207,13 @@ def _shade(tier: int, n_tiers: int) -> float:
     return 0.78 if n_tiers == 1 else 0.78 - 0.64 * tier / (n_tiers - 1)
 
 
-def _draw(ax: Axes, area: _Area, n_tiers: int) -> None:
+def _draw(ax: Axes, area: _Area, n_tiers: int, place: int) -> None:
     from matplotlib.patches import Rectangle
 
     x, width = area.days[0] - 0.5, area.days[1] - area.days[0] + 1
     # Paper below, so that the grid does not shine through; colour over it, so that a dark page has shades of its own.
-    for colour, shade, name in ((PAPER, 1.0, None), (SERIES[1], _shade(area.tier, n_tiers), f"{_TIER}-{area.tier}")):
+    own = f"{_TIER}-{place}-{area.tier}"
+    for colour, shade, name in ((PAPER, 1.0, None), (SERIES[1], _shade(area.tier, n_tiers), own)):
         box = Rectangle((x, area.bottom), width, area.height, facecolor=colour, alpha=shade, linewidth=0, zorder=1.5)
         box.set_gid(name)
         ax.add_patch(box)

@@ -16,6 +16,7 @@ from churnsurv.report.section_method import method_section, reproduce_section
 from churnsurv.report.section_model import model_section
 from churnsurv.report.section_studied import activity_words, studied
 from churnsurv.report.section_sweep import sweep_section
+from churnsurv.report.section_warning import warning_section
 from churnsurv.report.section_who import who_sections
 from churnsurv.report.summary import summary, tiles
 from churnsurv.tables import Result, plain
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["build"]
+
+_RESULTS = (
+    *("lifecycle", "structure", "profile", "spell_profile", "bursts", "channels"),
+    *("idle_risk", "idle_risk_by", "tiers", "cox", "sweep"),
+)
 
 
 def build(
@@ -46,6 +52,9 @@ def build(
     spell_profile: Any = None,
     bursts: Any = None,
     channels: Any = None,
+    idle_risk: Any = None,
+    idle_risk_by: Any = None,
+    tiers: Any = None,
     provenance: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
     absent: Sequence[str] = (),
@@ -81,6 +90,11 @@ def build(
         Over whole spells; told as a description.
     bursts : CohortBursts, optional
     channels : ChannelValue, optional
+    idle_risk : IdleRisk, optional
+        Of all users.
+    idle_risk_by : IdleRisk, optional
+        By group.
+    tiers : TierScheme, optional
     provenance : mapping, optional
         `packages` or `versions` (name to version), `inputs` (table to its path and hash), `seed`.
     notes : sequence of str
@@ -133,6 +147,9 @@ def build(
         spell_profile=spell_profile,
         bursts=bursts,
         channels=channels,
+        idle_risk=idle_risk,
+        idle_risk_by=idle_risk_by,
+        tiers=tiers,
         absent=tuple(absent),
     )
     return Report(
@@ -152,6 +169,7 @@ def _sections(material: Material) -> tuple[Section, ...]:
     found = [
         *curves_sections(material),
         *who_sections(material),
+        warning_section(material),
         model_section(material),
         sweep_section(material),
         studied(material),
@@ -181,7 +199,7 @@ def _results(material: Material, check: Any) -> dict[str, Any]:
         found["rejects"] = plain(groups.rename(columns={"size": "n"}).to_dict("records"))
     found["curves"] = {label: curves.result._to_plain() for label, curves in material.curves.items()}
     found["tests"] = {label: test._to_plain() for label, test in material.tests.items()}
-    for key in ("lifecycle", "structure", "profile", "spell_profile", "bursts", "channels", "cox", "sweep"):
+    for key in _RESULTS:
         result = getattr(material, key)
         if result is not None:
             found[key] = result._to_plain()

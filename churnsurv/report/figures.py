@@ -13,11 +13,13 @@ from churnsurv.plots.bursts import cohort_bursts, cohort_bursts_frame
 from churnsurv.plots.channels import channel_value, channel_value_frame
 from churnsurv.plots.curves import survival_curves, survival_curves_frame
 from churnsurv.plots.document import svg, themed
+from churnsurv.plots.idle_risks import idle_risk, idle_risk_frame
 from churnsurv.plots.profile import churn_profile, churn_profile_frame
 from churnsurv.plots.ratios import forest, forest_frame
 from churnsurv.plots.structure import churn_structure, churn_structure_frame, lifecycle, lifecycle_frame
 from churnsurv.plots.style import Frame
 from churnsurv.plots.sweep import rule_sweep, rule_sweep_frame
+from churnsurv.plots.tiers import tier_bands, tier_bands_frame
 from churnsurv.report.model import Figure
 
 if TYPE_CHECKING:
@@ -135,6 +137,18 @@ def _channel_value(table: pd.DataFrame, options: Mapping[str, Any], width: float
     return channel_value_frame(table, width), lambda ax: channel_value(table, ax, keep=keep, level=level, words=words)
 
 
+def _idle_risk(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    crossings, level, words = _table(options["crossings"]), options["level"], options["words"]
+    frame = idle_risk_frame(table, width, crossings=crossings)
+    return frame, lambda ax: idle_risk(table, ax, crossings=crossings, level=level, words=words)
+
+
+def _tier_bands(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    idle_days, words = options["idle_days"], options["words"]
+    frame = tier_bands_frame(table, width, idle_days=idle_days)
+    return frame, lambda ax: tier_bands(table, ax, idle_days=idle_days, words=words)
+
+
 _PLOTS: Mapping[str, Callable[[pd.DataFrame, Mapping[str, Any], float, str | None], Plot]] = {
     "survival_curves": _survival_curves,
     "forest": _forest,
@@ -144,6 +158,8 @@ _PLOTS: Mapping[str, Callable[[pd.DataFrame, Mapping[str, Any], float, str | Non
     "churn_profile": _churn_profile,
     "cohort_bursts": _cohort_bursts,
     "channel_value": _channel_value,
+    "idle_risk": _idle_risk,
+    "tier_bands": _tier_bands,
 }
 
 

@@ -148,6 +148,9 @@ class Material:
     spell_profile: Any = None
     bursts: Any = None
     channels: Any = None
+    idle_risk: Any = None
+    idle_risk_by: Any = None
+    tiers: Any = None
     absent: Sequence[str] = ()
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from churnsurv.report.messages_en_warning import WARNING
 from churnsurv.report.messages_en_who import WHO
 
 __all__ = ["MESSAGES"]
@@ -15,6 +16,7 @@ __all__ = ["MESSAGES"]
 MESSAGES: Mapping[str, str] = MappingProxyType(
     {
         **WHO,
+        **WARNING,
         # language
         "months": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
         "date": "{day} {month} {year}",

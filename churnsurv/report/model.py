@@ -75,7 +75,7 @@ class Figure:
     name : str
         Letters, digits and "_"; names the data file.
     kind : {"survival_curves", "forest", "rule_sweep", "churn_structure", "lifecycle", "churn_profile",
-            "cohort_bursts", "channel_value"}
+            "cohort_bursts", "channel_value", "idle_risk", "tier_bands"}
     title, caption, alt : str
     data : mapping
         The table, column by column: plain values.

@@ -37,6 +37,10 @@ def method_section(material: Material) -> Section:
             notes.append(words.say("method.cox", ties=f"{ties[:1].upper()}{ties[1:]}'s"))
     if material.sweep is not None:
         notes.append(words.say("method.sweep"))
+    if material.idle_risk is not None:
+        notes.append(words.say("method.idle_risk"))
+    if material.tiers is not None:
+        notes.append(words.say("method.tiers"))
     notes.append(words.say("method.multiple"))
     return Section("method", words.text("method.title"), (Listing(tuple(notes)),))
 

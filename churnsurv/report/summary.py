@@ -11,6 +11,7 @@ from churnsurv.report.pieces import interval, limits, p_words
 from churnsurv.report.section_curves import section_id
 from churnsurv.report.section_studied import activity_words
 from churnsurv.report.section_sweep import sweep_points
+from churnsurv.report.section_warning import warning_summary
 from churnsurv.report.section_who import who_summary
 
 __all__ = ["summary", "tiles"]
@@ -56,6 +57,7 @@ def summary(material: Material) -> tuple[Sentence, ...]:
         *_overall(material),
         *(sentence for label, curves in material.split.items() for sentence in _groups(material, label, curves)),
         *who_summary(material),
+        *warning_summary(material),
         *_ratios(material),
         *_rules(material),
         *_rejects(material),

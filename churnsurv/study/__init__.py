@@ -12,6 +12,7 @@ _HOME = {
     "Study": "study",
     "StudyConfig": "config",
     "StudyResult": "result",
+    "ThresholdsAndTiers": "warn",
     "WhoChurns": "who",
     "check_study": "check",
     "demo_study": "demo",

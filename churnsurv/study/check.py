@@ -61,7 +61,7 @@ def check_tables(study: Study, *, fit: bool = False) -> Check:
     study : Study
     fit : bool
         Also try the Cox model, which shows collinear columns and separation, and weigh the channels where there are
-        costs, which shows those without one.
+        costs, which shows those without one, and fit the warning tiers where there are any.
     """
     try:
         problems = list(study.log.check().problems)
@@ -78,6 +78,7 @@ def check_tables(study: Study, *, fit: bool = False) -> Check:
     if fit and not any(problem.severity == "error" for problem in problems):
         problems += _fitted(study, spells)
         problems += _weighed(study)
+        problems += _warned(study)
     return Check(tuple(problems))
 
 
@@ -186,6 +187,18 @@ def _weighed(study: Study) -> Iterator[Problem]:
         for note in found.notes:
             if note.startswith("No cost is known"):
                 yield Problem("study", "sources.costs", "warning", None, None, note)
+
+
+def _warned(study: Study) -> Iterator[Problem]:
+    """What keeps the tiers of the study from being fitted, or the idle risk from being told."""
+    from churnsurv.study.warn import thresholds_and_tiers
+
+    keys = {"risk": "warning", "risk_by": "warning.by", "tiers": "warning.tiers"}
+    found = thresholds_and_tiers(study)
+    for part, reason in found.absent.items():
+        yield Problem("study", keys[part], "warning", None, None, reason)
+    for remark in found.remarks:
+        yield Problem("study", "warning.tiers", "warning", None, None, remark)
 
 
 def _error(where: str, what: str) -> Problem:

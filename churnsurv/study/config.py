@@ -57,6 +57,23 @@ A study file is TOML. Only `[sources]` is needed; every other key has the defaul
     keep = 0.0                           # value of a user from which on a channel is kept
     min_users = 30                       # smaller groups are pooled as "other"
 
+    [warning]                            # how likely the silent churn, and from which idle day to warn
+    on = true
+    by = "channel"                       # idle risk by columns or features, or bands: { balance = [100, 1000] }; by
+                                         # default by the first of groups.by other than cohort
+    variables = ["balance", "n_investments"]   # what rules look at beside idle days; by default those that vary
+    missing = { balance = 0 }            # by default none; what stands in where a variable has no value
+
+    [warning.tiers.high]                 # what each tier is for, highest first; without tiers, idle risk alone
+    saved_value = 100                    # what a user saved is worth,
+    contact_cost = 5                     # what a contact costs, and how many of those contacted it saves on which day;
+    saving = { shape = "plateau", top = 0.3, middle = 20, width = 3 }   # or shape = "linear", top = 0.3, idle_days = 30
+                                         # or shape = "table", idle_days = [1, 15, 29], s = [0.3, 0.2, 0.0]
+    [warning.tiers.medium]
+    precision = 0.6                      # alerts are right so often, at least
+    [warning.tiers.low]
+    per_day = 140                        # so many first alerts a day, at most
+
     [[calendar]]                         # once for each campaign or holiday, instead of sources.calendar
     name = "spring"
     kind = "campaign"                    # optional
@@ -86,6 +103,8 @@ import churnsurv.study.readers as read
 from churnsurv.data.feature import Feature
 from churnsurv.errors import did_you_mean
 from churnsurv.report.catalogue import LANGUAGES
+from churnsurv.study.tier_keys import groups_or_bands, numbers_by_name, objectives, plain_objective
+from churnsurv.warning.objectives import Objective
 
 __all__ = ["LOG_TABLES", "SECTIONS", "Dated", "Problem", "Source", "StudyConfig", "read_config"]
 
@@ -161,6 +180,11 @@ class StudyConfig:
     who_value_horizon: int = 180
     who_keep: float = 0.0
     who_min_users: int = 30
+    warning_on: bool = True
+    warning_by: tuple[str, ...] | Mapping[str, tuple[float, ...]] | None = None
+    warning_variables: tuple[str, ...] | None = None
+    warning_missing: Mapping[str, float] = field(default_factory=dict)
+    warning_tiers: Mapping[str, Objective] = field(default_factory=dict)
     calendar: tuple[Dated, ...] = ()
     formats: tuple[str, ...] = ("html",)
     horizon: int = 90
@@ -208,6 +232,13 @@ class StudyConfig:
                 "keep": self.who_keep,
                 "min_users": self.who_min_users,
             },
+            "warning": {
+                "on": self.warning_on,
+                "by": _plain_groups(self.warning_by),
+                "variables": None if self.warning_variables is None else list(self.warning_variables),
+                "missing": dict(self.warning_missing),
+                "tiers": {name: plain_objective(each) for name, each in self.warning_tiers.items()},
+            },
             "calendar": [
                 {"name": each.name, "kind": each.kind, "first": each.first.isoformat(), "last": each.last.isoformat()}
                 for each in self.calendar
@@ -220,6 +251,12 @@ def _plain_feature(feature: str | Feature) -> Any:
     if isinstance(feature, str):
         return feature
     return {key: value for key, value in asdict(feature).items() if value is not None}
+
+
+def _plain_groups(by: tuple[str, ...] | Mapping[str, tuple[float, ...]] | None) -> Any:
+    if isinstance(by, Mapping):
+        return {name: list(cuts) for name, cuts in by.items()}
+    return None if by is None else list(by)
 
 
 Reader = Callable[[Any], Any]
@@ -260,6 +297,13 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, Reader]]] = MappingProxyType(
             "value_horizon": ("who_value_horizon", read.whole(1)),
             "keep": ("who_keep", read.number),
             "min_users": ("who_min_users", read.whole(1)),
+        },
+        "warning": {
+            "on": ("warning_on", read.yes_or_no),
+            "by": ("warning_by", groups_or_bands),
+            "variables": ("warning_variables", read.texts),
+            "missing": ("warning_missing", numbers_by_name),
+            "tiers": ("warning_tiers", objectives),
         },
         "calendar": {  # a list of such sections
             "name": ("name", read.text),
@@ -360,6 +404,8 @@ def _read_section(
         name, reader = keys[key]
         try:
             target[name] = reader(value)
+        except read.ManyRefusedError as wrong:
+            problems += [Problem(f"{where}.{place}", what) for place, what in wrong.problems]
         except read.RefusedValueError as wrong:
             problems.append(Problem(where, str(wrong)))
 
@@ -390,6 +436,7 @@ def _check_together(config: StudyConfig, problems: list[Problem]) -> None:
     if config.calendar and "calendar" in config.sources:
         problems.append(Problem("calendar", "stands under [sources] and as [[calendar]]. Keep one of the two."))
     problems += _check_who(config)
+    problems += _check_warning(config)
     problems += [
         Problem(f"columns.{name}", f"sources.{name} is missing.")
         for name in config.columns
@@ -411,6 +458,15 @@ def _check_who(config: StudyConfig) -> list[Problem]:
         what = 'needs sources.costs, what channels cost: costs = "costs.csv".'
         found.append(Problem("who_churns.margin", what))
     return found
+
+
+def _check_warning(config: StudyConfig) -> list[Problem]:
+    known = ("balance", "n_investments") if config.warning_variables is None else config.warning_variables
+    return [
+        Problem(f"warning.missing.{name}", f"is not among the variables.{did_you_mean(name, known)}")
+        for name in config.warning_missing
+        if name not in known
+    ]
 
 
 def _override(document: Mapping[str, Any], overrides: Mapping[str, object], problems: list[Problem]) -> dict[str, Any]:

@@ -60,6 +60,25 @@ profile_horizon = 180                # the churned: by this day
 margin = {{ invested_day = 0.000018 }} # of each unit held at the end of a day: 0.66 % a year
 value_horizon = 180                  # days for which users are weighed against what they cost
 min_users = 30                       # smaller groups are pooled
+
+[warning]                            # how likely the silent churn, and from which idle day to warn
+by = {{ balance = [100, 1000, 10000] }}
+variables = ["balance", "n_investments"]
+missing = {{ balance = 0 }}            # nobody without a record of a balance ever had one
+
+# What tiers are for, highest first. The values are ASSUMPTIONS: a user saved brings the margin above for a year on
+# 9,000, a call costs 4, and it keeps 3 of 10 early on, half of that by idle day 20. The rules follow from them as much
+# as from the data, and the report shows what other assumptions give. Replace them by what your own campaigns measured.
+[warning.tiers.high]                 # a call, where it pays
+saved_value = 60
+contact_cost = 4
+saving = {{ shape = "plateau", top = 0.3, middle = 20, width = 3 }}
+
+[warning.tiers.medium]               # a personal offer, right at least every other time
+precision = 0.5
+
+[warning.tiers.low]                  # a message, as many a day as go out
+per_day = {per_day}
 {calendar}
 [report]
 horizon = 90                         # days
@@ -108,7 +127,9 @@ def demo_study(folder: str | Path, *, n_users: int = 20_000, seed: int = 0, prog
     app = simulate_app(n_users, seed)
     folder = app.write(folder, progress=progress)
     calendar = "".join(CALENDAR.format_map(event) for event in app.calendar.to_dict("records"))
-    text = STUDY.format(n_users=n_users, seed=seed, first=app.observed_from, last=app.observed_until, calendar=calendar)
+    window = {"first": app.observed_from, "last": app.observed_until}
+    per_day = max(3 * n_users // 1000, 1)
+    text = STUDY.format(n_users=n_users, seed=seed, per_day=per_day, calendar=calendar, **window)
     path = write_text(folder / "study.toml", text)
     study = Study.from_toml(path)
     result = study.run(progress=progress)

@@ -38,6 +38,20 @@ profile_horizon = 180                # the churned: by this day
 min_users = 30                       # smaller groups are pooled
 # margin = { active_day = 0.5 }        # with costs: what a user brings for each active day, or for each unit held a day
 
+[warning]                            # how likely the silent churn; on = false: none of it
+# by = { balance = [100, 1000, 10000] }   # by default by the first of groups.by
+# missing = { balance = 0 }            # what stands in where a variable of the rules has no value
+
+# A warning tier needs a purpose; no threshold is better than another without one. One or more of these, highest first:
+# [warning.tiers.high]
+# saved_value = 100                    # what a user saved is worth, what a contact costs, and how many it saves when
+# contact_cost = 5
+# saving = { shape = "plateau", top = 0.3, middle = 20, width = 3 }
+# [warning.tiers.medium]
+# precision = 0.6
+# [warning.tiers.low]
+# per_day = 140
+
 # Campaigns and holidays, to match with bursts of registrations; one such section for each:
 # [[calendar]]
 # name = "spring"

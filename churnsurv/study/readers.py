@@ -12,7 +12,7 @@ from churnsurv.data.feature import Feature, resolve
 from churnsurv.data.rule import Stages
 from churnsurv.errors import InputError, did_you_mean
 
-__all__ = ["RefusedValueError", "WrongValueError", "describe"]
+__all__ = ["ManyRefusedError", "RefusedValueError", "WrongValueError", "describe"]
 
 MARGINS = ("active_day", "invested_day")
 
@@ -26,6 +26,14 @@ class WrongValueError(RefusedValueError):
 
     def __init__(self, expected: str, found: object, hint: str = "") -> None:
         super().__init__(f"expected {expected}, found {describe(found)}.{hint}")
+
+
+class ManyRefusedError(RefusedValueError):
+    """A table with several things wrong; `problems` has the place of each within it, and what is wrong."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{where}: {what}" for where, what in problems))
+        self.problems = problems
 
 
 def describe(value: object) -> str:

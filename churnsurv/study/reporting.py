@@ -21,6 +21,7 @@ def to_report(result: StudyResult, *, lang: str) -> Report:
     from churnsurv.report import build
 
     log, spells = result.log, result.spells
+    absent = (*result.who.notes, *result.warning.notes)
     return build(
         title=result.config.title,
         config=result.config.to_dict(),
@@ -47,9 +48,12 @@ def to_report(result: StudyResult, *, lang: str) -> Report:
         spell_profile=result.who.spell_profile,
         bursts=result.who.bursts,
         channels=result.who.channels,
+        idle_risk=result.warning.risk,
+        idle_risk_by=result.warning.risk_by,
+        tiers=result.warning.tiers,
         provenance=result.provenance,
-        notes=[note for note in result.notes if note not in result.who.notes],
-        absent=result.who.notes,
+        notes=[note for note in result.notes if note not in absent],
+        absent=absent,
     )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from churnsurv.data import ActivityLog, Check, Spells
     from churnsurv.diagnosis import RuleSweep
     from churnsurv.study.config import StudyConfig
+    from churnsurv.study.warn import ThresholdsAndTiers
     from churnsurv.study.who import WhoChurns
     from churnsurv.survival import CoxFit, SurvivalCurves, TestResult
 
@@ -40,6 +41,8 @@ class StudyResult:
     who : WhoChurns
         Stages, structure, profiles, bursts of registrations and the value of channels, each None where it was not
         asked for or cannot be told; `who.absent` has the reasons.
+    warning : ThresholdsAndTiers
+        Idle risk, by group too, and warning tiers, in the same way.
     config : StudyConfig
     provenance : mapping
         Versions and hashes.
@@ -55,6 +58,7 @@ class StudyResult:
     cox: CoxFit | None
     sweep: RuleSweep | None
     who: WhoChurns
+    warning: ThresholdsAndTiers
     config: StudyConfig
     provenance: Mapping[str, Any]
     notes: tuple[str, ...]

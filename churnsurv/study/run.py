@@ -1,4 +1,4 @@
-"""Run a study stage by stage: check, spells, curves, tests, model, sweep over rules."""
+"""Run a study stage by stage: check, spells, curves, tests, who churns, tiers, model, sweep."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from churnsurv.study.check import in_words
 from churnsurv.study.progress import stages
 from churnsurv.study.provenance import provenance
 from churnsurv.study.result import StudyResult
+from churnsurv.study.warn import thresholds_and_tiers
 from churnsurv.study.who import who_churns
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_model", "gather_notes", "run_study", "some_churned"]
 
-STAGES = ("read and check", "spells", "curves", "tests", "who churns", "Cox model", "churn rules", "hashes")
+STAGES = (
+    *("read and check", "spells", "curves", "tests", "who churns", "thresholds and tiers"),
+    *("Cox model", "churn rules", "hashes"),
+)
 
 
 def run_study(study: Study, *, progress: bool) -> StudyResult:
@@ -41,6 +45,8 @@ def run_study(study: Study, *, progress: bool) -> StudyResult:
         stage()
         who = who_churns(study)
         stage()
+        warning = thresholds_and_tiers(study)
+        stage()
         fit = fit_model(log, spells, config)
         stage()
         sweep = _sweep(log, config, progress=progress)
@@ -55,9 +61,10 @@ def run_study(study: Study, *, progress: bool) -> StudyResult:
         cox=fit,
         sweep=sweep,
         who=who,
+        warning=warning,
         config=config,
         provenance=facts,
-        notes=(*_each_once(notes, config.idle_days), *who.notes),
+        notes=(*_each_once(notes, config.idle_days), *who.notes, *warning.notes),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from churnsurv.errors import InputError
 
-__all__ = ["bar", "toml", "write_text"]
+__all__ = ["bar", "one_line", "toml", "write_text"]
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -50,3 +50,16 @@ def bar(share: float, width: int = 40) -> str:
     '####    '
     """
     return ("#" * round(share * width)).ljust(width)
+
+
+def one_line(reason: object) -> str:
+    r"""Say a reason as one sentence on one line.
+
+    Examples
+    --------
+    >>> one_line("nobody\nchurned")
+    'Nobody churned.'
+    """
+    text = " ".join(str(reason).split())
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "?", "!")) else f"{text}."

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from churnsurv.errors import ChurnsurvError, FollowUpError, InputError
 from churnsurv.study.side_tables import calendar_of, costs_of
+from churnsurv.study.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +111,7 @@ def who_churns(study: Study) -> WhoChurns:
         try:
             value = value_of_channels(study)
         except CannotTellError as reason:
-            absent["channels"] = _one_line(reason)
+            absent["channels"] = one_line(reason)
     lifecycle = _part("lifecycle", absent, lambda: _lifecycle(log))
     parts = {
         "structure": lambda: _structure(log, config, spells, staged=lifecycle is not None),
@@ -131,14 +132,8 @@ def _part(name: str, absent: dict[str, str], make: Callable[[], Made]) -> Made |
     try:
         return make()
     except ChurnsurvError as reason:
-        absent[name] = _one_line(reason)
+        absent[name] = one_line(reason)
         return None
-
-
-def _one_line(reason: Exception) -> str:
-    text = " ".join(str(reason).split())
-    text = text[:1].upper() + text[1:]
-    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def _lifecycle(log: ActivityLog) -> Lifecycle:

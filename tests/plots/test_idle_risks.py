@@ -50,7 +50,7 @@ def test_one_group_has_a_curve_of_later_and_of_registration_gaps(ax: Axes) -> No
         np.testing.assert_array_equal(heights, table.loc[table["registration_gap"] == late, "churn"])
     assert len(ax.collections) == 2
     assert {"later gaps", "since registration"} <= set(texts(ax))
-    assert "Probability of churn after so many idle days, 90% intervals" in texts(ax)
+    assert "Risk of churn by idle day, 90% intervals" in texts(ax)
     assert ax.get_xlim() == (0, 30)
     assert ax.get_ylim() == (0, 1)
 
@@ -75,7 +75,7 @@ def test_crossings_are_points_with_their_intervals(ax: Axes) -> None:
     assert points == [(9.5, 0.25), (15.0, 0.5), (28.0, 0.75)]
     spans = [tuple(line.get_xdata()) for line in others if line.get_marker() != "o"]
     assert spans == [(9.0, 10.1), (27.0, 30.0)]
-    assert "points: where the risk reaches 5%, 25%, 50%, 75%" in texts(ax)
+    assert "points: where it reaches 5%, 25%, 50%, 75%" in texts(ax)
 
 
 def test_of_many_groups_most_are_grey(ax: Axes) -> None:

@@ -19,7 +19,7 @@ HOSTILE = {
 
 @pytest.fixture(scope="session")
 def hostile() -> Mapping[str, Any]:
-    """A log with hostile channel names, with its costs and a calendar."""
+    """A log with hostile channel names, with its tables, costs and a calendar."""
     app = ch.simulate_app(700, seed=4)
     users, events = app.users, app.events
     costs = app.costs.assign(channel=app.costs["channel"].map(HOSTILE), amount=app.costs["amount"].astype(float))
@@ -31,7 +31,7 @@ def hostile() -> Mapping[str, Any]:
         events, users, observed_from=app.observed_from, observed_until=app.observed_until, time_zone="Asia/Taipei"
     )
     calendar = app.calendar.assign(name=["<script>alert(3)</script>", "$春$"])
-    return {"log": log, "costs": costs, "calendar": calendar}
+    return {"log": log, "costs": costs, "calendar": calendar, "events": events, "users": users}
 
 
 @pytest.fixture(scope="session")

@@ -309,6 +309,7 @@ def test_every_message_is_used() -> None:
     )
     made = {"count", "meaning", "reason", "severity", "plot", "rejects", "check", "cox", "sweep", "repro", "counts"}
     made |= {"who", "life", "profile", "variable", "said", "one", "adjust", "bursts", "value"}
-    made |= {f"plot_{room}" for room in ("structure", "life", "profile", "bursts", "value")}
+    made |= {"idle", "tiers"}
+    made |= {f"plot_{room}" for room in ("structure", "life", "profile", "bursts", "value", "idle", "tiers")}
     for _, key, _ in MESSAGES:
         assert key.split(".")[0] in made or f'"{key}"' in source or f"'{key}'" in source, key

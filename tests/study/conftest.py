@@ -17,12 +17,13 @@ def app_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def study_file(app_folder: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """Write a study whose sources are the app's files, with more sections below; who churns only where it is named."""
+    """Write a study on the app's files, with more sections below; who churns and warning only where named."""
 
     def write(sections: str = "", sources: str | None = None) -> Path:
         given = sources or f'events = "{app_folder}/events.parquet"\nusers = "{app_folder}/users.parquet"'
         path = tmp_path / "study.toml"
         off = "" if "[who_churns]" in sections else "[who_churns]\non = false\n"
+        off += "" if "[warning" in sections else "[warning]\non = false\n"
         window = "[window]\nobserved_until = 2025-06-29\n"
         path.write_text(f"[sources]\n{given}\n{window}{off}{sections}", encoding="utf-8")
         return path

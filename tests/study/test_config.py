@@ -71,6 +71,21 @@ value_horizon = 90
 keep = -1
 min_users = 10
 
+[warning]
+on = true
+by = { balance = [100, 1000] }
+variables = ["balance", "logins"]
+missing = { balance = 0 }
+
+[warning.tiers.high]
+saved_value = 100
+contact_cost = 5
+saving = { shape = "linear", top = 0.2, idle_days = 21 }
+[warning.tiers.medium]
+precision = 0.6
+[warning.tiers.low]
+per_day = 140
+
 [report]
 formats = ["html"]
 horizon = 60

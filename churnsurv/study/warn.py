@@ -1,0 +1,151 @@
+"""Thresholds and tiers of a study: how likely silent users churn, and from which day on to warn, as far as a log tells.
+
+What a log cannot tell is absent, with the reason in one line. Only our own errors are reasons; any other is a fault of
+ours and is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from churnsurv.errors import ChurnsurvError
+from churnsurv.study.text import one_line
+
+if TYPE_CHECKING:
+    from churnsurv.study.config import StudyConfig
+    from churnsurv.study.study import Study
+    from churnsurv.warning.idle_risk import IdleRisk
+    from churnsurv.warning.scheme import TierScheme
+
+__all__ = ["VARIABLES", "ThresholdsAndTiers", "thresholds_and_tiers"]
+
+#: The parts and what notes call them.
+PARTS: Mapping[str, str] = MappingProxyType(
+    {"risk": "idle risk", "risk_by": "idle risk by group", "tiers": "warning tiers"}
+)
+#: What rules look at unless the study says otherwise: as many of these as a log can tell, and as differ.
+VARIABLES = ("balance", "n_investments")
+_TRIED = (VARIABLES, VARIABLES[1:], VARIABLES[:1], ())
+#: Names of tiers whose order everybody knows, lowest first.
+_KNOWN = ("low", "medium", "high")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ThresholdsAndTiers:
+    """When silent users churn and when to warn. Each part is None where it was not asked for or cannot be told.
+
+    Attributes
+    ----------
+    risk : IdleRisk or None
+        Of all users.
+    risk_by : IdleRisk or None
+        By the groups or bands that the study names.
+    tiers : TierScheme or None
+        None without tiers in the study.
+    absent : mapping of part to text
+        Why a part that was asked for is not there.
+    remarks : tuple of str
+        What was left out of a part that is there, and why.
+    """
+
+    risk: IdleRisk | None = None
+    risk_by: IdleRisk | None = None
+    tiers: TierScheme | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "absent", MappingProxyType(dict(self.absent)))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is absent and why, one line each; parts with the same reason together."""
+        by_reason: dict[str, list[str]] = {}
+        for part, reason in self.absent.items():
+            by_reason.setdefault(reason, []).append(PARTS[part])
+        left_out = tuple(f"Left out: {'; '.join(parts)}. {reason}" for reason, parts in by_reason.items())
+        return (*left_out, *self.remarks)
+
+
+def thresholds_and_tiers(study: Study) -> ThresholdsAndTiers:
+    """Compute every part that the study asks for and its log can tell."""
+    config = study.config
+    if not config.warning_on:
+        return ThresholdsAndTiers()
+    absent: dict[str, str] = {}
+    remarks: list[str] = []
+    by = _groups(config)
+    risk = _part("risk", absent, lambda: _risk(study, None))
+    risk_by = _part("risk_by", absent, lambda: _risk(study, by)) if by and risk is not None else None
+    tiers = _part("tiers", absent, lambda: _tiers(study, remarks)) if config.warning_tiers else None
+    return ThresholdsAndTiers(risk=risk, risk_by=risk_by, tiers=tiers, absent=absent, remarks=tuple(remarks))
+
+
+def _part(name: str, absent: dict[str, str], make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except ChurnsurvError as reason:
+        absent[name] = one_line(reason)
+        return None
+
+
+def _groups(config: StudyConfig) -> Any:
+    """What the idle risk is split by; a month of registration says little about silence, and there are many."""
+    if config.warning_by is not None:
+        return config.warning_by
+    return [name for name in config.by if name != "cohort"][:1]
+
+
+def _risk(study: Study, by: Any) -> IdleRisk:
+    from churnsurv.warning.idle_risk import idle_risk
+
+    return idle_risk(study.log, by, level=study.config.level)
+
+
+def _tiers(study: Study, remarks: list[str]) -> TierScheme:
+    """Fit over the variables that the study names; unless it names any, over as many of the usual ones as will do.
+
+    Raises
+    ------
+    InputError
+        If the log cannot tell: for the reason that even a rule on idle days alone meets.
+    """
+    if study.config.warning_variables is not None:
+        return _fitted(study, study.config.warning_variables)
+    reason: ChurnsurvError | None = None
+    for variables in _TRIED:
+        try:
+            scheme = _fitted(study, variables)
+        except ChurnsurvError as error:
+            reason, last = reason or error, error
+            if not variables:
+                raise last from None
+            continue
+        if reason is not None:
+            looks = " and ".join((*variables, "idle days")) if variables else "idle days alone"
+            remarks.append(f"Rules of tiers look at {looks}. {one_line(reason)}")
+        return scheme
+    raise AssertionError("the last try has no variables")
+
+
+def _fitted(study: Study, variables: Sequence[str]) -> TierScheme:
+    from churnsurv.warning.fitting import fit_tiers
+
+    config = study.config
+    return fit_tiers(
+        study.log,
+        objective=dict(config.warning_tiers),
+        variables=list(variables),
+        tiers=_order(tuple(config.warning_tiers)),
+        missing={name: value for name, value in config.warning_missing.items() if name in variables} or None,
+        seed=config.seed or 0,
+        level=config.level,
+    )
+
+
+def _order(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the tiers, lowest first: the usual ones in their order, others as the file has them, highest first."""
+    return _KNOWN if set(names) <= set(_KNOWN) else names[::-1]
