@@ -87,7 +87,6 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "tiers.table": "The tiers, highest first",
         "tiers.tier": "Tier",
         "tiers.rule_col": "Rule",
-        "tiers.objective": "What it is for",
         "tiers.alerts_per_day": "Alerts a day",
         "tiers.precision": "Right",
         "tiers.recall": "Churns alerted",

@@ -51,6 +51,10 @@ def tier_summary(material: Material) -> list[Sentence]:
     return [material.words.say("summary.tier", **{k: v for k, v in fields.items() if k not in ("objective", "alerts")})]
 
 
+def _daily(row: Row) -> str:
+    return number(round(float(row["alerts_per_day"]), 1))
+
+
 def _base_rate(scheme: Any) -> str:
     return share(scheme.n_churned / scheme.n_gaps if scheme.n_gaps else None)
 
@@ -61,7 +65,7 @@ def _figures(scheme: Any, row: Row) -> dict[str, Part | str]:
         "tier": name(row["tier"]),
         "objective": str(row["objective"]),
         "rule": name(row["rule"]),
-        "alerts": strong(number(row["alerts_per_day"])),
+        "alerts": strong(_daily(row)),
         "precision": strong(share(point.estimate)),
         "range": limits(point, share),
         "base": _base_rate(scheme),
@@ -157,11 +161,11 @@ def _tiers_table(material: Material) -> Table:
     words, scheme = material.words, material.tiers
     rows = scheme.table.to_dict("records")
     valued = any(exists(row["value"]) for row in rows)
-    keys = ["tier", "rule_col", "objective", "alerts_per_day", "precision", "recall", "lead_recall", "lead_days"]
+    keys = ["tier", "rule_col", "alerts_per_day", "precision", "recall", "lead_recall", "lead_days"]
     headings = [words.text(f"tiers.{key}") for key in (*keys, *(["value"] if valued else []))]
     told = []
     for row in rows:
-        cells = [row["tier"], row["rule"], row["objective"], number(row["alerts_per_day"])]
+        cells = [row["tier"], row["rule"], _daily(row)]
         cells.append(estimate(point_of(row, "precision", "precision_lower", "precision_upper"), share))
         cells.append(share(row["recall"]))
         cells.append(estimate(point_of(row, "lead_recall", "lead_recall_lower", "lead_recall_upper"), share))
@@ -179,7 +183,7 @@ def _tiers_table(material: Material) -> Table:
         days=count(scheme.idle_days),
         level=_level(scheme),
     )
-    return table(words.text("tiers.table"), headings, told, text_columns=(1, 2), note=note)
+    return table(words.text("tiers.table"), headings, told, text_columns=(1,), note=note)
 
 
 def _level(scheme: Any) -> str:
