@@ -16,7 +16,17 @@ import pandas as pd
 
 import churnsurv as ch
 
-from . import competing, idle_risk, logrank, prediction_quality, predictions, simulated_app, who_churns, worlds
+from . import (
+    competing,
+    cutpoint,
+    idle_risk,
+    logrank,
+    prediction_quality,
+    predictions,
+    simulated_app,
+    who_churns,
+    worlds,
+)
 from . import curves as curve_questions
 from .figures import LEVEL, REPLICATIONS, Figure, Tally, replications, size
 
@@ -201,6 +211,7 @@ EXPERIMENTS: dict[str, Callable[[int], list[Figure]]] = {
     **who_churns.EXPERIMENTS,
     **simulated_app.EXPERIMENTS,
     **idle_risk.EXPERIMENTS,
+    **cutpoint.EXPERIMENTS,
 }
 
 

@@ -10,10 +10,9 @@ import pandas as pd
 
 from churnsurv.numerics.maximal_logrank import cut_rows, cut_steps, scan_cuts
 from churnsurv.numerics.maximal_logrank_robust import scan_cuts_robust
-from churnsurv.numerics.search_tail import search_tail
 from churnsurv.survival.multiplicity import adjusted
 from churnsurv.warning import change_points
-from churnsurv.warning.cut_search import Outcome, Search, permutation_p_values, search
+from churnsurv.warning.cut_search import Outcome, Search, asymptotic_p_value, permutation_p_values, search
 
 from . import worlds
 from .figures import LEVEL, SIZE, Figure, Tally, replications, size
@@ -57,11 +56,11 @@ def asymptotic(table: pd.DataFrame, x: np.ndarray, how: Search = ASYMPTOTIC, **c
     else:
         scan = scan_cuts(rows, x, min_share=how.min_share, standardise=how.standardise)
         steps = cut_steps(rows, x, scan, standardise=how.standardise)
-    return search_tail(float(np.nanmax(np.abs(scan.statistic))), steps.correlation, steps.between)
+    return asymptotic_p_value(scan, steps)
 
 
 def searched_cuts_no_difference(n: int) -> list[Figure]:
-    """A variable that says nothing about churn, 500 users: the share of searches with p < 5 %."""
+    """A variable that says nothing about churn, 500 users or 100: the share of searches with p < 5 %."""
     p_values: dict[str, list[float]] = {}
     for rng in replications("searched cuts", n):
         data = spike_world(500, rng)
@@ -73,6 +72,7 @@ def searched_cuts_no_difference(n: int) -> list[Figure]:
             ("log-rank z, 3 or 4 cuts of a count", asymptotic(data, count)),
             ("log-rank z, 400 cuts, 30 % enter late", asymptotic(late, rng.normal(size=len(late)))),
             ("log-rank z, 400 cuts, followed shorter above 0", asymptotic(short, x[short.index])),
+            ("log-rank z, 80 cuts, 100 users", asymptotic(data.iloc[:100], x[:100])),
             ("permutation z, 400 cuts", asymptotic(data, x, PERMUTED)),
             ("log-rank z, the cut taken as if not searched", 2 * float(_alone(data, x))),
         ):
