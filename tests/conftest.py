@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
+import os
+
 import pytest
 from hypothesis import settings
+
+# Tests run side by side on all cores: threads of BLAS would only wait for each other. It reads its limit when it is
+# loaded; the limit goes again, since it would hold for threads of our own too, which tests do try.
+_BLAS = "OPENBLAS_NUM_THREADS"
+if _BLAS not in os.environ:
+    os.environ[_BLAS] = "1"
+    for name in ("numpy", "scipy.linalg"):
+        importlib.import_module(name)
+    del os.environ[_BLAS]
 
 settings.register_profile("churnsurv", derandomize=True, deadline=None)
 settings.load_profile("churnsurv")
@@ -16,3 +29,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     spark = [item for item in items if item.get_closest_marker("spark")]
     items[:] = [item for item in items if not item.get_closest_marker("spark")]
     config.hook.pytest_deselected(items=spark)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the thousands of collected tests out of garbage collections, which statsmodels asks for again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let go of them again, or libraries report leaks when the interpreter ends."""
+    gc.unfreeze()

@@ -215,9 +215,9 @@ class StepSQL:
         return ex.Select((*_same(select.columns), ex.Named(_THETA, theta)), select)
 
 
-def _same(columns: Sequence[ex.Named]) -> tuple[ex.Named, ...]:
-    """Columns that go from one level to the next."""
-    return tuple(ex.Named(column.name, ex.Column(column.name)) for column in columns)
+def _same(columns: Sequence[ex.Named | ex.Everything]) -> tuple[ex.Named, ...]:
+    """Named columns go from one level to the next."""
+    return tuple(ex.Named(column.name, ex.Column(column.name)) for column in columns if isinstance(column, ex.Named))
 
 
 def sums_sql(step: StepSQL, predictor: ex.Expression, shift: float, *, squares: bool = True) -> str:

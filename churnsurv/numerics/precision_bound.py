@@ -10,7 +10,7 @@ from scipy.special import expit, logit, ndtri, stdtrit
 
 from churnsurv.numerics.ratio_by_blocks import ratio_by_blocks
 
-__all__ = ["lower_bounds", "wilson_lower"]
+__all__ = ["bounds_of", "lower_bounds", "wilson_lower"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -53,10 +53,15 @@ def lower_bounds(hits: NDArray[Any], trials: NDArray[Any], *, level: float) -> F
     [0.277]
     """
     ratio = ratio_by_blocks(hits, trials)
-    share, total = np.nan_to_num(ratio.estimate), np.asarray(trials.sum(axis=0), dtype=np.float64)
+    total = np.asarray(trials.sum(axis=0), dtype=np.float64)
+    return bounds_of(np.nan_to_num(ratio.estimate), total, ratio.std_error, ratio.n_blocks, level=level)
+
+
+def bounds_of(share: Floats, total: Floats, std_error: Floats, n_blocks: NDArray[Any], *, level: float) -> Floats:
+    """The bounds of `lower_bounds` from shares, their trials, and standard errors over so many blocks; shape (n,)."""
     wilson = wilson_lower(share, total, float(ndtri(level)))
-    inside = (share > 0) & (share < 1) & (ratio.n_blocks > 1)
+    inside = (share > 0) & (share < 1) & (n_blocks > 1)
     safe = np.where(inside, share, 0.5)
-    step = stdtrit(np.maximum(ratio.n_blocks - 1.0, 1.0), level) * ratio.std_error / (safe * (1 - safe))
+    step = stdtrit(np.maximum(n_blocks - 1.0, 1.0), level) * std_error / (safe * (1 - safe))
     clustered = np.where(inside, expit(logit(safe) - step), wilson)
     return np.asarray(np.where(share > 0, np.minimum(clustered, wilson), 0.0))

@@ -11,6 +11,7 @@ _HOME = {
     "Condition": "rules",
     "Cutpoint": "cutpoint",
     "Explanation": "explaining",
+    "GapScore": "scores",
     "IdleRisk": "idle_risk",
     "Precision": "objectives",
     "Rule": "rules",

@@ -121,14 +121,18 @@ def states_of(scheme: TierScheme, snapshot: Any) -> States:
         raise InputError("Tiers are of one day: pass log.snapshot(day, features=scheme.features), not the log.")
     _check_rule(scheme, snapshot)
     variables = _variables(scheme)
+    numbers = variables if scheme.score is None else scheme.score.numbers
     needed = ["user_id", IDLE_DAYS, *variables]
     frame = as_frame(snapshot, needed=needed, columns=(), optional=("date",), what="snapshot")
     frame = frame[[name for name in dict.fromkeys(("user_id", "date", *needed)) if name in frame.columns]]
     values, missing = {}, {}
-    for name in (IDLE_DAYS, *variables):
+    for name in (IDLE_DAYS, *numbers):
         found = numeric_column(frame, name, "numbers").astype(np.float64)
         missing[name] = np.isnan(found)
         values[name] = np.where(missing[name], scheme.missing.get(name, np.nan), found)
+    if scheme.score is not None:
+        risk = scheme.score.risk(scheme.filled(frame))
+        values |= scheme.score.compared(risk, values[IDLE_DAYS])
     negative = values[IDLE_DAYS] < 0
     if negative.any():
         raise InputError(
@@ -142,6 +146,8 @@ def places(scheme: TierScheme, values: Mapping[str, Any]) -> NDArray[np.int64]:
     """The place of each user's tier among `scheme.tiers`, highest first, by arrays of numbers; -1 for none."""
     place = np.full(values[IDLE_DAYS].size, -1, dtype=np.int64)
     living = values[IDLE_DAYS] < scheme.idle_days  # false where it is not known
+    if scheme.score is not None:
+        living &= values[IDLE_DAYS] >= 1  # alerts are of silent users
     for i, tier in reversed(list(enumerate(scheme.tiers))):
         place[living & tier.rule.holds(values)] = i
     return place
@@ -178,6 +184,8 @@ def assign(scheme: TierScheme, snapshot: Any) -> TierAssignment:
     table["tier"] = tier
     others = [name for name in frame if name not in _OURS]
     table = pd.concat([table, frame[others]], axis=1)
+    if scheme.score is not None:
+        table = table.assign(**{name: states.numbers[name] for name in scheme.score.names})
     return TierAssignment(
         tuple(names),
         {name: int(np.count_nonzero(place == i)) for i, name in enumerate(names)},
@@ -191,6 +199,8 @@ def assign(scheme: TierScheme, snapshot: Any) -> TierAssignment:
 def _variables(scheme: TierScheme) -> list[str]:
     """What the rules look at besides the idle days."""
     found = dict.fromkeys(name for tier in scheme.tiers for name in tier.rule.variables if name != IDLE_DAYS)
+    if scheme.score is not None:
+        found = dict.fromkeys(scheme.score.variables)
     clash = next((name for name in found if name.lower() in _OURS), None)
     if clash is not None:
         raise InputError(f"The rules look at a variable called {clash!r}, which is a column of the answer. Rename it.")
@@ -222,11 +232,12 @@ def _check_rule(scheme: TierScheme, snapshot: Any) -> None:
 
 
 def _counts(scheme: TierScheme, states: States, place: NDArray[np.int64]) -> dict[str, int]:
+    needed = [name for name in states.numbers if scheme.score is None or name not in scheme.score.worths]
     return {
         "rows": place.size,
         "no_tier": int(np.count_nonzero(place < 0)),
         "churned": int(np.count_nonzero(states.numbers[IDLE_DAYS] >= scheme.idle_days)),
-        "missing": int(np.count_nonzero(np.logical_or.reduce([np.isnan(each) for each in states.numbers.values()]))),
+        "missing": int(np.count_nonzero(np.logical_or.reduce([np.isnan(states.numbers[name]) for name in needed]))),
     }
 
 
@@ -245,6 +256,8 @@ def _notes(scheme: TierScheme, states: States) -> tuple[str, ...]:
             notes.append(f"{counted(n, 'row')} without {name}: {scheme.missing[name]:,.12g} stands in for it.")
         elif name == IDLE_DAYS:
             notes.append(f"{counted(n, 'row')} without idle_days: in no tier, as nothing says whether they churned.")
+        elif scheme.score is not None:
+            notes.append(f"{counted(n, 'row')} without {name}: no score, and in no tier.")
         else:
             notes.append(f"{counted(n, 'row')} without {name}: no condition on it holds for them.")
     return tuple(notes)

@@ -304,6 +304,12 @@ def _result(
 # ------------------------------------------------------------------------------------------------------- arguments
 
 
+_NO_SCORES = (
+    "backtest judges rules by counts of gaps, and a score has no cells to count by. Hold a score scheme against later "
+    "days by scheme.assign(log.snapshot(day, features=scheme.features)), or fit family='rules'."
+)
+
+
 def _check_asked(
     log: ActivityLog, scheme: TierScheme | None, spec: Mapping[str, Any] | None, value: Value | None
 ) -> None:
@@ -319,9 +325,13 @@ def _check_asked(
         raise InputError(
             f"The scheme was fitted under another churn rule ({scheme.churn_rule}) than that of the log ({log.rule})."
         )
+    if scheme is not None and scheme.score is not None:
+        raise InputError(_NO_SCORES)
     if spec is not None:
         if not isinstance(spec, Mapping):
             raise InputError(f"spec is a dict of the arguments of fit_tiers; it is {spec!r}.")
+        if spec.get("family") == "score":
+            raise InputError(_NO_SCORES)
         if own := [name for name in ("until", "log") if name in spec]:
             raise InputError(f"spec: {own[0]!r} is set by backtest, origin by origin. Leave it out.")
 

@@ -17,6 +17,7 @@ from churnsurv.errors import InputError
 from churnsurv.tables import Result
 from churnsurv.warning.assign import States, places, states_of
 from churnsurv.warning.rules import IDLE_DAYS, Condition
+from churnsurv.warning.score_words import score_sentences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,6 +246,9 @@ def _sentences(
 def _next(scheme: TierScheme, state: States, tier: TierRule | None, idle: float) -> Iterator[str]:
     """What silence leads to; and what is in the way of the next higher tier that it does not lead to."""
     higher = [each for each in scheme.tiers[: _rank(scheme, tier)] if each.rule.alternatives]
+    if scheme.score is not None:
+        yield from score_sentences(scheme, scheme.score, state, higher, idle)
+        return
     ahead = [
         (day, rank, each)
         for rank, each in enumerate(higher)
@@ -294,6 +298,8 @@ def _told(condition: Condition, state: States) -> str:
     value, bound = float(state.numbers[condition.variable][0]), f"{_SIGNS[condition.sign]} {condition.threshold:,.12g}"
     if condition.variable == IDLE_DAYS:
         return f"idle for {_days(value)} ({bound})"
+    if condition.variable not in state.frame:  # a score, whose digits say nothing
+        return f"{condition.variable} {value:,.3g} ({bound})"
     return f"{_name(condition.variable)} {value:,.12g} ({bound})"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -41,6 +41,8 @@ def fit_tiers(
     monotone: Mapping[str, str] | None = None,
     missing: Mapping[str, float] | None = None,
     until: date | str | None = None,
+    family: Literal["rules", "score"] = "rules",
+    formula: str | None = None,
     bootstrap: int = 200,
     blocks: int = 1000,
     seed: int = 0,
@@ -72,6 +74,12 @@ def fit_tiers(
     missing : Mapping of str to float, optional
         What stands in where a variable has no value: ``{"balance": 0}`` if a user without any record of a balance has
         none. By default a missing value fulfils no condition, and a note says how many gaps that concerns.
+    family : {"rules", "score"}
+        "score": a tier is one cut of P(churn), or for a value of what a contact today is worth over waiting, from a Cox
+        fit of return on gap time. `grids` and `monotone` are for rules.
+    formula : str, optional
+        With "score": the covariates of the fit, such as ``"log1p(balance) + channel"``: attributes of the users and
+        features; features of your own are named in `variables`.
     until : date or ISO text, optional
         Fit as if the log ended on this day.
     bootstrap : int
@@ -116,6 +124,10 @@ def fit_tiers(
     """
     level, order = check_level(level), _order(objective, tiers)
     n_samples = _whole(bootstrap, "bootstrap", least=0)
+    if _by_score(family, formula, grids, monotone):
+        settings = {"missing": missing, "until": until, "n_samples": n_samples, "blocks": blocks, "level": level}
+        seed = _whole(seed, "seed", least=0)
+        return _of_scores(log, formula, objective, order, own=variables, rounded=bool(round), seed=seed, **settings)
     training = train_on(log, variables, grids=grids, monotone=monotone, missing=missing, until=until, blocks=blocks)
     _check_capacity(training, objective)
     rng, n_blocks = np.random.default_rng(_whole(seed, "seed", least=0)), training.counts.n_blocks
@@ -134,12 +146,34 @@ def fit_tiers(
     return _scheme(log, training, fitted, rows, notes, {"bootstrap": n_samples, "seed": int(seed), "level": level})
 
 
+def _of_scores(
+    log: ActivityLog, formula: str | None, objective: Mapping[str, Objective], order: list[str], **settings: Any
+) -> TierScheme:
+    """Tiers that are cuts of a score."""
+    from churnsurv.warning.score_fitting import fit_score_tiers
+
+    found, rows, tiers = fit_score_tiers(log, formula, objective, order, **settings), _Rows(), list[TierRule]()
+    _check_capacity(found.gaps.training, objective)
+    for each in found.tiers:
+        goal = objective[each.name]
+        plain = MappingProxyType(goal.to_plain())
+        tiers.append(TierRule(each.name, each.rule, plain, each.fitted, each.figures))
+        named = {"tier": each.name, "rule": str(each.rule), "objective": str(goal)}
+        rows.tiers.append(named | dict(each.figures))
+        rows.thresholds += map(dict, each.thresholds)
+        rows.sensitivity += map(dict, each.sensitivity)
+    facts = {"bootstrap": settings["n_samples"], "seed": settings["seed"], "level": settings["level"]}
+    facts |= {"data_hash": found.data_hash, "score": found.score}
+    return _scheme(log, found.gaps.training, tiers, rows, list(found.notes), facts)
+
+
 def _scheme(
     log: ActivityLog, training: Training, fitted: list[TierRule], rows: _Rows, notes: list[str], facts: dict[str, Any]
 ) -> TierScheme:
     from datetime import timedelta
 
     counts = training.counts
+    facts = facts if "data_hash" in facts else facts | {"data_hash": training.data_hash}
     return TierScheme(
         tiers=tuple(fitted),
         variables=training.variables,
@@ -152,7 +186,6 @@ def _scheme(
         n_gaps=int(counts.n.sum()),
         n_churned=int(training.churned.sum()),
         n_days=counts.n_days,
-        data_hash=training.data_hash,
         blocks=counts.n_blocks,
         version=__version__,
         notes=tuple(notes),
@@ -205,6 +238,17 @@ def _frame(rows: list[dict[str, Any]], layout: str) -> pd.DataFrame:
 
 
 # ------------------------------------------------------------------------------------------------------- arguments
+
+
+def _by_score(family: str, formula: str | None, grids: object, monotone: object) -> bool:
+    """Whether tiers are cuts of a score; raises where arguments are of the other family."""
+    if family not in ("rules", "score"):
+        raise InputError(f"family is 'rules' or 'score'; it is {family!r}.")
+    if family == "rules" and formula is not None:
+        raise InputError(f'formula={formula!r} is for family="score"; rules look at variables=.')
+    if family == "score" and (grids is not None or monotone is not None):
+        raise InputError('grids and monotone are for family="rules"; a score has one cut, that of its objective.')
+    return family == "score"
 
 
 def _order(objective: Mapping[str, Objective], tiers: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from churnsurv.errors import InputError
 from churnsurv.tables import Result
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from churnsurv.warning.assign import TierAssignment
     from churnsurv.warning.explaining import Explanation
     from churnsurv.warning.rules import Rule
+    from churnsurv.warning.scores import GapScore
 
 __all__ = ["TierRule", "TierScheme"]
 
@@ -88,6 +90,8 @@ class TierScheme(Result):
         Of churnsurv that fitted it.
     notes : tuple of str
         What a reader must know.
+    score : GapScore or None
+        What the rules cut, with ``family="score"``.
     """
 
     _schema: ClassVar[str] = "tier_rules"
@@ -114,6 +118,7 @@ class TierScheme(Result):
     _thresholds: pd.DataFrame
     _alternatives: pd.DataFrame
     _sensitivity: pd.DataFrame
+    score: GapScore | None = None
 
     @property
     def idle_days(self) -> int:
@@ -129,6 +134,7 @@ class TierScheme(Result):
         from churnsurv.data.feature import BUILT_IN, SPECIAL
 
         used = {name for tier in self.tiers for name in tier.rule.variables}
+        used |= set() if self.score is None else set(self.score.variables)
         named = [each for each in self.variables if isinstance(each, str) and (each in BUILT_IN or each in SPECIAL)]
         own = [each for each in self.variables if not isinstance(each, str)]
         return [each for each in (*named, *own) if (each if isinstance(each, str) else each.name) in used]
@@ -295,8 +301,13 @@ class TierScheme(Result):
         Raises
         ------
         InputError
-            If the scheme has no such variable; the nearest is given.
+            If the scheme has no such variable; the nearest is given. If its tiers are cuts of a score.
         """
+        if self.score is not None:
+            raise InputError(
+                "These tiers are cuts of a score of several variables, which no bands of one of them show. "
+                "scheme.assign(snapshot) puts users into them, scheme.explain(snapshot, user_id) says why."
+            )
         from churnsurv.warning.tier_bands import bands
 
         return bands(self, variable)
@@ -327,6 +338,7 @@ class TierScheme(Result):
             },
             **{name: getattr(self, name) for name in ("bootstrap", "blocks", "seed", "level", "version")},
             "notes": list(self.notes),
+            **({} if self.score is None else {"formula": self.score.fit.formula}),
             **{
                 what: {str(name): table[name].tolist() for name in table.columns}
                 for what, table in (

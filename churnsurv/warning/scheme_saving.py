@@ -30,6 +30,7 @@ from churnsurv.tables.saved import parsed, read_text, write_text
 from churnsurv.warning.objectives import objective_from_plain
 from churnsurv.warning.rules import IDLE_DAYS, Rule
 from churnsurv.warning.scheme import TierRule, TierScheme
+from churnsurv.warning.scores import GapScore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,6 +98,7 @@ def _written(scheme: TierScheme) -> Plain:
         **{name: str(getattr(scheme, name)) for name in _TEXTS},
         "notes": list(scheme.notes),
         **{name: _table(getattr(scheme, f"_{name}"), name) for name in _TABLES},
+        "score": None if scheme.score is None else scheme.score.to_plain(),
     }
 
 
@@ -193,7 +195,9 @@ def _scheme_of(whole: Mapping[str, Any], name: str) -> TierScheme:
             f"{name} was written by a newer churnsurv (format {version}; this one reads up to {VERSION}). Update it."
         )
     try:
-        return _checked(_read(_keys(whole.get("scheme"), "scheme", _KEYS)))
+        found = _mapping(whole.get("scheme"), "scheme")
+        # texts of before there were scores have none
+        return _checked(_read(_keys(found, "scheme", (*_KEYS, *(("score",) if "score" in found else ())))))
     except _DamagedError as error:
         raise InputError(
             f"{name} is damaged, or was changed: {error}. Save the scheme again; other thresholds are other tiers, and "
@@ -219,6 +223,7 @@ def _read(found: Plain) -> TierScheme:
         known_until=_day(found["known_until"], "scheme.known_until"),
         level=_number(found["level"], "scheme.level"),
         notes=_each(found["notes"], "scheme.notes", _text),
+        score=_made("scheme.score", lambda: GapScore.from_plain(found["score"])) if found.get("score") else None,
         **plain,
     )
 
@@ -234,7 +239,8 @@ def _checked(scheme: TierScheme) -> TierScheme:
     names = [tier.name for tier in scheme.tiers]
     if not names or len(set(names)) < len(names):
         raise _DamagedError(f"scheme.tiers has the names {names}, which must be one or more, each once")
-    known = {IDLE_DAYS, *(each if isinstance(each, str) else each.name for each in scheme.variables)}
+    scores = () if scheme.score is None else scheme.score.names
+    known = {IDLE_DAYS, *scores, *(each if isinstance(each, str) else each.name for each in scheme.variables)}
     for place, tier in enumerate(scheme.tiers):
         unknown = [name for rule in (tier.rule, tier.fitted) for name in rule.variables if name not in known]
         if unknown:
@@ -243,6 +249,10 @@ def _checked(scheme: TierScheme) -> TierScheme:
         other = [name for name in getattr(scheme, what) if name not in known]
         if other:
             raise _DamagedError(f"scheme.{what} has {other[0]!r}, which is not in scheme.variables")
+    if scheme.score is not None and scheme.score.idle_days != scheme.idle_days:
+        raise _DamagedError(
+            f"scheme.score.idle_days is {scheme.score.idle_days}, and the churn rule's {scheme.idle_days}"
+        )
     if not 0 < scheme.level < 1:
         raise _DamagedError(f"scheme.level is {scheme.level!r}, not between 0 and 1")
     _check_told(scheme, "tier", names)

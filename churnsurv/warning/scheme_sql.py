@@ -34,6 +34,11 @@ def to_sql(
         If `table` or `keep` are no names, a name occurs twice, there is no such dialect, or SQLGlot is needed and not
         installed.
     """
+    if scheme.score is not None:
+        raise InputError(
+            "Tiers that are cuts of a score have no SQL yet. scheme.assign(relation) fetches the columns it needs; "
+            "scheme.score.fit.to_sql(table) gives the linear predictor as SQL."
+        )
     columns: list[sql.Named | sql.Everything] = [sql.Everything()]
     if keep is not None:
         columns = [sql.Named(name, sql.Column(name)) for name in _kept(keep)]

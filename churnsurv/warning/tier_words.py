@@ -8,7 +8,7 @@ from churnsurv.warning.objectives import Capacity, Objective, Precision, Value
 from churnsurv.warning.tier_search import FittedTier
 from churnsurv.warning.training import Training
 
-__all__ = ["nearest_note", "scheme_notes", "tier_notes"]
+__all__ = ["may_move", "nearest_note", "scheme_notes", "tier_notes"]
 
 _WORTH_SAYING = 0.1
 
@@ -24,7 +24,7 @@ def scheme_notes(training: Training, rule: ChurnRule, level: float) -> list[str]
         f"Limits (level {level:g}) take users as independent and the rule as fixed beforehand. The rule was chosen on "
         "the same gaps, so that its figures are somewhat too good: judge it on later days.",
     ]
-    moves = [_may_move(variable, rule) for variable in training.variables]
+    moves = [may_move(variable, rule) for variable in training.variables]
     gone = [_no_value(training, name) for name in training.names]
     return [*notes, *(note for note in (*gone, *moves) if note)]
 
@@ -40,7 +40,8 @@ def _no_value(training: Training, name: str) -> str | None:
     return f'{share}, and no condition on it holds for them. If none means 0, fit with missing={{"{name}": 0}}.'
 
 
-def _may_move(variable: str | Feature, rule: ChurnRule) -> str | None:
+def may_move(variable: str | Feature, rule: ChurnRule) -> str | None:
+    """Say where a variable counts events that are no activity, so that it may change while users are silent."""
     feature = BUILT_IN.get(variable) if isinstance(variable, str) else variable
     if feature is None or rule.activity is None:
         return None
@@ -49,7 +50,7 @@ def _may_move(variable: str | Feature, rule: ChurnRule) -> str | None:
         return None
     return (
         f"{feature.name} counts events that are no activity under this churn rule, so that it may change while a user "
-        "is silent; the rules were fitted to its value when the gap began."
+        "is silent; the tiers were fitted to its value when the gap began."
     )
 
 

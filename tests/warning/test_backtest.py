@@ -506,6 +506,7 @@ def test_a_log_that_only_has_later_days_can_judge_a_scheme():
         ({"spec": SPEC, "scheme": "scheme"}, "both are given"),
         ({"spec": SPEC | {"until": "2024-01-01"}}, "spec: 'until' is set by backtest"),
         ({"spec": [1]}, "spec is a dict"),
+        ({"spec": SPEC | {"family": "score", "formula": "balance"}}, "a score has no cells to count by"),
         ({"scheme": "scheme", "origins": "late"}, "too late.* the last possible origin is"),
         ({"scheme": "scheme", "origins": "2023-01-01"}, "too early: the scheme has seen days through"),
         ({"spec": SPEC, "origins": "2022-07-10"}, "too early: there is no gap yet"),
