@@ -7,7 +7,7 @@ import importlib
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings, strategies
 
 # Tests run side by side on all cores: threads of BLAS would only wait for each other. It reads its limit when it is
 # loaded; the limit goes again, since it would hold for threads of our own too, which tests do try.
@@ -31,8 +31,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=spark)
 
 
+@settings(max_examples=1)
+@given(strategies.none())
+def _one_example(_: None) -> None:
+    """Makes hypothesis set up its generators, for whose owners it asks the garbage collector."""
+
+
 def pytest_collection_finish() -> None:
     """Keep the thousands of collected tests out of garbage collections, which statsmodels asks for again and again."""
+    _one_example()
     gc.collect()
     gc.freeze()
 
