@@ -15,13 +15,13 @@ from churnsurv.warning.backtest_origin import FITTED, Asked, Judged, judge
 from churnsurv.warning.backtest_tables import (
     accuracy_row,
     difference_rows,
-    frame_of,
     gains_rows,
     rule_rows,
     sums_row,
 )
 from churnsurv.warning.backtest_windows import Window, windows
 from churnsurv.warning.backtest_words import headline, notes_of
+from churnsurv.warning.frames import frame_of
 from churnsurv.warning.objectives import Value
 from churnsurv.warning.rules import Rule
 

@@ -12,33 +12,17 @@ from churnsurv.numerics.block_means import block_mean
 from churnsurv.numerics.first_alert_gains import Gains
 from churnsurv.numerics.ratio_by_blocks import logit_limits, ratio_by_blocks
 from churnsurv.survival.multiplicity import adjusted
-from churnsurv.tables import schema
 from churnsurv.warning.backtest_judge import Sums
 
 if TYPE_CHECKING:
     from datetime import date
 
-    import pandas as pd
-
     from churnsurv.warning.scheme import TierScheme
 
-__all__ = ["accuracy_row", "difference_rows", "frame_of", "gains_rows", "rule_rows", "sums_row"]
+__all__ = ["accuracy_row", "difference_rows", "gains_rows", "rule_rows", "sums_row"]
 
 Row: TypeAlias = dict[str, Any]
 Floats: TypeAlias = NDArray[np.float64]
-
-_DTYPES = {"integer": "Int64", "number": "float64", "date": "datetime64[s]", "text": "object"}
-
-
-def frame_of(rows: Sequence[Row], layout: str) -> pd.DataFrame:
-    """Rows as a table of this layout."""
-    import pandas as pd
-
-    columns = schema(layout).columns
-    frame = pd.DataFrame(list(rows), columns=[column.name for column in columns])
-    frame = frame.astype({column.name: _DTYPES[column.kind] for column in columns})
-    whole = [column.name for column in columns if column.kind == "integer" and not frame[column.name].isna().any()]
-    return frame.astype(dict.fromkeys(whole, "int64"))
 
 
 def sums_row(sums: Sums, *, idle_days: int, level: float) -> Row:

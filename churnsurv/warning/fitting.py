@@ -12,7 +12,7 @@ from churnsurv import __version__
 from churnsurv.data.feature import Feature
 from churnsurv.errors import InputError, did_you_mean
 from churnsurv.survival.inputs import check_level
-from churnsurv.tables import schema
+from churnsurv.warning.frames import frame_of
 from churnsurv.warning.objectives import Capacity, Objective, Precision, Value
 from churnsurv.warning.scheme import TierRule, TierScheme
 from churnsurv.warning.tier_figures import figures, tier_sums
@@ -23,8 +23,6 @@ from churnsurv.warning.training import Training, train_on
 
 if TYPE_CHECKING:
     from datetime import date
-
-    import pandas as pd
 
     from churnsurv.data import ActivityLog
 
@@ -189,10 +187,10 @@ def _scheme(
         blocks=counts.n_blocks,
         version=__version__,
         notes=tuple(notes),
-        _table=_frame(rows.tiers, "tier_rules"),
-        _thresholds=_frame(rows.thresholds, "tier_thresholds"),
-        _alternatives=_frame(rows.alternatives, "tier_confidence_set"),
-        _sensitivity=_frame(rows.sensitivity, "tier_sensitivity"),
+        _table=frame_of(rows.tiers, "tier_rules"),
+        _thresholds=frame_of(rows.thresholds, "tier_thresholds"),
+        _alternatives=frame_of(rows.alternatives, "tier_confidence_set"),
+        _sensitivity=frame_of(rows.sensitivity, "tier_sensitivity"),
         **facts,
     )
 
@@ -224,17 +222,6 @@ def _tier(
         fitted=training.rule(found.pair, found.fitted),
         figures=MappingProxyType(dict(told) | {"value_optimism": 1000.0 * found.optimism}),
     )
-
-
-def _frame(rows: list[dict[str, Any]], layout: str) -> pd.DataFrame:
-    import pandas as pd
-
-    columns = schema(layout).columns
-    frame = pd.DataFrame(rows, columns=[column.name for column in columns])
-    kinds = {"integer": "Int64", "number": "float64"}
-    frame = frame.astype({column.name: kinds[column.kind] for column in columns if column.kind in kinds})
-    whole = [column.name for column in columns if column.kind == "integer" and not frame[column.name].isna().any()]
-    return frame.astype(dict.fromkeys(whole, "int64"))
 
 
 # ------------------------------------------------------------------------------------------------------- arguments
