@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import tempfile
 import weakref
@@ -31,7 +32,7 @@ class DuckDBEngine(Engine):
     #: Short whole numbers sort and join faster than ids.
     user_key: ClassVar[str] = "CAST(row_number() OVER (ORDER BY user_id) AS INTEGER)"
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, database: str, spill: str | None) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, database: str, spill: _SpillFolder) -> None:
         super().__init__()
         self.database = database
         self._connection = connection
@@ -157,10 +158,21 @@ class DuckDBEngine(Engine):
         return f". Damaged: {listed}. Write it again, or leave it out." if damaged else ""
 
 
-def _close(connection: duckdb.DuckDBPyConnection, spill: str | None) -> None:
+class _SpillFolder:
+    """A folder that goes with its owner, or with the run.
+
+    Its removal is arranged before it is there: a run may be stopped at any moment, also in the middle of making it.
+    """
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.gettempdir()) / f"churnsurv-{secrets.token_hex(8)}"
+        self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        self.path.mkdir(mode=0o700)
+
+
+def _close(connection: duckdb.DuckDBPyConnection, spill: _SpillFolder) -> None:
     connection.close()
-    if spill is not None:
-        shutil.rmtree(spill, ignore_errors=True)
+    spill.remove()
 
 
 def open_duckdb(
@@ -174,18 +186,15 @@ def open_duckdb(
     path = (database or ":memory:").removeprefix("duckdb:///")
     if path != ":memory:" and not Path(path).parent.is_dir():
         raise InputError(f"There is no folder {str(Path(path).parent)!r} for the database {path!r}.")
-    spill = tempfile.mkdtemp(prefix="churnsurv-")
+    spill = _SpillFolder()
     settings: dict[str, str | int | None] = {"memory_limit": memory_limit, "threads": threads}
     try:
         connection = duckdb.connect(path)
-        for setting, value in {**settings, "TimeZone": "UTC", "temp_directory": spill}.items():
+        for setting, value in {**settings, "TimeZone": "UTC", "temp_directory": str(spill.path)}.items():
             if value is not None:
                 connection.execute(f"SET {setting} = {literal(value)}").fetchall()
         connection.execute("SET enable_progress_bar = false").fetchall()
     except duckdb.Error as error:
-        shutil.rmtree(spill, ignore_errors=True)
+        spill.remove()
         raise InputError(f"DuckDB cannot open {path!r} like this: {error}") from error
-    except BaseException:  # stopped half-way: nobody else knows of the folder yet
-        shutil.rmtree(spill, ignore_errors=True)
-        raise
     return DuckDBEngine(connection, "in memory" if path == ":memory:" else path, spill)

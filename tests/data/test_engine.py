@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,26 @@ def test_the_session_is_in_utc_and_spills_to_a_folder_of_its_own() -> None:
     engine.close()
     assert not Path(folder).exists()
     assert repr(engine) == "<Engine: DuckDB, in memory, closed>"
+
+
+def test_a_run_that_is_stopped_while_the_folder_is_made_leaves_none(tmp_path: Path) -> None:
+    """The stop comes right after the folder is on the disk, before anybody holds its name."""
+    stopped = """
+import sys
+from pathlib import Path
+from churnsurv.data import connect
+
+make = Path.mkdir
+def stop(folder, *args, **kwargs):
+    make(folder, *args, **kwargs)
+    sys.exit(143)
+
+Path.mkdir = stop
+connect()
+"""
+    done = subprocess.run([sys.executable, "-c", stopped], env={**os.environ, "TMPDIR": str(tmp_path)}, check=False)
+    assert done.returncode == 143
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_database_file(tmp_path: Path) -> None:
