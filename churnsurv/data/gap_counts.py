@@ -6,7 +6,7 @@ import datetime
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ from churnsurv.data.arrow import tidy, to_pandas
 from churnsurv.data.build import category_orders, refuse_collisions
 from churnsurv.data.feature import BUILT_IN, SPECIAL, Feature, resolve
 from churnsurv.data.gap_counts_sql import (
+    DAYS,
     STATE,
     Asked,
     balance_moves_sql,
@@ -25,6 +26,7 @@ from churnsurv.data.gap_counts_sql import (
     day_gaps_sql,
     user_column,
 )
+from churnsurv.data.gap_paths import cells_by_day, moving_of, steps_of
 from churnsurv.data.gaps_sql import active_gaps_sql
 from churnsurv.data.rule import calendar_day
 from churnsurv.data.sql import name
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["GapCounts", "gap_counts"]
 
 Ints = NDArray[np.int64]
-_MONTHS: Mapping[str | None, int] = {None: 0, "month": 1, "quarter": 3}
+_MONTHS: Mapping[str | None, int] = {None: 0, "month": 1, "quarter": 3, "day": DAYS}
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 
 
@@ -59,7 +61,7 @@ class GapCounts:
         How many cuts of its grid a variable has reached at the end of the gap's first day; one more than there are
         cuts where it is missing.
     period : datetime64[D], or None
-        First day of the month or quarter in which the gap began.
+        First day of the month or quarter in which the gap began, or the day itself.
     duration : int64
         1 ... idle_days: days to the return, or, where nothing has returned, days seen. idle_days + 1: no return within
         idle_days.
@@ -83,6 +85,11 @@ class GapCounts:
     balance_moves : int
         Gaps in whose idle days a table of balances changes the balance; 0 where there is no such table, or the balance
         was not asked for.
+    path : int64
+        Row of `paths`, or -1 where the cells of `cells` hold on all idle days (everywhere, if no paths were asked for).
+    paths : Mapping of str to (n_paths, idle_days) int64
+        The cell at the end of idle day 0, 1, ... idle_days - 1, day 0 being the first day of the gap. It is known while
+        the gap lasts; what stands on the days after means nothing.
     """
 
     block: Ints
@@ -103,12 +110,19 @@ class GapCounts:
     n_days: int
     balance_moves: int
     _by: pa.Table
+    path: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    paths: Mapping[str, Ints] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not self.path.size:
+            object.__setattr__(self, "path", np.full(self.n.size, -1, dtype=np.int64))
+            none = np.zeros((0, self.idle_days), dtype=np.int64)
+            object.__setattr__(self, "paths", dict.fromkeys(self.cells, none))
         arrays = [self.block, self.registration_gap, self.duration, self.returned, self.n, *self.cells.values()]
-        for array in (*arrays, *(() if self.period is None else (self.period,))):
+        for array in (*arrays, self.path, *self.paths.values(), *(() if self.period is None else (self.period,))):
             array.setflags(write=False)
         object.__setattr__(self, "cells", MappingProxyType(dict(self.cells)))
+        object.__setattr__(self, "paths", MappingProxyType(dict(self.paths)))
         object.__setattr__(self, "grids", MappingProxyType(dict(self.grids)))
 
     @property
@@ -163,7 +177,8 @@ def gap_counts(
     until: datetime.date | str | None = None,
     first_start: datetime.date | str | None = None,
     last_start: datetime.date | str | None = None,
-    period: Literal["quarter", "month"] | None = None,
+    period: Literal["quarter", "month", "day"] | None = None,
+    paths: bool = False,
 ) -> GapCounts:
     """Count the gaps between active days by length, without fetching them.
 
@@ -186,8 +201,11 @@ def gap_counts(
         Count as if the log ended on this day.
     first_start, last_start : date or ISO text, optional
         Only gaps that began on these days, from and to.
-    period : {"quarter", "month"}, optional
+    period : {"quarter", "month", "day"}, optional
         Tell gaps apart by when they began.
+    paths : bool
+        Tell apart, too, in which cells gaps are on each of their idle days: variables may move while a user is silent
+        (balances that earn interest, the tenure, features of the last days, events that are no activity).
 
     Returns
     -------
@@ -223,13 +241,16 @@ def gap_counts(
         tuple(variables.value(each) for each in told.values()),
         _MONTHS[period],
     )
-    found, moves = _found(log, variables, asked, n_blocks)
+    found, moves, moving, codes = _found(log, variables, asked, n_blocks, wide=wide, paths=paths)
     orders = category_orders(reading, variables.features, log.stages)
+    cells = {each: _whole(found[f"cell_{place}"]) for place, each in enumerate(wide)}
+    way = _whole(found["path"]) if moving else np.full(found.num_rows, -1, dtype=np.int64)
+    path, along = cells_by_day(way, codes, cells, wide, moving)
     return GapCounts(
         block=_whole(found["block"]),
         registration_gap=_truth(found["registration_gap"]),
-        cells={each: _whole(found[f"cell_{place}"]) for place, each in enumerate(wide)},
-        period=_first_days(found["month"]) if period else None,
+        cells=cells,
+        period=_first_days(found["month"], by_day=period == "day") if period else None,
         duration=_whole(found["duration"]),
         returned=_truth(found["returned"]),
         n=_whole(found["n"]),
@@ -244,26 +265,44 @@ def gap_counts(
         n_days=(last - first).days + 1,
         balance_moves=moves,
         _by=tidy(found.select(list(told)).rename_columns(list(told.values())), orders),
+        path=path,
+        paths=along,
     )
 
 
-def _found(log: ActivityLog, variables: _Variables, asked: Asked, n_blocks: int) -> tuple[pa.Table, int]:
-    """The counts, and the number of gaps with a moving balance."""
+def _found(
+    log: ActivityLog,
+    variables: _Variables,
+    asked: Asked,
+    n_blocks: int,
+    *,
+    wide: Mapping[str, tuple[float, ...]],
+    paths: bool,
+) -> tuple[pa.Table, int, tuple[str, ...], Ints]:
+    """The counts, the number of gaps with a moving balance, and what moves along which paths (`Steps.codes`)."""
     reading, rule, stages = log._reading, log.rule, log.stages
     engine, blocks = reading.engine, blocks_sql(reading.users, blocks=n_blocks, n_users=reading.n_users)
     settings: dict[str, Any] = {"asked": asked, "users": f"({blocks})", "features": variables.features}
     every = _gaps_sql(reading, rule, active=variables.active)
-    if not variables.features:
-        return engine.arrow(counts_sql(reading, rule, stages, gaps=f"({every})", **settings)), 0
+    names, moving = tuple[str, ...](), None
+    if paths:
+        cells = {each: asked.columns[f"cell_{place}"] for place, each in enumerate(wide)}
+        names, moving = moving_of(tuple(wide), wide, cells, variables.by_name, rule, reading.sources)
+    nothing = np.zeros((0, rule.idle_days - 1), dtype=np.int64)
+    if not variables.features and moving is None:
+        return engine.arrow(counts_sql(reading, rule, stages, gaps=f"({every})", **settings)), 0, (), nothing
     gaps, moves = engine.table("day_gaps", every), 0
     try:
-        found = engine.arrow(counts_sql(reading, rule, stages, gaps=gaps, **settings))
+        within: dict[str, Any] = {"gaps": gaps, "first": asked.first, "limit": asked.limit}
         if "balance" in variables.features and "balances" in reading.sources:
-            moving = balance_moves_sql(reading, rule, stages, gaps=gaps, first=asked.first, limit=asked.limit)
-            moves = int(engine.rows(moving)[0][0])
+            moves = int(engine.rows(balance_moves_sql(reading, rule, stages, **within))[0][0])
+        if moving is None:
+            return engine.arrow(counts_sql(reading, rule, stages, gaps=gaps, **settings)), moves, (), nothing
+        with steps_of(reading, rule, stages, moving, users=reading.users, **within) as steps:
+            found = engine.arrow(counts_sql(reading, rule, stages, gaps=gaps, paths=steps.numbered, **settings))
+            return found, moves, names, steps.codes
     finally:
         engine.drop(gaps)
-    return found, moves
 
 
 def _gaps_sql(reading: Reading, rule: ChurnRule, *, active: bool) -> str:
@@ -288,6 +327,11 @@ class _Variables:
     features: tuple[str | Feature, ...]
     active: bool
     kinds: Mapping[str, str]
+
+    @property
+    def by_name(self) -> Mapping[str, str | Feature]:
+        """The features, by name."""
+        return {each if isinstance(each, str) else each.name: each for each in self.features}
 
     def value(self, variable: str) -> str:
         """SQL of a variable."""
@@ -334,7 +378,7 @@ def _checked(starts: str, period: str | None, blocks: int) -> int:
     if starts not in ("mature", "all"):
         raise InputError(f"starts is 'mature' or 'all'; it is {starts!r}.")
     if period not in _MONTHS:
-        raise InputError(f"period is 'quarter', 'month' or None; it is {period!r}.")
+        raise InputError(f"period is 'quarter', 'month', 'day' or None; it is {period!r}.")
     if isinstance(blocks, bool) or not isinstance(blocks, (int, np.integer)) or not 2 <= blocks <= 1_000_000:
         raise InputError(f"blocks is a whole number from 2 to 1,000,000; it is {blocks!r}.")
     return int(blocks)
@@ -396,6 +440,8 @@ def _truth(column: pa.ChunkedArray) -> NDArray[np.bool_]:
     return truth
 
 
-def _first_days(months: pa.ChunkedArray) -> NDArray[np.datetime64]:
-    """The first day of months that are counted from the year 0."""
-    return (_whole(months) - 12 * 1970).astype("datetime64[M]").astype("datetime64[D]")
+def _first_days(numbers: pa.ChunkedArray, *, by_day: bool) -> NDArray[np.datetime64]:
+    """The first day of months that are counted from the year 0, or days that are counted from 1970."""
+    if by_day:
+        return _whole(numbers).astype("datetime64[D]")
+    return (_whole(numbers) - 12 * 1970).astype("datetime64[M]").astype("datetime64[D]")

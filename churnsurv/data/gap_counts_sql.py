@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from churnsurv.data.rule import ChurnRule, Stages
     from churnsurv.data.spells_sql import Window
 
-__all__ = ["STATE", "Asked", "balance_moves_sql", "blocks_sql", "counts_sql", "day_gaps_sql", "user_column"]
+__all__ = ["DAYS", "STATE", "Asked", "balance_moves_sql", "blocks_sql", "counts_sql", "day_gaps_sql", "user_column"]
 
 #: What a gap knows of its user's activity; all but the tenure are columns of `gaps_sql.active_gaps_sql` alone.
 STATE: Mapping[str, str] = {
@@ -27,6 +27,8 @@ STATE: Mapping[str, str] = {
     "mean_interval": "g.mean_interval",
     "last_interval": "g.last_interval",
 }
+#: Stands for a day where a number of months is asked for.
+DAYS = -1
 _DIGITS = 6
 
 
@@ -43,7 +45,7 @@ class Asked:
     by : tuple of str
         SQL of each variable whose values are told apart.
     months : int
-        Months of a period; 0: none.
+        Months of a period; 0: none; `DAYS`: a period is a day.
     """
 
     first: date
@@ -108,6 +110,7 @@ def counts_sql(
     users: str,
     asked: Asked,
     features: Sequence[str | Feature],
+    paths: str | None = None,
 ) -> str:
     """SQL of the counts, in total order.
 
@@ -120,6 +123,8 @@ def counts_sql(
     asked : Asked
     features : sequence of str or Feature
         Those that `asked` speaks of, as columns of `a`.
+    paths : str, optional
+        Table of the gaps that move in silence, see `gap_paths.Steps`: gaps are counted by `path`, too, -1 for no move.
     """
     last, idle = literal(reading.window.last), rule.idle_days
     inside = f"g.as_of BETWEEN {literal(asked.first)} AND {literal(asked.limit)}"
@@ -128,7 +133,10 @@ def counts_sql(
         questions = f"(SELECT g._user_key, g.as_of FROM {gaps} AS g WHERE {inside})"
         answers = answers_sql(reading, rule, features, stages, questions, until=asked.limit)
         joins = f" LEFT JOIN ({answers}) AS a ON a._user_key = g._user_key AND a.as_of = g.as_of"
-    split = asked.columns
+    split = dict(asked.columns)
+    if paths is not None:
+        joins += f" LEFT JOIN {paths} AS p ON p._user_key = g._user_key AND p.as_of = g.as_of"
+        split["path"] = "coalesce(p.path, -1)"
     days = f"date_diff('day', g.as_of, coalesce(g.next_day, {last}))"
     # Known to be silent through day `idle`: the return, if there was one, came after churn.
     churned = f"({days} > {idle} OR (g.next_day IS NULL AND {days} >= {idle}))"
@@ -188,6 +196,8 @@ def _cell(value: str, cuts: tuple[float, ...]) -> str:
 
 
 def _month(months: int) -> str:
-    """SQL of the first month of a period, counted from the year 0."""
+    """SQL of the first month of a period, counted from the year 0; or of the day, counted from 1970."""
+    if months == DAYS:
+        return "CAST(date_diff('day', DATE '1970-01-01', g.as_of) AS INTEGER)"
     month = "(12 * year(g.as_of) + month(g.as_of) - 1)"
     return f"CAST({month} - {month} % {months} AS INTEGER)"

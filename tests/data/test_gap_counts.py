@@ -280,7 +280,7 @@ def test_attributes_can_be_cut() -> None:
         ({"grids": {"balance": "12"}}, r"each larger|list of numbers"),
         ({"grids": {"balance": (1, float("inf"))}}, r"finite numbers"),
         ({"starts": "some"}, r"'mature' or 'all'"),
-        ({"period": "year"}, r"'quarter', 'month' or None"),
+        ({"period": "year"}, r"'quarter', 'month', 'day' or None"),
         ({"blocks": 1}, r"from 2 to"),
         ({"until": START.date()}, r"no gap that begins in it can be followed for 6 days"),
         ({"until": "2025-01-01"}, r"outside the log"),
