@@ -19,7 +19,7 @@ from churnsurv.numerics.precision_bound import wilson_lower
 from churnsurv.numerics.rule_limits import BlockOptions, listed_rules, precision_bounds
 from churnsurv.numerics.rule_search import AlertCounts, RuleFamily, rule_totals
 
-__all__ = ["Limit", "chosen_by_samples"]
+__all__ = ["Limit", "chosen_by_samples", "short_of_limit", "within_limit"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -80,7 +80,7 @@ def chosen_by_samples(
         n_alerts, n_right = rule_totals(alerts, rules, family), rule_totals(churned, rules, family)
         score = rule_totals(weight * churned, rules, family) - per_condition * penalty
         margin = _margins(by_block(i), counts, rules, family, limit.level) if limit.target is not None else None
-        score[~_within(n_alerts, n_right, margin, limit)] = -np.inf
+        score[~within_limit(n_alerts, n_right, margin, limit)] = -np.inf
         at = score.argmax(axis=1)
         mine = score[np.arange(at.size), at]
         better = mine > best
@@ -100,7 +100,7 @@ def _near(counts: AlertCounts, weight: Floats, family: RuleFamily, limit: Limit,
     for listed in listed_rules(alerts, churned, weight * churned, family):
         flat = np.flatnonzero(listed.allowed)
         n, right, mine = (each.flat[flat] for each in (listed.alerts, listed.churned, listed.lead))
-        far = _short_of_limit(n, right, limit) ** 2 + (np.maximum(lead - mine, 0.0) / np.sqrt(max(lead, 1.0))) ** 2
+        far = short_of_limit(n, right, limit) ** 2 + (np.maximum(lead - mine, 0.0) / np.sqrt(max(lead, 1.0))) ** 2
         top = np.argpartition(far, _NEAREST)[:_NEAREST] if flat.size > _NEAREST else np.arange(flat.size)
         rules.append(listed.rules(flat[top], family))
         penalty.append(listed.penalty.flat[flat[top]])
@@ -109,7 +109,7 @@ def _near(counts: AlertCounts, weight: Floats, family: RuleFamily, limit: Limit,
     return np.concatenate(rules)[every], np.concatenate(penalty)[every]
 
 
-def _short_of_limit(alerts: Floats, churned: Floats, limit: Limit) -> Floats:
+def short_of_limit(alerts: Floats, churned: Floats, limit: Limit) -> Floats:
     """What rules miss of the limit, in standard errors of independent gaps."""
     if limit.target is None:
         return np.asarray(np.maximum(alerts - float(limit.most or 0.0), 0.0) / np.sqrt(alerts))
@@ -118,7 +118,7 @@ def _short_of_limit(alerts: Floats, churned: Floats, limit: Limit) -> Floats:
     return np.asarray(np.maximum(logit(limit.target) - logit(bound), 0.0) / error)
 
 
-def _within(alerts: Floats, churned: Floats, margin: Floats | None, limit: Limit) -> NDArray[np.bool_]:
+def within_limit(alerts: Floats, churned: Floats, margin: Floats | None, limit: Limit) -> NDArray[np.bool_]:
     """Whether rules keep the limit in each sample, the distance of bound and share being that of all gaps."""
     if limit.target is None:
         return np.asarray((alerts <= float(limit.most or 0.0)) & (alerts > 0))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from churnsurv.numerics.rule_limits import option_rules, side_pairs
 from churnsurv.numerics.rule_search import RuleFamily, best_rules, one_sided
 
-__all__ = ["MayBeBest", "Resampled", "largest", "may_be_best", "resampled"]
+__all__ = ["MayBeBest", "Resampled", "largest", "may_be_best", "may_be_best_of", "resampled"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -113,6 +113,34 @@ def may_be_best(parts: Sequence[Resampled], *, level: float) -> tuple[bool, list
     return nobody, [_in_set(part, error, top, up, reach, needed) for part, error in zip(parts, errors, strict=True)]
 
 
+def may_be_best_of(estimate: Floats, samples: Floats, *, level: float) -> tuple[bool, NDArray[np.bool_]]:
+    """Find which of given rules, or contacting nobody, may be the best of them as far as the data can tell.
+
+    Parameters
+    ----------
+    estimate : (n_rules,) float64
+        Benefits per gap.
+    samples : (n_samples, n_rules) float64
+        The same of bootstrap samples.
+    level : float
+
+    Returns
+    -------
+    (bool, (n_rules,) bool)
+
+    Examples
+    --------
+    >>> draws = np.array([[1.0, 0.9], [1.3, 0.9], [0.7, 0.9], [0.9, 0.9]])
+    >>> may_be_best_of(np.array([1.0, 0.9]), draws, level=0.5)
+    (False, array([ True, False]))
+    """
+    errors = samples - estimate
+    top, up = max(0.0, float(estimate.max(initial=0.0))), errors.max(axis=1, initial=0.0)
+    needed = _at_least(up.size, level)
+    kept = ((up[:, None] - errors) >= top - estimate).sum(axis=0) >= needed
+    return bool((up >= top).sum() >= needed), np.asarray(kept)
+
+
 def _at_least(n: int, level: float) -> int:
     """In how many of n samples M - D(r) must reach the shortfall of a rule: its quantile, by order statistics."""
     return n - min(math.ceil(level * (n + 1)), n) + 1
@@ -121,12 +149,12 @@ def _at_least(n: int, level: float) -> int:
 def _in_set(part: Resampled, error: Floats, top: float, up: Floats, reach: float, needed: int) -> MayBeBest:
     family = part.family
     benefit, errors = _options(part.estimate), _options(np.moveaxis(error, 0, -1))
-    pairs = side_pairs(family)
+    pairs, alone = side_pairs(family), np.append(False, np.repeat(family.allowed, family.n_days))
     found, worth = [], []
     for split in range(family.n_splits + 1):
         low, high = split, family.n_splits + split
         total = benefit[0][:, None] if split == 0 else np.add.outer(benefit[low], benefit[high])
-        allowed = np.append(False, pairs[1:, 0])[:, None] if split == 0 else pairs
+        allowed = alone[:, None] if split == 0 else pairs
         first, second = np.nonzero(allowed & (top - total <= reach))
         value = total[first, second]
         for start in range(0, first.size, _CHUNK):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.numerics.rule_limits import first_that, listed_rules
+from churnsurv.numerics.rule_limits import Listed, first_that, listed_rules
 from churnsurv.numerics.rule_search import RuleFamily
 
-__all__ = ["Roughness", "roundest"]
+__all__ = ["Roughness", "roundest", "roundest_listed"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -54,13 +54,29 @@ def roundest(
     holds : callable
         Whether rules, shape (n, 5), keep the limits that they must keep; shape (n,) bool.
     """
+    most = float(np.abs(benefit).sum()) + 1.0
+    listed = listed_rules(alerts, churned, benefit, family)
+    return roundest_listed(listed, family, rule=rule, roughness=roughness, most=most, least=least, holds=holds)
+
+
+def roundest_listed(
+    rules_listed: Iterable[Listed],
+    family: RuleFamily,
+    *,
+    rule: Ints,
+    roughness: Roughness,
+    most: float,
+    least: float,
+    holds: Callable[[Ints], NDArray[np.bool_]],
+) -> Ints:
+    """Return what `roundest` does, from rules that are listed already, with benefits (their lead) below `most`."""
     form = [_form(np.array([rule[i]]), np.array([rule[i + 1]]), family)[0] for i in (1, 3)]
     rough = _of_options(roughness)
     options = np.arange(family.n_conditions * family.n_days + 1)
     condition, day = np.divmod(options - 1, family.n_days)
     forms = _form(np.maximum(condition, 0), np.where(options > 0, day + 1, 0), family)
-    found, keys, most = [rule[None]], [np.array([-np.inf])], float(np.abs(benefit).sum()) + 1.0
-    for listed in listed_rules(alerts, churned, benefit, family):
+    found, keys = [rule[None]], [np.array([-np.inf])]
+    for listed in rules_listed:
         if (listed.split > 0) != (rule[0] > 0):
             continue
         fits = (forms == form[0])[:, None] & ((forms == form[1])[None] if listed.split else np.array([[True]]))

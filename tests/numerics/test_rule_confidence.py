@@ -12,7 +12,7 @@ from churnsurv.numerics.rule_search import RuleFamily, best_rules
 from .brute_rules import all_rules, days_of, in_order, totals_of
 
 
-@pytest.mark.parametrize("order", [None, "decreasing"])
+@pytest.mark.parametrize("order", [None, "decreasing", "increasing"])
 @pytest.mark.parametrize("level", [0.5, 0.9])
 def test_the_set_is_what_its_definition_says(order, level):
     rng = np.random.default_rng(5)
