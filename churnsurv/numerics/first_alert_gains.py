@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from churnsurv.numerics.day_counts import read_only
 
-__all__ = ["Gains", "days_within", "first_alert_gains", "shrunken_shares"]
+__all__ = ["Gains", "first_alert_gains", "shrunken_shares"]
 
 Floats: TypeAlias = NDArray[np.float64]
-Ints: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +50,7 @@ def first_alert_gains(score: NDArray[Any], silent: NDArray[Any], churned: NDArra
     Parameters
     ----------
     score, silent : (n_cells, n_days)
-        Of idle days 1, 2, ... n_days: the score, and gaps that are still silent.
+        Of idle days 1, 2, ... n_days: the score, NaN for no alert, and gaps that are still silent.
     churned : (n_cells,)
         Gaps that end in churn, after `idle_days` days.
     idle_days : int
@@ -69,9 +68,10 @@ def first_alert_gains(score: NDArray[Any], silent: NDArray[Any], churned: NDArra
     >>> gains.alerts.tolist(), gains.caught.tolist(), gains.lead.tolist()
     ([0.0, 5.0, 8.0], [0.0, 4.0, 4.0], [0.0, 4.0, 8.0])
     """
-    highest = np.maximum.accumulate(score, axis=1)
-    step = np.ones(score.shape, dtype=np.bool_)
-    step[:, 1:] = score[:, 1:] > highest[:, :-1]
+    known = np.where(np.isnan(score), -np.inf, score)
+    highest = np.maximum.accumulate(known, axis=1)
+    step = ~np.isnan(score)
+    step[:, 1:] &= known[:, 1:] > highest[:, :-1]
     cell, day = np.nonzero(step)
     last = np.ones(cell.size, dtype=np.bool_)
     last[:-1] = cell[1:] != cell[:-1]
@@ -88,26 +88,14 @@ def first_alert_gains(score: NDArray[Any], silent: NDArray[Any], churned: NDArra
     return gains
 
 
-def days_within(score: NDArray[Any], limit: float) -> Ints:
-    """The first day 1, 2, ... on which the score reaches a limit, n_days + 1 for never; shape (n_cells,).
-
-    Examples
-    --------
-    >>> days_within(np.array([[0.2, 0.3], [0.1, 0.1]]), 0.25).tolist()
-    [2, 3]
-    """
-    reached = np.asarray(score) >= limit
-    first: Ints = np.where(reached.any(axis=1), reached.argmax(axis=1) + 1, reached.shape[1] + 1).astype(np.int64)
-    return first
-
-
 def shrunken_shares(silent: NDArray[Any], churned: NDArray[Any], *, prior: float) -> Floats:
     """P(churn | cell, idle for d days), drawn to that of all cells as if `prior` more gaps had it.
 
     Parameters
     ----------
     silent : (n_cells, n_days)
-    churned : (n_cells,)
+    churned : (n_cells,) or (n_cells, n_days)
+        Those that end in churn; by day where gaps move from cell to cell.
     prior : float
         Above 0.
 
@@ -122,7 +110,8 @@ def shrunken_shares(silent: NDArray[Any], churned: NDArray[Any], *, prior: float
     [[0.5, 1.0], [0.5, 1.0]]
     """
     left = np.asarray(silent, dtype=np.float64)
+    lost = churned if churned.ndim > 1 else churned[:, None]
     total = left.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        overall = np.where(total > 0, churned.sum() / total, 1.0)
-    return np.asarray((churned[:, None] + prior * overall) / (left + prior))
+        overall = np.where(total > 0, lost.sum(axis=0) / total, 1.0)
+    return np.asarray((lost + prior * overall) / (left + prior))

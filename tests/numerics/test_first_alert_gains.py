@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from churnsurv.numerics.block_means import block_mean
-from churnsurv.numerics.first_alert_gains import days_within, first_alert_gains, shrunken_shares
+from churnsurv.numerics.first_alert_gains import first_alert_gains, shrunken_shares
 
 IDLE = 7
 
@@ -37,10 +37,14 @@ def test_each_step_is_what_its_limit_alerts(seed: int) -> None:
         assert at == gains.alerts.size - 1 or gains.alerts[at + 1] > most
 
 
-def test_days_within_a_limit() -> None:
-    score = np.array([[0.1, 0.5, 0.3], [0.9, 0.0, 0.0]])
-    assert days_within(score, 0.3).tolist() == [2, 1]
-    assert days_within(score, np.inf).tolist() == [4, 4]
+def test_days_without_a_score_alert_nobody() -> None:
+    score = np.array([[np.nan, 0.5, np.nan], [np.nan, np.nan, np.nan], [0.7, np.nan, 0.9]])
+    silent, churned = np.array([[9, 8, 7], [5, 5, 5], [4, 3, 2]]), np.array([6, 5, 1])
+    gains = first_alert_gains(score, silent, churned, idle_days=4)
+    assert gains.limit.tolist() == [np.inf, 0.9, 0.7, 0.5]
+    # those of the third cell on day 3, then on day 1, then those of the first on day 2
+    assert gains.alerts.tolist() == [0, 2, 4, 12]
+    assert gains.lead.tolist() == [0, 1, 3, 15]
 
 
 def test_shares_are_drawn_to_those_of_all_cells() -> None:
@@ -48,6 +52,8 @@ def test_shares_are_drawn_to_those_of_all_cells() -> None:
     found = shrunken_shares(silent, churned, prior=10.0)
     assert found[:, 0].tolist() == pytest.approx([(45 + 4.5) / 100, 4.5 / 20])
     assert found[1, 1] == pytest.approx(0.9)
+    by_day = shrunken_shares(silent, np.repeat(churned[:, None], 2, axis=1), prior=10.0)
+    assert by_day.tolist() == found.tolist()
     assert shrunken_shares(np.zeros((1, 2)), np.zeros(1), prior=1.0).tolist() == [[1.0, 1.0]]
 
 
