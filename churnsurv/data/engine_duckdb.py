@@ -114,8 +114,12 @@ class DuckDBEngine(Engine):
         return self
 
     def drop(self, table: str) -> None:
-        """Let go of a table made before."""
-        self.run(f"DROP TABLE {table}")
+        """Let go of a table or view made before."""
+        if self.rows(f"SELECT 1 FROM duckdb_views() WHERE view_name = {literal(table)}"):
+            self._connection.unregister(table)  # does nothing where it is no registered table
+            self.run(f"DROP VIEW IF EXISTS {table}")
+        else:
+            self.run(f"DROP TABLE {table}")
 
     def _make(self, name: str, query: str, *, kept: bool) -> None:
         self.run(f"CREATE TEMP {'TABLE' if kept else 'VIEW'} {name} AS {query}")

@@ -199,7 +199,9 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """All columns of what is selected from, as they are."""
+    """All columns of what is selected from, as they are, but for some; SQLite cannot leave any out."""
+
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,7 @@ _FUNCTIONS: Mapping[str, tuple[str, int]] = {
     "round": ("ROUND", 1),
     "sqrt": ("SQRT", 1),
 }
+_SAME_ON_SPARK = ("abs", "exp", "log", "log2", "log10", "power", "sqrt")
 _ARITHMETIC = ("+", "-", "*", "/", "%")
 _COMPARISONS = ("=", "<>", "<", "<=", ">", ">=")
 _TYPES = {"number": "DOUBLE", "text": "VARCHAR"}
@@ -281,15 +284,20 @@ def table_of(name: str | Sequence[str]) -> Table:
     return Table(parts)
 
 
-def render(select: Select, *, dialect: str = "duckdb") -> str:
+def render(select: Select, *, dialect: str = "duckdb", arithmetic: bool = False) -> str:
     """Write a selection as SQL.
 
     Parameters
     ----------
     select : Select
     dialect : {"duckdb", "spark", "sqlite"}
-        Spark's has comparisons, cases and casts, and neither arithmetic nor functions, whose edges differ there.
+        Spark's has comparisons, cases and casts, and neither arithmetic nor functions, whose edges differ there; see
+        `arithmetic`.
         SQLite needs its mathematical functions (``SQLITE_ENABLE_MATH_FUNCTIONS``, as in its shell and in most builds).
+
+    arithmetic : bool
+        For Spark too: what differs there only in what is null instead of infinite or not a number. The selection takes
+        all three for nothing. Remainders, rounding, and division by what may be 0 stay out.
 
     Raises
     ------
@@ -311,7 +319,14 @@ def render(select: Select, *, dialect: str = "duckdb") -> str:
             f"{did_you_mean(str(dialect), DIALECTS)} Only dialects that are tested by running their statements are "
             "written."
         )
-    if dialect == "spark" and _computes(select):
+    if dialect == "sqlite" and _leaves_out(select):
+        raise InputError("SQLite's dialect cannot leave columns out: name those that the result keeps, keep=[...].")
+    if dialect == "spark" and arithmetic and (differs := _differs(select)):
+        raise InputError(
+            f"dialect must be one of 'duckdb', 'sqlite' for what is computed with {differs}, not 'spark', where it "
+            "differs. Compute on a table fetched from Spark."
+        )
+    if dialect == "spark" and not arithmetic and _computes(select):
         raise InputError(
             "dialect must be one of 'duckdb', 'sqlite' for what is computed with arithmetic or functions, not 'spark': "
             "division by zero, logarithms and remainders differ there. Compute on a table fetched from Spark."
@@ -338,7 +353,8 @@ def _select(select: Select, indent: str) -> str:
 
 def _column(column: Named | Everything) -> str:
     if isinstance(column, Everything):
-        return f"{sql.name(_SOURCE)}.*"
+        less = f" EXCLUDE ({', '.join(map(sql.name, column.without))})" if column.without else ""
+        return f"{sql.name(_SOURCE)}.*{less}"
     return f"{_text(column.expression)} AS {sql.name(column.name)}"
 
 
@@ -351,6 +367,27 @@ def _computes(part: object) -> bool:
     if isinstance(part, Select | Named | Expression):
         return any(_computes(getattr(part, field.name)) for field in fields(part))
     return False
+
+
+def _differs(part: object) -> str | None:
+    """What of a selection has another value on Spark, or raises an error there."""
+    match part:
+        case Call(function) if function not in _SAME_ON_SPARK:
+            return function
+        case Arithmetic("%"):
+            return "remainders"
+        case Arithmetic("/", right=right) if not (isinstance(right, Number) and right.value):
+            return "division by what may be 0"
+    inside = part if isinstance(part, tuple) else ()
+    if isinstance(part, Select | Named | Expression):
+        inside = tuple(getattr(part, field.name) for field in fields(part))
+    return next((found for each in inside if (found := _differs(each))), None)
+
+
+def _leaves_out(select: Select | Table) -> bool:
+    if isinstance(select, Table):
+        return False
+    return any(isinstance(each, Everything) and each.without for each in select.columns) or _leaves_out(select.source)
 
 
 def _text(of: Expression) -> str:

@@ -107,7 +107,7 @@ def open_source(
     import duckdb
 
     try:
-        raw = _read(engine, table, data, text=tuple(mapping.get(ours, ours) for ours in NEEDED[table]))
+        raw = _read(engine, table, data, text=tuple(mapping.get(ours, ours) for ours in needed))
         theirs = engine.describe(raw.sql)
         if raw.position:
             theirs.pop(raw.position, None)

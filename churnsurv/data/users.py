@@ -29,7 +29,7 @@ __all__ = [
 
 
 #: The column with the time or date of a row.
-MOMENTS: Mapping[str, str] = {"events": "event_at", "users": "registered_at", "balances": "date"}
+MOMENTS: Mapping[str, str] = {"events": "event_at", "users": "registered_at", "balances": "date", "score": "date"}
 
 
 class TakenNameError(SchemaError):

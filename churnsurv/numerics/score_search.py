@@ -9,6 +9,9 @@ whose steps are the records of the scores. Sorted from the highest down, one run
 O(E log E) for E records. Sums over blocks of users go the same way: a record changes the alerts a and the hits h of one
 block, hence sum a^2, sum a h and sum h^2 by what they change there, and these three are all that the linearised
 variance of a precision needs.
+
+Only records are held, whether they come from a table of all days (`crossings`) or from a list (`listed`), and what is
+left of a gap on a day follows from its length: the work grows with the records, not with gaps times days.
 """
 
 from __future__ import annotations
@@ -22,7 +25,18 @@ from numpy.typing import NDArray
 
 from churnsurv.numerics.precision_bound import bounds_of
 
-__all__ = ["BlockCells", "Crossings", "block_totals", "crossings", "cut_bounds", "first_above", "plainest", "sweep"]
+__all__ = [
+    "BlockCells",
+    "Crossings",
+    "Gain",
+    "block_totals",
+    "crossings",
+    "cut_bounds",
+    "cut_totals",
+    "first_days",
+    "listed",
+    "plainest",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -46,6 +60,7 @@ class Crossings:
         Ordered by pattern and day. Days are positions; the number of days stands for never.
     starts : (n_patterns + 1,) int64
         Where the records of each pattern begin.
+    n_days : int
     """
 
     cuts: Floats
@@ -54,19 +69,12 @@ class Crossings:
     later: Ints
     place: Ints
     starts: Ints
+    n_days: int
 
-
-def first_above(scores: Floats, cut: float) -> Ints:
-    """Position of the first day on which scores are above a cut, the number of days for never; shape (n_patterns,).
-
-    Examples
-    --------
-    >>> first_above(np.array([[0.1, 0.4, 0.3], [0.1, 0.2, 0.2]]), 0.2).tolist()
-    [1, 3]
-    """
-    above = scores > cut
-    first = np.where(above.any(axis=1), above.argmax(axis=1), scores.shape[1])
-    return np.asarray(first, dtype=np.int64)
+    @property
+    def n_patterns(self) -> int:
+        """How many patterns there are, those without a score among them."""
+        return int(self.starts.size) - 1
 
 
 def crossings(scores: Floats) -> Crossings:
@@ -88,32 +96,47 @@ def crossings(scores: Floats) -> Crossings:
     record = np.ones(scores.shape, dtype=np.bool_)
     record[:, 1:] = highest[:, 1:] > highest[:, :-1]
     pattern, day = (each.astype(np.int64) for each in np.nonzero(record))
-    later = np.full(day.size, n_days, dtype=np.int64)
-    same = pattern[1:] == pattern[:-1]
-    later[:-1][same] = day[1:][same]
-    rising, place = np.unique(highest[pattern, day], return_inverse=True)
-    starts = np.searchsorted(pattern, np.arange(n_patterns + 1)).astype(np.int64)
-    return Crossings(rising[::-1].copy(), pattern, day, later, rising.size - 1 - place.reshape(-1), starts)
+    return listed(pattern, day, highest[pattern, day], n_patterns=n_patterns, n_days=n_days)
 
 
-def sweep(found: Crossings, gain: Floats) -> Floats:
-    """What each cut gains in all, from warning nobody to warning everybody on the first day; shape (n_cuts + 1,).
+def listed(pattern: Ints, day: Ints, score: Floats, *, n_patterns: int, n_days: int) -> Crossings:
+    """Take the records of patterns from a list, as a table of all days would be too large.
 
     Parameters
     ----------
-    found : Crossings
-    gain : (n_patterns, n_days) float64
-        What warning all of a pattern for the first time on a day adds.
+    pattern, day : (n,) int64
+        Ordered by pattern, then by day. Patterns without a record are never warned.
+    score : (n,) float64
+        Finite; rising within a pattern.
+    n_patterns, n_days : int
 
     Examples
     --------
-    >>> found = crossings(np.array([[0.1, 0.4, 0.3], [0.1, 0.2, 0.2]]))
-    >>> sweep(found, np.array([[5.0, 3.0, 1.0], [4.0, 2.0, 1.0]])).tolist()
-    [0.0, 3.0, 5.0, 9.0]
+    >>> found = listed(np.array([0, 0, 2]), np.array([0, 2, 1]), np.array([0.1, 0.4, 0.2]), n_patterns=3, n_days=5)
+    >>> found.cuts.tolist(), found.later.tolist(), first_days(found, 0.15).tolist()
+    ([0.4, 0.2, 0.1], [2, 5, 5], [2, 5, 1])
     """
-    padded = np.column_stack([gain, np.zeros(gain.shape[0])])
-    change = padded[found.pattern, found.day] - padded[found.pattern, found.later]
-    return np.append(0.0, np.cumsum(np.bincount(found.place, change, found.cuts.size)))
+    later = np.full(day.size, n_days, dtype=np.int64)
+    same = pattern[1:] == pattern[:-1]
+    later[:-1][same] = day[1:][same]
+    rising, place = np.unique(score, return_inverse=True)
+    starts = np.searchsorted(pattern, np.arange(n_patterns + 1)).astype(np.int64)
+    return Crossings(rising[::-1].copy(), pattern, day, later, rising.size - 1 - place.reshape(-1), starts, n_days)
+
+
+def first_days(found: Crossings, cut: float) -> Ints:
+    """Position of the first day on which scores are above a cut, the number of days for never; shape (n_patterns,).
+
+    Examples
+    --------
+    >>> first_days(crossings(np.array([[0.1, 0.4, 0.3], [0.1, 0.2, 0.2]])), 0.2).tolist()
+    [1, 3]
+    """
+    # the records of a pattern rise: those at most as high as the cut come first
+    below = np.append(0, np.cumsum(found.cuts[found.place] <= cut))
+    first = found.starts[:-1] + below[found.starts[1:]] - below[found.starts[:-1]]
+    days = np.append(found.day, found.n_days)
+    return np.asarray(np.where(first < found.starts[1:], days[first], found.n_days), dtype=np.int64)
 
 
 # ---------------------------------------------------------------------------------------------------------- blocks
@@ -121,76 +144,137 @@ def sweep(found: Crossings, gain: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockCells:
-    """Gaps by pattern and block of users.
+    """Gaps by pattern, block of users, length and what became of them.
 
     Attributes
     ----------
     pattern, block : (n_cells,) int64
-    alerts, churned : (n_cells, n_days) float64
-        Gaps that a first alert on a day would reach, and those of them that end in churn.
+    silent : (n_cells,) int64
+        Days, from position 0 on, on which a first alert reaches the gaps: until the return, or until others warn them.
+    churned : (n_cells,) bool
+    n : (n_cells,) float64
+        Gaps in all.
     n_blocks : int
     """
 
     pattern: Ints
     block: Ints
-    alerts: Floats
-    churned: Floats
+    silent: Ints
+    churned: Flags
+    n: Floats
     n_blocks: int
 
-    def by_pattern(self, n_patterns: int) -> tuple[Floats, Floats]:
-        """Alerts and churned of each pattern, over all blocks; shape (n_patterns, n_days)."""
-        sums = []
-        for each in (self.alerts, self.churned):
-            days = [np.bincount(self.pattern, day, n_patterns) for day in each.T]
-            sums.append(np.column_stack(days).astype(np.float64))
-        return sums[0], sums[1]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gain:
+    """What a first alert adds, by day: so much for each alert, and so much more where the gap ends in churn.
+
+    Attributes
+    ----------
+    alert, churned : (n_days,) float64
+    """
+
+    alert: Floats
+    churned: Floats
 
 
-def _events(found: Crossings, cells: BlockCells) -> Iterator[tuple[Ints, Ints]]:
-    """Each cell with each record of its pattern, some cells at a time."""
-    n = (found.starts[1:] - found.starts[:-1])[cells.pattern]
-    for first in range(0, cells.pattern.size, _CELLS):
+@dataclass(frozen=True, slots=True, eq=False)
+class _Moves:
+    """Gaps whose first alert moves: at the cut of `place` from `later` to `day`, where the last day stands for none."""
+
+    block: Ints
+    place: Ints
+    day: Ints
+    later: Ints
+    n: Floats
+    hits: Floats
+
+    def change(self, gain: Gain) -> Floats:
+        """What is gained by each move."""
+        alert, churned = (np.append(each, 0.0) for each in (gain.alert, gain.churned))
+        per_alert, per_hit = (each[self.day] - each[self.later] for each in (alert, churned))
+        return np.asarray(self.n * per_alert + self.hits * per_hit)
+
+
+def _moves(found: Crossings, cells: BlockCells) -> Iterator[_Moves]:
+    """Each cell with each record of its pattern that comes in time, some cells at a time."""
+    reached = np.flatnonzero(cells.silent > 0)
+    n = (found.starts[1:] - found.starts[:-1])[cells.pattern[reached]]
+    for first in range(0, reached.size, _CELLS):
         here = n[first : first + _CELLS]
-        cell = np.repeat(np.arange(first, first + here.size), here)
+        cell = np.repeat(reached[first : first + _CELLS], here)
         within = np.arange(cell.size) - np.repeat(np.cumsum(here) - here, here)
-        yield cell, found.starts[cells.pattern[cell]] + within
+        record = found.starts[cells.pattern[cell]] + within
+        silent = cells.silent[cell]
+        in_time = found.day[record] < silent
+        cell, record, silent = cell[in_time], record[in_time], silent[in_time]
+        later = found.later[record]
+        weight = cells.n[cell]
+        yield _Moves(
+            cells.block[cell],
+            found.place[record],
+            found.day[record],
+            np.where(later < silent, later, found.n_days),
+            weight,
+            weight * cells.churned[cell],
+        )
 
 
-def _changes(values: Floats, found: Crossings, cell: Ints, record: Ints) -> Floats:
-    n_days, later = values.shape[1], found.later[record]
-    then = np.where(later < n_days, values[cell, np.minimum(later, n_days - 1)], 0.0)
-    return np.asarray(values[cell, found.day[record]] - then)
+def cut_totals(found: Crossings, cells: BlockCells, gains: Sequence[Gain]) -> list[Floats]:
+    """What each cut gains in all, from warning nobody to warning everybody on the first day.
+
+    Returns
+    -------
+    list of (n_cuts + 1,) float64
+        One for each gain.
+
+    Examples
+    --------
+    >>> found = crossings(np.array([[0.1, 0.4, 0.3], [0.1, 0.2, 0.2]]))
+    >>> gaps = BlockCells(
+    ...     np.array([0, 1]), np.array([0, 0]), np.array([3, 1]), np.array([True, False]), np.array([1.0, 5.0]), 1
+    ... )
+    >>> alerts = Gain(np.ones(3), np.zeros(3))
+    >>> cut_totals(found, gaps, [alerts])[0].tolist()
+    [0.0, 1.0, 1.0, 6.0]
+    """
+    steps = [np.zeros(found.cuts.size) for _ in gains]
+    for moves in _moves(found, cells):
+        for step, gain in zip(steps, gains, strict=True):
+            step += np.bincount(moves.place, moves.change(gain), step.size)
+    return [np.append(0.0, np.cumsum(step)) for step in steps]
 
 
-def block_totals(found: Crossings, cells: BlockCells, values: Sequence[Floats], at: Ints) -> list[Floats]:
-    """Sums by block under some of the cuts: one array of shape (n_blocks, n_at) for each of `values`.
+def block_totals(found: Crossings, cells: BlockCells, gains: Sequence[Gain], at: Ints) -> list[Floats]:
+    """Sums by block under some of the cuts: one array of shape (n_blocks, n_at) for each gain.
 
     Parameters
     ----------
     found : Crossings
     cells : BlockCells
-    values : sequence of (n_cells, n_days) float64
-        What warning a cell for the first time on a day adds.
+    gains : sequence of Gain
     at : (n_at,) int64
         Rising numbers of cuts, as in `Crossings.cuts`.
     """
     size = at.size + 1
-    made = [np.zeros(cells.n_blocks * size) for _ in values]
-    for cell, record in _events(found, cells):
+    made = [np.zeros(cells.n_blocks * size) for _ in gains]
+    for moves in _moves(found, cells):
         # cut k has the records of places 0 ... k - 1
-        slot = cells.block[cell] * size + np.searchsorted(at, found.place[record] + 1)
-        for total, each in zip(made, values, strict=True):
-            total += np.bincount(slot, _changes(each, found, cell, record), total.size)
+        slot = moves.block * size + np.searchsorted(at, moves.place + 1)
+        for total, gain in zip(made, gains, strict=True):
+            total += np.bincount(slot, moves.change(gain), total.size)
     return [np.cumsum(total.reshape(cells.n_blocks, size)[:, :-1], axis=1) for total in made]
 
 
 def cut_bounds(found: Crossings, cells: BlockCells, *, level: float) -> Floats:
     """Lower confidence bounds of the precision of every cut, as `precision_bound.lower_bounds`; shape (n_cuts + 1,)."""
     parts = []
-    for cell, record in _events(found, cells):
-        alerts, hits = (_changes(each, found, cell, record) for each in (cells.alerts, cells.churned))
-        moved = (alerts != 0) | (hits != 0)
-        parts.append((cells.block[cell[moved]], found.place[record[moved]], alerts[moved], hits[moved]))
+    for moves in _moves(found, cells):
+        # an alert that only comes earlier is no other alert
+        new = moves.later == found.n_days
+        parts.append((moves.block[new], moves.place[new], moves.n[new], moves.hits[new]))
+    if not parts:
+        return np.zeros(found.cuts.size + 1)
     block, place, alerts, hits = (np.concatenate(each) for each in zip(*parts, strict=True))
     order = np.lexsort((place, block))
     block, place = block[order], place[order]

@@ -29,7 +29,7 @@ from churnsurv.survival.formula import parsed
 from churnsurv.survival.newdata import Fitted, design_order
 from churnsurv.survival.piecewise import BASES, Basis
 
-__all__ = ["to_sql"]
+__all__ = ["Predictor", "predictor_of", "to_sql"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -122,6 +122,36 @@ def to_sql(
         survival = [sql.Named(name, _survival(fit, day, stratum)) for name, day in zip(names, days, strict=True)]
         select = sql.Select((*_same([*kept, _PREDICTOR]), *survival), select)
     return sql.render(select, dialect=dialect)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """The linear predictor of a fit in two levels.
+
+    Attributes
+    ----------
+    columns : tuple of Named
+        What is read from the table.
+    expression : Expression
+        The linear predictor, of these columns; null, infinite or not a number where a row has none.
+    """
+
+    columns: tuple[sql.Named, ...]
+    expression: sql.Expression
+
+
+def predictor_of(fit: Fitted, kept: Iterable[str]) -> Predictor:
+    """Write the linear predictor as `to_sql` does, for statements that have other uses for it.
+
+    Parameters
+    ----------
+    fit : CoxFit
+    kept : iterable of str
+        Names that its columns must not have.
+    """
+    inputs = _Inputs(kept)
+    expression = _predictor(fit, inputs)
+    return Predictor(tuple(inputs.columns), expression)
 
 
 def _same(names: Iterable[str]) -> tuple[sql.Named, ...]:
