@@ -63,6 +63,7 @@ _HOME = {
     "rule_sweep": "diagnosis",
     "schema": "tables",
     "simulate_app": "simulation",
+    "tier_timeline": "warning",
     "time_dependent_auc": "survival",
 }
 

@@ -128,6 +128,25 @@ _IDLE_RISK = (
         open=True,
     ),
     layout(
+        "value_by_day",
+        *_GAPS,
+        ("saving", "text", "what is assumed of s(d): 'as stated', or how it was changed"),
+        ("idle_day", "integer", "d: everybody who is still silent at the end of this day is contacted, once"),
+        ("value", "number", "net benefit per 1,000 gaps of the group: V s(d) S(idle days of the rule) - c S(d)"),
+        ("value_lower", "number", "lower limit of it at `level`, for this day alone; null with few users"),
+        ("value_upper", "number", "upper limit of it"),
+        ("best", "boolean", "whether no day is worth more; on no day where contacting nobody is best"),
+        ("churn_probability", "number", "P(churn | idle for d days)"),
+        open=True,
+    ),
+    layout(
+        "tier_timeline",
+        ("date", "date", "at whose end users are in the tier; nothing later is looked at"),
+        ("tier", "text", "name of the tier, highest first; null: in none"),
+        ("n_users", "integer", "living users in it"),
+        ("share", "number", "of the living users of the date; null where there are none"),
+    ),
+    layout(
         "login_intervals",
         ("group", "text", "as in idle_risk"),
         ("probability", "number", "share of the gaps, later ones that ended by a return before churn"),
@@ -222,7 +241,7 @@ _BACKTEST = (
         ("tier", "text", "name of the tier; null: in any tier, one contact a gap"),
         ("n_gaps", "integer", "gaps that began in the test days"),
         ("base_rate", "number", "share of them that ended in churn"),
-        ("alerts", "integer", "first alerts: gaps on which the rule came to hold"),
+        ("alerts", "integer", "first alerts: gaps on which the rule came to hold; of a capacity expected, rounded"),
         ("alerts_per_day", "number", "alerts over the test days"),
         ("precision", "number", "share of first alerts whose gap ended in churn; null without alerts"),
         ("precision_lower", "number", "lower limit of it at `level`"),
@@ -277,7 +296,7 @@ _BACKTEST = (
     ),
     layout(
         "backtest_gains",
-        ("capacity", "number", "first alerts a day that can be worked off, the most urgent first"),
+        ("capacity", "number", "first alerts a day that can be worked off, on average, the most urgent first"),
         (
             "alerts_per_day",
             "number",

@@ -12,6 +12,7 @@ _HOME = {
     "Cutpoint": "cutpoint",
     "Explanation": "explaining",
     "GapScore": "scores",
+    "GivenScore": "given_score",
     "IdleRisk": "idle_risk",
     "Precision": "objectives",
     "Rule": "rules",
@@ -25,6 +26,7 @@ _HOME = {
     "cutpoint": "cutpoint",
     "fit_tiers": "fitting",
     "idle_risk": "idle_risk",
+    "tier_timeline": "timeline",
 }
 
 __all__ = [*_HOME]

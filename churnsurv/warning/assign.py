@@ -131,8 +131,7 @@ def states_of(scheme: TierScheme, snapshot: Any) -> States:
         missing[name] = np.isnan(found)
         values[name] = np.where(missing[name], scheme.missing.get(name, np.nan), found)
     if scheme.score is not None:
-        risk = scheme.score.risk(scheme.filled(frame))
-        values |= scheme.score.compared(risk, values[IDLE_DAYS])
+        values |= scheme.score.added(scheme.filled(frame), values[IDLE_DAYS])
     negative = values[IDLE_DAYS] < 0
     if negative.any():
         raise InputError(
@@ -185,7 +184,7 @@ def assign(scheme: TierScheme, snapshot: Any) -> TierAssignment:
     others = [name for name in frame if name not in _OURS]
     table = pd.concat([table, frame[others]], axis=1)
     if scheme.score is not None:
-        table = table.assign(**{name: states.numbers[name] for name in scheme.score.names})
+        table = table.assign(**{name: states.numbers[name] for name in scheme.score.names if name not in table})
     return TierAssignment(
         tuple(names),
         {name: int(np.count_nonzero(place == i)) for i, name in enumerate(names)},
@@ -257,7 +256,8 @@ def _notes(scheme: TierScheme, states: States) -> tuple[str, ...]:
         elif name == IDLE_DAYS:
             notes.append(f"{counted(n, 'row')} without idle_days: in no tier, as nothing says whether they churned.")
         elif scheme.score is not None:
-            notes.append(f"{counted(n, 'row')} without {name}: no score, and in no tier.")
+            what = "in no tier" if name in scheme.score.names else "no score, and in no tier"
+            notes.append(f"{counted(n, 'row')} without {name}: {what}.")
         else:
             notes.append(f"{counted(n, 'row')} without {name}: no condition on it holds for them.")
     return tuple(notes)

@@ -12,6 +12,7 @@ from churnsurv.errors import InputError
 from churnsurv.survival.inputs import check_level
 from churnsurv.tables import Result
 from churnsurv.warning.backtest_origin import FITTED, Asked, Judged, judge
+from churnsurv.warning.backtest_scores import ScoredLog
 from churnsurv.warning.backtest_tables import (
     accuracy_row,
     difference_rows,
@@ -22,6 +23,7 @@ from churnsurv.warning.backtest_tables import (
 from churnsurv.warning.backtest_windows import Window, windows
 from churnsurv.warning.backtest_words import headline, notes_of
 from churnsurv.warning.frames import frame_of
+from churnsurv.warning.given_score import GivenScore
 from churnsurv.warning.objectives import Value
 from churnsurv.warning.rules import Rule
 
@@ -173,6 +175,7 @@ def backtest(
     rules: Mapping[str, Rule] | None = None,
     capacity: float | Sequence[float] | None = None,
     value: Value | None = None,
+    score: Any = None,
     level: float = 0.95,
 ) -> Backtest:
     """Judge warning rules on gaps that begin after everything they were learnt from.
@@ -195,10 +198,13 @@ def backtest(
         Rules to compare with, by name, besides contacting nobody, everybody on the first idle day, and, where the
         balance is a variable, users idle for more than 15 days with a balance below 100.
     capacity : float or sequence of float, optional
-        First alerts a day that can be worked off: what the most urgent ones catch is told.
+        First alerts a day that can be worked off: what the most urgent of each day catch is told.
     value : Value, optional
         What a contact is worth. By default each tier is judged by its own value objective, and policies by that of
         the tiers, if there is one.
+    score : table, optional
+        For a ready `scheme` that cuts a score of your own: `user_id, date, score` as in `fit_tiers`, for the days to be
+        judged. With `spec` it stands there.
     level : float
         Confidence level of all limits.
 
@@ -213,13 +219,18 @@ def backtest(
     ------
     InputError
         If both or neither of `scheme` and `spec` are given, an origin is too early to learn from or too late for
-        complete outcomes, the balance moves while users are silent, or an argument is not understood.
+        complete outcomes, a score that is given has no table, or an argument is not understood.
 
     Notes
     -----
     The gains curve and the policies of a `capacity` rank users by P(churn | cell, idle day) (idle_days - d) /
     idle_days, P being the share among the gaps before the origin, with the cells of the grids of the rules; shares
-    are drawn to that of all cells as if 10 more gaps had it.
+    are drawn to that of all cells as if 10 more gaps had it. Where tiers are cuts of a Cox fit, P is the fit's; of a
+    score that is given, the score itself ranks.
+
+    A tier of a `Capacity` and the policies of `capacity` have no more than so many first alerts on any calendar day,
+    the most urgent first; who is left waits for the next day while the rule holds. Gaps that begin before and after
+    the days judged stand in line, too. Among equals lots are drawn: figures are means over them.
 
     Examples
     --------
@@ -235,12 +246,14 @@ def backtest(
     2  idle_days > 15 and balance < 100     422.0
     """
     level = check_level(level)
-    _check_asked(log, scheme, spec, value)
+    _check_asked(log, scheme, spec, value, score)
     known_until = None if scheme is None else scheme.known_until
     spans = windows(log, origins, test_days, known_until=known_until)
     asked = Asked(rules or {}, _capacities(capacity), value, horizons(log.rule.idle_days))
+    scores = ScoredLog(log, score if spec is None else spec.get("score"))
     judged = [
-        judge(log, span, scheme if scheme is not None else _fitted(log, spec or {}, span), asked) for span in spans
+        judge(log, span, scheme if scheme is not None else _fitted(log, spec or {}, span), asked, scores)
+        for span in spans
     ]
     return _result(log, spans, judged, asked, level=level, frozen=scheme is not None)
 
@@ -304,14 +317,8 @@ def _result(
 # ------------------------------------------------------------------------------------------------------- arguments
 
 
-_NO_SCORES = (
-    "backtest judges rules by counts of gaps, and a score has no cells to count by. Hold a score scheme against later "
-    "days by scheme.assign(log.snapshot(day, features=scheme.features)), or fit family='rules'."
-)
-
-
 def _check_asked(
-    log: ActivityLog, scheme: TierScheme | None, spec: Mapping[str, Any] | None, value: Value | None
+    log: ActivityLog, scheme: TierScheme | None, spec: Mapping[str, Any] | None, value: Value | None, score: object
 ) -> None:
     if (scheme is None) == (spec is None):
         both = "both are" if scheme is not None else "neither is"
@@ -325,13 +332,12 @@ def _check_asked(
         raise InputError(
             f"The scheme was fitted under another churn rule ({scheme.churn_rule}) than that of the log ({log.rule})."
         )
-    if scheme is not None and scheme.score is not None:
-        raise InputError(_NO_SCORES)
+    if score is not None and not (scheme is not None and isinstance(scheme.score, GivenScore)):
+        where = 'spec={..., "score": table}' if scheme is None else "none: its tiers do not cut a score that is given"
+        raise InputError(f"score= is for a ready scheme that was fitted to such a table. Here it is {where}.")
     if spec is not None:
         if not isinstance(spec, Mapping):
             raise InputError(f"spec is a dict of the arguments of fit_tiers; it is {spec!r}.")
-        if spec.get("family") == "score":
-            raise InputError(_NO_SCORES)
         if own := [name for name in ("until", "log") if name in spec]:
             raise InputError(f"spec: {own[0]!r} is set by backtest, origin by origin. Leave it out.")
 

@@ -1,106 +1,28 @@
-"""What policies would have done on gaps that are known to their end: by cell, idle day and block of users.
+"""What policies would have done on gaps that are known to their end: by pattern, idle day and block of users.
 
-A policy puts users into tiers by their cell and their idle day. On idle day d a user is in the highest tier whose rule
-holds; the first alert of a tier is the first idle day from 1 on which a user is in it.
+A policy puts users into tiers by their state on each idle day, in the highest whose rule holds. The first alert of a
+tier comes on the first idle day from 1 on which a user is in it. A tier of a capacity alerts no more than so many a
+calendar day, the most urgent first; the others wait for as long as they are in it. Who is drawn from equals is a
+matter of chance, so that a gap has a chance of its first alert on each idle day, which is 0 or 1 without a capacity.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.errors import InputError
+from churnsurv.warning.capped import Lines, silent_by
 from churnsurv.warning.objectives import Value
-from churnsurv.warning.rules import IDLE_DAYS, Rule
 
-if TYPE_CHECKING:
-    from churnsurv.data.gap_counts import GapCounts
-
-__all__ = ["Cells", "Gaps", "Policy", "Sums", "cells_of", "check_rule", "cuts_of", "policy_of"]
+__all__ = ["Chances", "Gaps", "Policy", "Sums", "days_in"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
-
-
-# ----------------------------------------------------------------------------------------------------------- rules
-
-
-def check_rule(rule: Rule, known: Sequence[str], what: str) -> None:
-    """Raise what keeps a rule from being judged: other variables, or that it holds on idle day 0.
-
-    Raises
-    ------
-    InputError
-    """
-    for variable in rule.variables:
-        if variable != IDLE_DAYS and variable not in known:
-            have = f"besides idle_days they are {', '.join(known)}" if known else "there is only idle_days"
-            raise InputError(f"{what}: {rule} looks at {variable!r}, which is not among the variables; {have}.")
-    for conditions in rule.alternatives:
-        waits = any(
-            each.variable == IDLE_DAYS
-            and (each.threshold >= 0 if each.sign == ">" else each.sign == ">=" and each.threshold > 0)
-            for each in conditions
-        )
-        if not waits:
-            text = " and ".join(map(str, conditions))
-            raise InputError(f"{what}: {text!r} holds on the day of an activity. Add 'idle_days > 0' or more.")
-
-
-def cuts_of(rules: Sequence[Rule], grids: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:
-    """Cuts of each variable between which no rule changes, those of `grids` among them."""
-    found = {name: set(map(float, cuts)) for name, cuts in grids.items()}
-    for rule in rules:
-        for conditions in rule.alternatives:
-            for each in conditions:
-                if each.variable != IDLE_DAYS:
-                    # a cell holds its lower cut: what is above a threshold begins at the next number
-                    above = each.sign in (">", "<=")
-                    cut = math.nextafter(each.threshold, math.inf) if above else each.threshold
-                    found.setdefault(each.variable, set()).add(cut)
-    return {name: tuple(sorted(cuts)) for name, cuts in found.items() if cuts}
-
-
-# ----------------------------------------------------------------------------------------------------------- cells
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Cells:
-    """The combinations of cells that occur.
-
-    Attributes
-    ----------
-    states : Mapping of str to (n_cells,) float64
-        A number of the cell, the same for every rule as any other in it; NaN where a variable is missing.
-    n_cells : int
-    rows : tuple of (n_rows,) int64
-        The cell of each row of each of the counts.
-    """
-
-    states: Mapping[str, Floats]
-    n_cells: int
-    rows: tuple[Ints, ...]
-
-
-def cells_of(counts: Sequence[GapCounts], missing: Mapping[str, float]) -> Cells:
-    """The cells of several counts over the same grids."""
-    grids = counts[0].grids
-    if not grids:
-        return Cells({}, 1, tuple(np.zeros(each.n.size, dtype=np.int64) for each in counts))
-    stacked = np.concatenate([np.column_stack([each.cells[name] for name in grids]) for each in counts])
-    distinct, row = np.unique(stacked, axis=0, return_inverse=True)
-    states = {}
-    for place, (name, cuts) in enumerate(grids.items()):
-        numbers = np.array([-np.inf, *cuts, missing.get(name, np.nan)])
-        states[name] = numbers[distinct[:, place]]
-    ends = np.cumsum([each.n.size for each in counts])[:-1]
-    return Cells(states, len(distinct), tuple(np.split(row.ravel().astype(np.int64), ends)))
 
 
 # ---------------------------------------------------------------------------------------------------------- policy
@@ -112,29 +34,48 @@ class Policy:
 
     Attributes
     ----------
-    tier : (n_cells, idle_days) int64
+    tier : (n_patterns, idle_days) int64
         Place of the tier on idle days 0, 1, ..., 0 being the highest; n_tiers for none.
-    n_tiers : int
+    caps : tuple of float
+        First alerts a calendar day in each tier; infinite where nothing limits them.
     """
 
     tier: Ints
-    n_tiers: int
+    caps: tuple[float, ...]
 
-    def members(self, tier: int | None = None, *, or_higher: bool = False) -> Flags:
-        """Who is in a tier, or in any; shape (n_cells, idle_days)."""
-        if tier is None:
-            return np.asarray(self.tier < self.n_tiers)
-        return np.asarray(self.tier <= tier if or_higher else self.tier == tier)
+    @property
+    def n_tiers(self) -> int:
+        """How many tiers there are."""
+        return len(self.caps)
+
+    def members(self, tier: int | None = None) -> Flags:
+        """Who is in a tier, or in any; shape (n_patterns, idle_days)."""
+        return np.asarray(self.tier < self.n_tiers if tier is None else self.tier == tier)
 
 
-def policy_of(rules: Sequence[Rule], cells: Cells, idle_days: int) -> Policy:
-    """The policy of rules, highest tier first."""
-    tier = np.full((cells.n_cells, idle_days), len(rules), dtype=np.int64)
-    for day in range(idle_days):
-        table = {**cells.states, IDLE_DAYS: np.full(cells.n_cells, float(day))}
-        for place in reversed(range(len(rules))):
-            tier[rules[place].holds(table), day] = place  # type: ignore[arg-type]
-    return Policy(tier, len(rules))
+@dataclass(frozen=True, slots=True, eq=False)
+class Chances:
+    """Chances on each idle day, of groups of gaps.
+
+    Attributes
+    ----------
+    of : (n_groups, idle_days) float64
+    row : (n_rows,) int64
+        The group of each row of gaps.
+    """
+
+    of: Floats
+    row: Ints
+
+    def before(self, days: Ints) -> Floats:
+        """Their sum over the first so many idle days, for each row."""
+        up_to = np.zeros((self.of.shape[0], self.of.shape[1] + 1))
+        np.cumsum(self.of, axis=1, out=up_to[:, 1:])
+        return np.asarray(up_to[self.row, np.minimum(days, self.of.shape[1])])
+
+    def weighted(self, weight: NDArray[np.floating] | Ints) -> Floats:
+        """Their sum over all idle days, each with a weight, for each row."""
+        return np.asarray((self.of * weight).sum(axis=1)[self.row])
 
 
 # ------------------------------------------------------------------------------------------------------------ sums
@@ -179,65 +120,110 @@ class Gaps:
 
     Attributes
     ----------
-    counts : GapCounts
-    cell : (n_rows,) int64
-        See `Cells.rows`.
-    n_cells : int
+    block, duration, n, pattern : (n_rows,) int64
+        As in `GapCounts`; the pattern as in `Patterns`.
+    n_patterns, n_blocks, idle_days, n_days : int
+        `n_days` are the days on which they begin.
+    lines : Lines or None
+        Those in which they wait, among them gaps that begin before and after the window; None where nothing limits
+        alerts.
+    group : (n_rows,) int64 or None
+        The group of each row in `lines`.
     """
 
-    counts: GapCounts
-    cell: Ints
-    n_cells: int
+    block: Ints
+    duration: Ints
+    n: Ints
+    pattern: Ints
+    n_patterns: int
+    n_blocks: int
+    idle_days: int
+    n_days: int
+    lines: Lines | None = None
+    group: Ints | None = None
 
     @property
     def churned(self) -> Flags:
         """Whether the gaps of a row end in churn; shape (n_rows,)."""
-        return np.asarray(self.counts.duration > self.counts.idle_days)
+        return np.asarray(self.duration > self.idle_days)
 
     def by_block(self, values: NDArray[np.floating]) -> Floats:
         """Add up a number of each row by block of users."""
-        return np.asarray(np.bincount(self.counts.block, values, self.counts.n_blocks), dtype=np.float64)
+        return np.asarray(np.bincount(self.block, values, self.n_blocks), dtype=np.float64)
 
-    def silent(self) -> tuple[Ints, Ints]:
-        """Gaps of each cell still silent on idle days 0 ... idle_days - 1, and gaps that end in churn."""
-        idle = self.counts.idle_days
-        by_length = np.bincount(
-            self.cell * (idle + 2) + self.counts.duration, self.counts.n, self.n_cells * (idle + 2)
-        ).reshape(self.n_cells, idle + 2)
-        longer = by_length[:, ::-1].cumsum(axis=1)[:, ::-1]
-        return longer[:, 1 : idle + 1].astype(np.int64), by_length[:, idle + 1].astype(np.int64)
+    def silent(self) -> tuple[Floats, Floats]:
+        """Gaps of each pattern still silent on idle days 0 ... idle_days - 1, and gaps that end in churn."""
+        silent = silent_by(self.pattern, self.n_patterns, self.duration, self.n, idle_days=self.idle_days)
+        churned = np.bincount(self.pattern, np.where(self.churned, self.n, 0), self.n_patterns)
+        return silent, np.asarray(churned, dtype=np.float64)
 
-    def sums(self, members: Flags, worth: Value | None) -> Sums:
+    def by_pattern(self, values: NDArray[np.generic]) -> Chances:
+        """Chances that are those of a pattern; shape (n_patterns, idle_days)."""
+        return Chances(np.asarray(values, dtype=np.float64), self.pattern)
+
+    def first_alerts(self, policy: Policy, tiers: Sequence[int] | None, urgency: Floats) -> Chances:
+        """Chance that a gap has its first contact in any of these tiers on each idle day, if it is silent then.
+
+        Lots of different tiers are drawn apart from each other.
+
+        Parameters
+        ----------
+        policy : Policy
+        tiers : sequence of int or None
+            Places; None for all.
+        urgency : (n_patterns, idle_days) float64
+            By which those of a capacity are called.
+        """
+        places = range(policy.n_tiers) if tiers is None else tiers
+        if all(np.isinf(policy.caps[place]) for place in places) or self.lines is None or self.group is None:
+            return self.by_pattern(_first(np.isin(policy.tier, list(places))))
+        alone = [self._alone(self.lines, policy, place, urgency) for place in places]
+        none_yet = [1.0 - (np.cumsum(each, axis=1) - each) for each in alone]
+        # a user is in one tier a day, and may have been alerted in another one before
+        found = np.zeros_like(self.lines.silent)
+        for place, each in enumerate(alone):
+            others = [left for other, left in enumerate(none_yet) if other != place]
+            found += each * np.prod(others, axis=0)
+        return Chances(found, self.group)
+
+    def _alone(self, lines: Lines, policy: Policy, place: int, urgency: Floats) -> Floats:
+        """First alerts of one tier by group of the lines."""
+        there = _waits(policy.members(place))
+        if np.isinf(policy.caps[place]):
+            return np.asarray(_first(there)[lines.pattern])
+        return lines.alerts(there, urgency, policy.caps[place])
+
+    def sums(self, first: Chances, inside: Chances, worth: Value | None) -> Sums:
         """What those in a tier were.
 
         Parameters
         ----------
-        members : (n_cells, idle_days) bool
+        first : Chances
+            Of the first alert.
+        inside : Chances
+            Of being in the tier.
         worth : Value or None
             What a contact on the first day is worth.
         """
-        counts, idle = self.counts, self.counts.idle_days
-        n, lost = counts.n.astype(np.float64), self.churned
-        there = members[:, 1:]
-        first = np.where(there.any(axis=1), there.argmax(axis=1) + 1, idle)[self.cell]
-        alerted = np.where((first < idle) & (counts.duration > first), n, 0.0)
-        right = alerted * lost
-        rows = n * days_in(members)[self.cell, np.minimum(counts.duration, idle)]
+        idle, days = self.idle_days, np.arange(self.idle_days)
+        n, lost = self.n.astype(np.float64), self.churned
+        alerted, churners = n * first.before(self.duration), n * lost
+        rows = n * inside.before(self.duration)
         value = np.full(n.size, np.nan)
         if worth is not None:
-            curve = np.concatenate([[0.0], worth.worth(np.arange(1, idle)), [0.0]])
-            value = right * curve[first] - alerted * float(worth.contact_cost or 0.0)
+            curve = np.concatenate([[0.0], worth.worth(days[1:])])
+            value = churners * first.weighted(curve) - alerted * float(worth.contact_cost or 0.0)
         add = self.by_block
         return Sums(
             gaps=add(n),
-            churned=add(n * lost),
+            churned=add(churners),
             alerts=add(alerted),
-            right=add(right),
-            lead=add(right * (idle - first)),
+            right=add(alerted * lost),
+            lead=add(churners * first.weighted(idle - days)),
             value=add(value),
             rows=add(rows),
             rows_right=add(rows * lost),
-            n_days=float(counts.n_days),
+            n_days=float(self.n_days),
         )
 
     def hits(self, members: Flags, horizon: int) -> tuple[float, float, float, float]:
@@ -246,16 +232,28 @@ class Gaps:
         Churn within h days of idle day d is only possible from d = idle_days - h on, and then is the end of the gap; it
         is foretold by a tier on these days.
         """
-        counts, idle = self.counts, self.counts.idle_days
-        n, lost = counts.n.astype(np.float64), self.churned
+        idle, n, lost = self.idle_days, self.n.astype(np.float64), self.churned
         late = members & (np.arange(idle) >= idle - horizon)
-        foretold = n * days_in(late)[self.cell, np.minimum(counts.duration, idle)]
-        rows = float((n * np.minimum(counts.duration, idle)).sum())
+        foretold = n * days_in(late)[self.pattern, np.minimum(self.duration, idle)]
+        rows = float((n * np.minimum(self.duration, idle)).sum())
         return rows, float((n * lost).sum()) * horizon, float(foretold.sum()), float((foretold * lost).sum())
 
 
+def _waits(members: Flags) -> Flags:
+    """Without idle day 0, on which nobody is alerted."""
+    found = members.copy()
+    found[:, 0] = False
+    return found
+
+
+def _first(members: Flags) -> Floats:
+    """1 on the first idle day from 1 on with members, 0 on all others."""
+    there = _waits(members)
+    return np.asarray(there & (np.cumsum(there, axis=1) == 1), dtype=np.float64)
+
+
 def days_in(members: Flags) -> Ints:
-    """Days in a tier among the first 0, 1, ... idle days; shape (n_cells, idle_days + 1)."""
+    """Days in a tier among the first 0, 1, ... idle days; shape (n_patterns, idle_days + 1)."""
     found = np.zeros((members.shape[0], members.shape[1] + 1), dtype=np.int64)
     np.cumsum(members, axis=1, out=found[:, 1:])
     return found

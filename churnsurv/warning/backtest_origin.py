@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -12,38 +11,26 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.data.feature import Feature
-from churnsurv.data.gap_counts import GapCounts, gap_counts
 from churnsurv.errors import InputError
-from churnsurv.numerics.first_alert_gains import Gains, days_within, first_alert_gains, shrunken_shares
-from churnsurv.warning.backtest_judge import (
-    Gaps,
-    Policy,
-    Sums,
-    cells_of,
-    check_rule,
-    cuts_of,
-    policy_of,
-)
+from churnsurv.numerics.first_alert_gains import Gains, first_alert_gains
+from churnsurv.warning.backtest_judge import Chances, Gaps, Policy, Sums
+from churnsurv.warning.backtest_material import Material, caps_of, check_rule, of_rules
 from churnsurv.warning.objectives import Value, objective_from_plain
 from churnsurv.warning.rules import IDLE_DAYS, Condition, Rule
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from churnsurv.data import ActivityLog
+    from churnsurv.warning.backtest_scores import ScoredLog
     from churnsurv.warning.backtest_windows import Window
     from churnsurv.warning.scheme import TierScheme
 
-__all__ = ["EVERYBODY", "FITTED", "MOST_ACCURATE", "NOBODY", "Asked", "Judged", "judge", "judge_gaps"]
+__all__ = ["EVERYBODY", "FITTED", "MOST_ACCURATE", "NOBODY", "Asked", "Judged", "judge", "judge_material"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Curve: TypeAlias = tuple[Gains, float, float]
 K = TypeVar("K")
 
 FITTED, NOBODY, EVERYBODY, MOST_ACCURATE = "fitted", "nobody", "everybody", "most accurate"
-#: More gaps that a cell is thought to have, like all gaps: its share of churn is drawn to theirs by so many.
-_PRIOR = 10.0
 _FIXED_DAY, _FIXED_BALANCE = 15, 100
 
 
@@ -119,48 +106,50 @@ def _added(parts: Sequence[Mapping[K, Any]]) -> dict[K, Any]:
     return {key: reduce(add, [part[key] for part in parts]) for key in parts[0] if all(key in part for part in parts)}
 
 
-def judge(log: ActivityLog, span: Window, scheme: TierScheme, asked: Asked) -> Judged:
+def judge(log: ActivityLog, span: Window, scheme: TierScheme, asked: Asked, scores: ScoredLog | None = None) -> Judged:
     """Judge a scheme, and what it is compared with, on the gaps of a window.
+
+    Parameters
+    ----------
+    log : ActivityLog
+    span : Window
+    scheme : TierScheme
+    asked : Asked
+    scores : ScoredLog, optional
+        Needed where tiers are cuts of a score.
 
     Raises
     ------
     InputError
-        If a rule looks at other variables or holds on the day of an activity, the balance moves while users are
-        silent, or a capacity is above the number of users.
+        If a rule looks at other variables or holds on the day of an activity, or a capacity is above the number of
+        users.
     """
-    names = [each if isinstance(each, str) else each.name for each in scheme.variables]
-    compared = _compared(asked, names, log.rule.idle_days)
-    for tier in scheme.tiers:
-        check_rule(tier.rule, names, f"tier {tier.name!r}")
-    grids = cuts_of([*(tier.rule for tier in scheme.tiers), *compared.values()], scheme.grids)
-    settings: dict[str, Any] = {
-        "grids": grids,
-        "features": [each for each in scheme.variables if isinstance(each, Feature)],
-    }
-    counts = gap_counts(log, first_start=span.first, last_start=span.last, **settings)
-    if counts.balance_moves and "balance" in grids:
-        raise InputError(
-            f"The balance changes while users are silent ({counts.balance_moves:,} gaps begun {span.first} to "
-            f"{span.last}), so that the first day on which a rule on it holds is not known when the gap begins. Judge "
-            "rules without it."
-        )
+    limited = bool(asked.capacities) or min(caps_of(scheme), default=np.inf) < np.inf
+    compared = _compared(log, scheme, asked)
+    if scheme.score is not None and scores is not None:
+        material = scores.material(span, scheme, compared, limited=limited)
+    else:
+        names = [each if isinstance(each, str) else each.name for each in scheme.variables]
+        for tier in scheme.tiers:
+            check_rule(tier.rule, names, f"tier {tier.name!r}")
+        material = of_rules(log, span, scheme, compared, limited=limited)
     for each in asked.capacities:
-        if each > counts.n_users:
+        if each > material.n_users:
             raise InputError(
-                f"capacity: {each:,.6g} alerts a day are more than there are users ({counts.n_users:,}), and limit "
+                f"capacity: {each:,.6g} alerts a day are more than there are users ({material.n_users:,}), and limit "
                 "nothing. Is it per month?"
             )
-    return judge_gaps(counts, _known(log, span.origin, settings), scheme, compared, asked)
+    return judge_material(material, scheme, asked)
 
 
-def _known(log: ActivityLog, origin: date, settings: Mapping[str, Any]) -> GapCounts | None:
-    """The gaps of which all was known at the origin."""
-    if origin < log.observed_from + timedelta(days=log.rule.idle_days):
-        return None
-    return gap_counts(log, until=origin, **settings)
-
-
-def _compared(asked: Asked, names: Sequence[str], idle_days: int) -> dict[str, Rule]:
+def _compared(log: ActivityLog, scheme: TierScheme, asked: Asked) -> dict[str, Rule]:
+    """The rules beside the tiers: those of everybody, and those asked for."""
+    names = [each if isinstance(each, str) else each.name for each in scheme.variables]
+    if scheme.score is not None and not names:
+        # a score that is given has no variables: any that gaps know may be looked at
+        names = [name for rule in asked.rules.values() if isinstance(rule, Rule) for name in rule.variables]
+        names += ["balance"] if "balances" in log._reading.sources else []
+    idle_days = log.rule.idle_days
     found = {NOBODY: Rule(), EVERYBODY: Rule(((Condition(IDLE_DAYS, ">", 0),),))}
     if "balance" in names and idle_days > _FIXED_DAY + 1:
         fixed = Rule(((Condition(IDLE_DAYS, ">", _FIXED_DAY), Condition("balance", "<", _FIXED_BALANCE)),))
@@ -175,92 +164,79 @@ def _compared(asked: Asked, names: Sequence[str], idle_days: int) -> dict[str, R
     return found
 
 
-def judge_gaps(
-    counts: GapCounts,
-    known: GapCounts | None,
-    scheme: TierScheme,
-    compared: Mapping[str, Rule],
-    asked: Asked,
-) -> Judged:
-    """Judge by counted gaps.
-
-    Parameters
-    ----------
-    counts : GapCounts
-        Of the window, over grids within whose cells no rule changes.
-    known : GapCounts or None
-        Of the gaps of which all was known at the origin, over the same grids.
-    scheme : TierScheme
-    compared : Mapping of str to Rule
-    asked : Asked
-    """
-    idle = counts.idle_days
-    cells = cells_of([counts] if known is None else [counts, known], scheme.missing)
-    gaps = Gaps(counts, cells.rows[0], cells.n_cells)
-    fitted = policy_of([tier.rule for tier in scheme.tiers], cells, idle)
-    policies = {FITTED: fitted} | {name: policy_of([rule], cells, idle) for name, rule in compared.items()}
-    told, curves = dict(policies), list[Curve]()
-    if known is not None:
-        silent, churned = Gaps(known, cells.rows[1], cells.n_cells).silent()
-        share = shrunken_shares(silent, churned, prior=_PRIOR)
-        told[MOST_ACCURATE] = _mostly_churned(share)
-        urgency = share * (idle - np.arange(idle)) / idle
-        curves.append(_curve(gaps, urgency))
-        policies |= _within(curves[0], urgency, asked.capacities)
+def judge_material(material: Material, scheme: TierScheme, asked: Asked) -> Judged:
+    """Judge by counted gaps."""
+    fitted = material.fitted.members()
+    told = {FITTED: (material.gaps, fitted)}
+    told |= {name: (material.beside, policy.members()) for name, policy in material.compared.items()}
+    if material.mostly is not None:
+        told[MOST_ACCURATE] = material.gaps, material.mostly
     by_tier, common = asked.worths(scheme)
     return Judged(
         scheme,
-        counts.n_users,
-        _sums(gaps, scheme, policies, by_tier, common),
-        _values(gaps, scheme, {name: policies[name] for name in (FITTED, *compared)}, by_tier),
-        {(h, name): np.array(gaps.hits(policy.members(), h)) for h in asked.horizons for name, policy in told.items()},
-        tuple(curves),
+        material.n_users,
+        _sums(material, scheme, by_tier, common) | _most_urgent(material, asked.capacities, common),
+        _values(material, scheme, by_tier),
+        {(h, name): np.array(gaps.hits(there, h)) for h in asked.horizons for name, (gaps, there) in told.items()},
+        () if material.urgency is None else (_curve(material.gaps, material.urgency),),
     )
 
 
+def _first(material: Material, tiers: Sequence[int] | None = None) -> Chances:
+    """First alerts of the tiers; with nothing to rank by, those of a capacity are drawn by lot."""
+    fitted = material.fitted
+    urgency = np.zeros(fitted.tier.shape) if material.urgency is None else material.urgency
+    return material.gaps.first_alerts(fitted, tiers, urgency)
+
+
+def _beside(material: Material, policy: Policy, worth: Value | None) -> Sums:
+    """What a policy beside the tiers would have done."""
+    gaps = material.beside
+    first = gaps.first_alerts(policy, None, np.zeros(policy.tier.shape))
+    return gaps.sums(first, gaps.by_pattern(policy.members()), worth)
+
+
 def _sums(
-    gaps: Gaps,
-    scheme: TierScheme,
-    policies: Mapping[str, Policy],
-    by_tier: Mapping[str, Value],
-    common: Value | None,
+    material: Material, scheme: TierScheme, by_tier: Mapping[str, Value], common: Value | None
 ) -> dict[tuple[str, str | None], Sums]:
-    tiers: dict[tuple[str, str | None], Sums] = {
-        (FITTED, tier.name): gaps.sums(policies[FITTED].members(place), by_tier.get(tier.name))
-        for place, tier in enumerate(scheme.tiers)
-    }
-    return {**tiers, **{(name, None): gaps.sums(each.members(), common) for name, each in policies.items()}}
-
-
-def _values(
-    gaps: Gaps, scheme: TierScheme, policies: Mapping[str, Policy], by_tier: Mapping[str, Value]
-) -> dict[tuple[str, str], Floats]:
-    found = {}
+    gaps, fitted, found = material.gaps, material.fitted, dict[tuple[str, str | None], Sums]()
     for place, tier in enumerate(scheme.tiers):
-        if tier.name in by_tier:
-            for name, policy in policies.items():
-                members = policy.members(place, or_higher=True) if name == FITTED else policy.members()
-                found[tier.name, name] = gaps.sums(members, by_tier[tier.name]).value
+        inside = gaps.by_pattern(fitted.members(place))
+        found[FITTED, tier.name] = gaps.sums(_first(material, [place]), inside, by_tier.get(tier.name))
+    found[FITTED, None] = gaps.sums(_first(material), gaps.by_pattern(fitted.members()), common)
+    return found | {(name, None): _beside(material, each, common) for name, each in material.compared.items()}
+
+
+def _most_urgent(
+    material: Material, capacities: Sequence[float], common: Value | None
+) -> dict[tuple[str, str | None], Sums]:
+    """The most urgent of all silent users, so many a calendar day; from the alert on they are in the tier."""
+    gaps, lines, found = material.gaps, material.gaps.lines, dict[tuple[str, str | None], Sums]()
+    if material.urgency is None or lines is None or gaps.group is None:
+        return found
+    later = np.broadcast_to(np.arange(gaps.idle_days) > 0, material.urgency.shape)
+    for capacity in capacities:
+        first = lines.alerts(later, material.urgency, capacity)
+        inside = Chances(np.cumsum(first, axis=1), gaps.group)
+        found[f"{capacity:,.6g} alerts a day", None] = gaps.sums(Chances(first, gaps.group), inside, common)
     return found
 
 
-def _mostly_churned(share: Floats) -> Policy:
-    """Yes where more than half of the known gaps churned."""
-    return Policy((share <= 0.5).astype(np.int64), 1)
+def _values(material: Material, scheme: TierScheme, by_tier: Mapping[str, Value]) -> dict[tuple[str, str], Floats]:
+    gaps, found = material.gaps, dict[tuple[str, str], Floats]()
+    inside = gaps.by_pattern(material.fitted.members())
+    for place, tier in enumerate(scheme.tiers):
+        if tier.name not in by_tier:
+            continue
+        worth = by_tier[tier.name]
+        found[tier.name, FITTED] = gaps.sums(_first(material, range(place + 1)), inside, worth).value
+        for name, policy in material.compared.items():
+            found[tier.name, name] = _beside(material, policy, worth).value
+    return found
 
 
 def _curve(gaps: Gaps, urgency: Floats) -> Curve:
-    """The gains of this urgency, (n_cells, idle_days), on gaps that begin later."""
+    """The gains of this urgency, (n_patterns, idle_days), on gaps that begin later."""
     silent, churned = gaps.silent()
-    gains = first_alert_gains(urgency[:, 1:], silent[:, 1:], churned, idle_days=gaps.counts.idle_days)
-    return gains, float(churned.sum()), float(gaps.counts.n_days)
-
-
-def _within(curve: Curve, urgency: Floats, capacities: Sequence[float]) -> dict[str, Policy]:
-    """The most urgent, so many a day, as policies."""
-    gains, _, n_days = curve
-    days, found = np.arange(urgency.shape[1]), {}
-    for capacity in capacities:
-        first = days_within(urgency[:, 1:], float(gains.limit[gains.within(capacity * n_days)]))
-        found[f"{capacity:,.6g} alerts a day"] = Policy((days < first[:, None]).astype(np.int64), 1)
-    return found
+    gains = first_alert_gains(urgency[:, 1:], silent[:, 1:], churned, idle_days=gaps.idle_days)
+    return gains, float(churned.sum()), float(gaps.n_days)

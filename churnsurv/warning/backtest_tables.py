@@ -32,10 +32,10 @@ def sums_row(sums: Sums, *, idle_days: int, level: float) -> Row:
     return {
         "n_gaps": int(gaps),
         "base_rate": _over(churned, gaps),
-        "alerts": int(alerts),
+        "alerts": round(alerts),
         "alerts_per_day": alerts / sums.n_days,
         **_share("precision", sums.right, sums.alerts, level),
-        "rows": int(sums.rows.sum()),
+        "rows": round(float(sums.rows.sum())),
         **_share("row_precision", sums.rows_right, sums.rows, level),
         "recall": _over(right, churned),
         **_share("lead_recall", sums.lead / idle_days, sums.churned, level),

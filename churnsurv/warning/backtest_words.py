@@ -72,13 +72,28 @@ def notes_of(
         f"Limits (level {level:g}) take users as independent and the rules as given.",
     ]
     notes += [*_kept(judged, table, own_worth=own_worth), *_overlaps(spans), *_rules(judged, frozen=frozen)]
+    capped = [tier.name for tier in judged[0].scheme.tiers if tier.objective["kind"] == "capacity"]
+    notes += _lines(capped, judged)
     unknown = [str(span.origin) for span, each in zip(spans, judged, strict=True) if not each.curves]
     if unknown:
         notes.append(
             f"Before {', '.join(unknown)} the log has no gap of which all is known, so that there is nothing to rank "
             "users by: the gains curve and policies of a capacity leave this out, and there is no 'most accurate'."
+            + (f" Alerts of {' and '.join(capped)} are drawn by lot." if capped else "")
         )
     return notes
+
+
+def _lines(capped: Sequence[str], judged: Sequence[Judged]) -> list[str]:
+    """That alerts wait for each other, where they do."""
+    if not capped and not any(policy.endswith(" alerts a day") for policy, _ in judged[0].sums):
+        return []
+    return [
+        "Where alerts are limited, no calendar day has more than that many first alerts, the most urgent first; the "
+        "others wait while the rule holds. Gaps that began before and after the days judged stand in line, too. Alerts "
+        "are counted by the day on which their gap began, so that their number a day may differ a little. Equals draw "
+        "lots: figures are means over them, and their limits take the chances as given."
+    ]
 
 
 def _kept(judged: Sequence[Judged], table: pd.DataFrame, *, own_worth: bool) -> list[str]:

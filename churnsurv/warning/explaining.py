@@ -16,8 +16,9 @@ import numpy as np
 from churnsurv.errors import InputError
 from churnsurv.tables import Result
 from churnsurv.warning.assign import States, places, states_of
+from churnsurv.warning.given_score import GivenScore
 from churnsurv.warning.rules import IDLE_DAYS, Condition
-from churnsurv.warning.score_words import score_sentences
+from churnsurv.warning.score_words import given_sentences, score_sentences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -227,7 +228,8 @@ def _sentences(
         )
         return
     if tier is None:
-        yield f"User {user_id} is in no warning tier{on}: no rule holds. {_idle(idle)}"
+        reason = "no rule holds" if idle >= 1 or scheme.score is None else "tiers of a score are for silent users"
+        yield f"User {user_id} is in no warning tier{on}: {reason}. {_idle(idle)}"
     else:
         reasons = next(a for a in tier.rule.alternatives if not _failed(a, state))
         yield f"User {user_id} is in the warning tier {tier.name}{on}: {_joined([_told(c, state) for c in reasons])}."
@@ -247,7 +249,8 @@ def _next(scheme: TierScheme, state: States, tier: TierRule | None, idle: float)
     """What silence leads to; and what is in the way of the next higher tier that it does not lead to."""
     higher = [each for each in scheme.tiers[: _rank(scheme, tier)] if each.rule.alternatives]
     if scheme.score is not None:
-        yield from score_sentences(scheme, scheme.score, state, higher, idle)
+        said = given_sentences if isinstance(scheme.score, GivenScore) else score_sentences
+        yield from said(scheme, state, higher, idle)
         return
     ahead = [
         (day, rank, each)

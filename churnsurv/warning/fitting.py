@@ -12,11 +12,13 @@ from churnsurv import __version__
 from churnsurv.data.feature import Feature
 from churnsurv.errors import InputError, did_you_mean
 from churnsurv.survival.inputs import check_level
+from churnsurv.warning.capacity_search import capacity_notes, fit_capacity, waiting_in
 from churnsurv.warning.frames import frame_of
+from churnsurv.warning.moving_search import fit_moving_tier, moving_on_average
 from churnsurv.warning.objectives import Capacity, Objective, Precision, Value
 from churnsurv.warning.scheme import TierRule, TierScheme
-from churnsurv.warning.tier_figures import figures, tier_sums
-from churnsurv.warning.tier_search import FittedTier, fit_tier
+from churnsurv.warning.tier_figures import TierSums, figures, tier_sums
+from churnsurv.warning.tier_search import FittedTier, fit_tier, on_average
 from churnsurv.warning.tier_tables import may_be_best_rows, sensitivity_rows, threshold_rows
 from churnsurv.warning.tier_words import scheme_notes, tier_notes
 from churnsurv.warning.training import Training, train_on
@@ -28,12 +30,14 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_tiers"]
 
+_VARIABLES = ("balance", "n_investments")
+
 
 def fit_tiers(
     log: ActivityLog,
     *,
     objective: Mapping[str, Objective],
-    variables: Sequence[str | Feature] = ("balance", "n_investments"),
+    variables: Sequence[str | Feature] = _VARIABLES,
     tiers: Sequence[str] = ("low", "medium", "high"),
     grids: Mapping[str, Sequence[float]] | None = None,
     monotone: Mapping[str, str] | None = None,
@@ -41,6 +45,7 @@ def fit_tiers(
     until: date | str | None = None,
     family: Literal["rules", "score"] = "rules",
     formula: str | None = None,
+    score: Any = None,
     bootstrap: int = 200,
     blocks: int = 1000,
     seed: int = 0,
@@ -60,7 +65,8 @@ def fit_tiers(
     objective : Mapping of str to Value, Precision or Capacity
         What each tier is for.
     variables : sequence of str or Feature
-        What rules may look at besides the idle days: numbers that only activity changes. May be empty.
+        What rules may look at besides the idle days: numbers, which may change while users are silent, too (balances
+        that earn interest, the tenure, features of the last days). May be empty.
     tiers : sequence of str
         The names of tiers, lowest first; those of `objective` are among them. They are fitted from the highest down.
     grids : Mapping of str to sequence of float, optional
@@ -74,10 +80,16 @@ def fit_tiers(
         none. By default a missing value fulfils no condition, and a note says how many gaps that concerns.
     family : {"rules", "score"}
         "score": a tier is one cut of P(churn), or for a value of what a contact today is worth over waiting, from a Cox
-        fit of return on gap time. `grids` and `monotone` are for rules.
+        fit of return on gap time; or of a score of your own. `grids` and `monotone` are for rules.
     formula : str, optional
         With "score": the covariates of the fit, such as ``"log1p(balance) + channel"``: attributes of the users and
         features; features of your own are named in `variables`.
+    score : table, optional
+        With "score", instead of `formula`: a score of your own, `user_id, date, score`, the higher the more urgent, as
+        known at the end of the date; a data frame, an Arrow table, a path, or a relation of the log's engine. A day
+        without a row carries the last one before. No value: the row is left out; a user without any row has no alert.
+        A score that knows what comes later (of totals of a whole life, say, or learnt from these very gaps) looks good
+        here and fails afterwards: nothing in the table shows it.
     until : date or ISO text, optional
         Fit as if the log ended on this day.
     bootstrap : int
@@ -100,8 +112,8 @@ def fit_tiers(
     Raises
     ------
     InputError
-        If nobody churned, a variable is unknown, has no variation or changes while users are silent, a capacity is
-        above the number of users, or an argument is not understood.
+        If nobody churned, a variable is unknown or has no variation, a capacity is above the number of users, or an
+        argument is not understood.
 
     Notes
     -----
@@ -122,36 +134,61 @@ def fit_tiers(
     """
     level, order = check_level(level), _order(objective, tiers)
     n_samples = _whole(bootstrap, "bootstrap", least=0)
-    if _by_score(family, formula, grids, monotone):
+    if _by_score(family, formula, grids, monotone, score, variables):
         settings = {"missing": missing, "until": until, "n_samples": n_samples, "blocks": blocks, "level": level}
         seed = _whole(seed, "seed", least=0)
-        return _of_scores(log, formula, objective, order, own=variables, rounded=bool(round), seed=seed, **settings)
+        settings |= {"rounded": bool(round), "seed": seed}
+        return _of_scores(log, formula, score, objective, order, variables, **settings)
     training = train_on(log, variables, grids=grids, monotone=monotone, missing=missing, until=until, blocks=blocks)
     _check_capacity(training, objective)
     rng, n_blocks = np.random.default_rng(_whole(seed, "seed", least=0)), training.counts.n_blocks
     samples = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=n_samples).astype(np.float64)
     taken = np.full(training.counts.n.size, training.idle_days)
-    fitted, rows, notes = list[TierRule](), _Rows(), scheme_notes(training, log.rule, level)
+    fitted, rows, notes = list[TierRule](), _Rows(), scheme_notes(training, level)
+    limited = any(isinstance(each, Capacity) for each in objective.values())
+    waiting = waiting_in(log if until is None else log.as_of(until), training) if limited else None
     for name in order:
-        found = fit_tier(training, objective[name], taken, samples, level=level, rounded=bool(round))
-        first_day = training.first_day(found.pair, found.five)
-        sums = tier_sums(training, objective[name], first_day, taken)
-        tier = _tier(training, name, objective[name], found, figures(training, sums, level=level))
+        goal = objective[name]
+        if isinstance(goal, Capacity) and waiting is not None:
+            search = (moving_on_average if training.moves else on_average)(
+                training, taken, samples, level=level, rounded=bool(round)
+            )
+            above = [tier.rule for tier in fitted]
+            lowest = name == order[-1]
+            capped = fit_capacity(training, waiting, goal, above, search, lowest=lowest, rounded=bool(round))
+            found, sums = capped.found, TierSums(*(getattr(capped.sums, each) for each in TierSums.__slots__))
+            notes += capacity_notes(name, float(goal.per_day or 0.0), capped)
+        else:
+            fit = fit_moving_tier if training.moves else fit_tier
+            found = fit(training, goal, taken, samples, level=level, rounded=bool(round))
+            sums = tier_sums(training, goal, training.first_day(found.pair, found.five), taken)
+        tier = _tier(training, name, goal, found, figures(training, sums, level=level))
         fitted.append(tier)
-        rows.add(training, tier, objective[name], found, level)
-        notes += tier_notes(training, name, objective[name], found)
-        taken = np.minimum(taken, first_day)
+        rows.add(training, tier, goal, found, level)
+        notes += tier_notes(training, name, goal, found)
+        taken = np.minimum(taken, training.first_day(found.pair, found.five))
     return _scheme(log, training, fitted, rows, notes, {"bootstrap": n_samples, "seed": int(seed), "level": level})
 
 
 def _of_scores(
-    log: ActivityLog, formula: str | None, objective: Mapping[str, Objective], order: list[str], **settings: Any
+    log: ActivityLog,
+    formula: str | None,
+    score: Any,
+    objective: Mapping[str, Objective],
+    order: list[str],
+    own: Sequence[str | Feature],
+    **settings: Any,
 ) -> TierScheme:
-    """Tiers that are cuts of a score."""
+    """Tiers that are cuts of a score: that of a Cox fit, or one that is given."""
     from churnsurv.warning.score_fitting import fit_score_tiers
+    from churnsurv.warning.score_given import fit_given_tiers
 
-    found, rows, tiers = fit_score_tiers(log, formula, objective, order, **settings), _Rows(), list[TierRule]()
-    _check_capacity(found.gaps.training, objective)
+    if score is None:
+        found = fit_score_tiers(log, formula, objective, order, own=own, **settings)
+    else:
+        found = fit_given_tiers(log, score, objective, order, **settings)
+    rows, tiers = _Rows(), list[TierRule]()
+    _check_capacity(found.training, objective)
     for each in found.tiers:
         goal = objective[each.name]
         plain = MappingProxyType(goal.to_plain())
@@ -162,7 +199,7 @@ def _of_scores(
         rows.sensitivity += map(dict, each.sensitivity)
     facts = {"bootstrap": settings["n_samples"], "seed": settings["seed"], "level": settings["level"]}
     facts |= {"data_hash": found.data_hash, "score": found.score}
-    return _scheme(log, found.gaps.training, tiers, rows, list(found.notes), facts)
+    return _scheme(log, found.training, tiers, rows, list(found.notes), facts)
 
 
 def _scheme(
@@ -227,12 +264,20 @@ def _tier(
 # ------------------------------------------------------------------------------------------------------- arguments
 
 
-def _by_score(family: str, formula: str | None, grids: object, monotone: object) -> bool:
+def _by_score(
+    family: str, formula: str | None, grids: object, monotone: object, score: object, variables: Sequence[str | Feature]
+) -> bool:
     """Whether tiers are cuts of a score; raises where arguments are of the other family."""
     if family not in ("rules", "score"):
         raise InputError(f"family is 'rules' or 'score'; it is {family!r}.")
     if family == "rules" and formula is not None:
         raise InputError(f'formula={formula!r} is for family="score"; rules look at variables=.')
+    if family == "rules" and score is not None:
+        raise InputError('score= is for family="score"; rules look at variables=.')
+    if formula is not None and score is not None:
+        raise InputError("A score is fitted from formula= or given as score=; both were given.")
+    if score is not None and tuple(variables) != _VARIABLES:
+        raise InputError("variables= is for rules and formulas; tiers of a score that is given look at nothing else.")
     if family == "score" and (grids is not None or monotone is not None):
         raise InputError('grids and monotone are for family="rules"; a score has one cut, that of its objective.')
     return family == "score"

@@ -23,6 +23,7 @@ from churnsurv.warning.idle_tables import (
     idle_table,
     login_intervals,
 )
+from churnsurv.warning.value_by_day import value_by_day
 
 if TYPE_CHECKING:
     from datetime import date
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from churnsurv.data import ActivityLog, ChurnRule, Feature
+    from churnsurv.warning.objectives import Value
 
 __all__ = ["IdleRisk", "idle_risk"]
 
@@ -91,6 +93,8 @@ class IdleRisk(Result):
     _crossings: pd.DataFrame
     _intervals: pd.DataFrame
     _drift: pd.DataFrame
+    _curves: tuple[Curve, ...]
+    _groups: Groups
 
     @property
     def table(self) -> pd.DataFrame:
@@ -111,6 +115,40 @@ class IdleRisk(Result):
     def drift(self) -> pd.DataFrame:
         """The risk by the period in which the gaps began; schema "idle_risk_drift"."""
         return self._drift.copy()
+
+    def value(self, worth: Value, *, variants: bool = False) -> pd.DataFrame:
+        """Say what it is worth to contact everybody who is still silent on idle day 1, 2, ...; schema "value_by_day".
+
+        Parameters
+        ----------
+        worth : Value
+            What a saved user brings, what a contact costs, and how many a contact saves on which idle day.
+        variants : bool
+            Also with the saving curves of ``worth.saving.variants()``, named in the column `saving`.
+
+        Returns
+        -------
+        DataFrame
+            Net benefit per 1,000 gaps of the group, V s(d) S(idle_days) - c S(d) times 1,000, one contact a gap, with
+            limits that are clustered by user and hold for each day alone; and the columns of `by`. `best` marks the
+            day of the highest value, no day where contacting nobody is better.
+
+        Raises
+        ------
+        InputError
+            If `worth` is no ``ch.Value``, or its saving does not fall over the idle days.
+
+        Examples
+        --------
+        >>> import churnsurv as ch
+        >>> worth = ch.Value(saved_value=40, contact_cost=1, saving=ch.Saving.plateau(top=0.15, middle=20, width=3))
+        >>> by_day = idle_risk(ch.simulate_app(500, seed=1).log).value(worth)
+        >>> by_day.loc[by_day["best"], ["registration_gap", "idle_day", "value"]].round(0)
+            registration_gap  idle_day  value
+        14             False        15  255.0
+        40              True        12  799.0
+        """
+        return value_by_day(self._curves, self._groups, worth, variants=variants, level=self.level)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the risk over idle days with its intervals and crossings; see `churnsurv.plots.idle_risks`."""
@@ -194,6 +232,8 @@ def idle_risk(
     level, wanted, split = check_level(level), _probabilities(probabilities), by_of(by)
     if isinstance(min_gaps, bool) or not isinstance(min_gaps, (int, np.integer)) or min_gaps < 1:
         raise InputError(f"min_gaps is a whole number of gaps, 1 or more; it is {min_gaps!r}.")
+    if period is not None and period not in _MONTHS:
+        raise InputError(f"period is 'quarter', 'month' or None; it is {period!r}.")
     _require_length(log)
     counts = gap_counts(
         log,
@@ -256,6 +296,8 @@ def risk_of_counts(
         _crossings=crossings(curves, groups, wanted),
         _intervals=login_intervals(curves, groups, level=level),
         _drift=told,
+        _curves=curves,
+        _groups=groups,
     )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from churnsurv.data.gap_counts import GapCounts
 
-__all__ = ["Curve", "Slope", "crossings", "curves_of", "drift", "idle_table", "login_intervals"]
+__all__ = ["Curve", "Slope", "crossings", "curves_of", "drift", "idle_table", "login_intervals", "stacked"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -108,10 +108,10 @@ def idle_table(curves: Sequence[Curve], groups: Groups, *, level: float) -> pd.D
                 "hazard_upper": hazard_upper,
             }
         )
-    return _stacked([curve.group for curve in curves], rows, groups)
+    return stacked([curve.group for curve in curves], rows, groups)
 
 
-def _stacked(places: Sequence[int], parts: Sequence[Row], groups: Groups) -> pd.DataFrame:
+def stacked(places: Sequence[int], parts: Sequence[Row], groups: Groups) -> pd.DataFrame:
     """Columns of each part under one another, with group and `by` columns."""
     import pandas as pd
 
@@ -141,7 +141,7 @@ def crossings(curves: Sequence[Curve], groups: Groups, probabilities: Sequence[f
                 "upper": found[:, 2],
             }
         )
-    return _stacked([curve.group for curve in curves], parts, groups)
+    return stacked([curve.group for curve in curves], parts, groups)
 
 
 def crossing(churn: Floats, lower: Floats, upper: Floats, p: float) -> tuple[float, float, float]:
@@ -220,8 +220,8 @@ def login_intervals(curves: Sequence[Curve], groups: Groups, *, level: float) ->
         )
     if not parts:
         empty = {name: np.empty(0) for name in ("probability", "days", "lower", "upper")}
-        return _stacked([0], [empty], groups)
-    return _stacked([curve.group for curve in later], parts, groups)
+        return stacked([0], [empty], groups)
+    return stacked([curve.group for curve in later], parts, groups)
 
 
 # ---------------------------------------------------------------------------------------------------------------- drift

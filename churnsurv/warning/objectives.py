@@ -310,10 +310,14 @@ class Precision:
 class Capacity:
     """The most lead-weighted recall with so many first alerts a day.
 
+    No calendar day has more than that many first alerts: the most urgent come first, those of the highest
+    P(churn) (idle_days - d) / idle_days; the others wait for the next day while the rule holds.
+
     Parameters
     ----------
     per_day : float
-        First alerts a day, on average over the days on which the gaps of the training window begin; above 0.
+        First alerts a calendar day at most; above 0. Below 1: what lots give on average, such as 0.5 for one every
+        other day.
 
     Examples
     --------

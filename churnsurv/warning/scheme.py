@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from churnsurv.data import ChurnRule, Feature
     from churnsurv.warning.assign import TierAssignment
     from churnsurv.warning.explaining import Explanation
+    from churnsurv.warning.given_score import GivenScore
     from churnsurv.warning.rules import Rule
     from churnsurv.warning.scores import GapScore
 
@@ -90,8 +91,8 @@ class TierScheme(Result):
         Of churnsurv that fitted it.
     notes : tuple of str
         What a reader must know.
-    score : GapScore or None
-        What the rules cut, with ``family="score"``.
+    score : GapScore, GivenScore or None
+        What the rules cut, with ``family="score"``; of a `GivenScore` a snapshot has the column `score`.
     """
 
     _schema: ClassVar[str] = "tier_rules"
@@ -118,7 +119,7 @@ class TierScheme(Result):
     _thresholds: pd.DataFrame
     _alternatives: pd.DataFrame
     _sensitivity: pd.DataFrame
-    score: GapScore | None = None
+    score: GapScore | GivenScore | None = None
 
     @property
     def idle_days(self) -> int:
@@ -239,12 +240,14 @@ class TierScheme(Result):
         Parameters
         ----------
         table : str or sequence of str
-            A table with `idle_days` and the variables of the rules as numbers. A dot separates schema and table; the
+            A table with `idle_days` and the variables of the rules as numbers; of a score the columns of its formula,
+            or the column `score`. A dot separates schema and table; the
             parts of a name that holds a dot itself come as a sequence: ``("main", "users.v2")``.
         keep : str or sequence of str, optional
             Columns of the table that the result has before `tier`; all by default. A table that has a column `tier`
-            of its own needs it.
+            of its own needs it, and SQLite does for tiers of a Cox score.
         dialect : {"duckdb", "spark", "sqlite"}
+            Logarithms, powers and roots of a formula need SQLite's mathematical functions.
 
         Returns
         -------
@@ -254,7 +257,14 @@ class TierScheme(Result):
         Raises
         ------
         InputError
-            If a name cannot be used or occurs twice, there is no such dialect, or SQLGlot is needed and not installed.
+            If a name cannot be used or occurs twice, there is no such dialect or it lacks what a formula needs, or
+            SQLGlot is needed and not installed.
+
+        Notes
+        -----
+        Of a Cox score the statement computes the linear predictor: on each idle day a tier is where that is below a
+        bound. Scores within rounding (about 1e-12) of a cut may fall to the other side. A category that the fit has not
+        seen, which `assign` refuses, is in no tier.
         """
         from churnsurv.warning.scheme_sql import to_sql
 
@@ -305,7 +315,7 @@ class TierScheme(Result):
         """
         if self.score is not None:
             raise InputError(
-                "These tiers are cuts of a score of several variables, which no bands of one of them show. "
+                "These tiers are cuts of a score, which bands of a variable do not show. "
                 "scheme.assign(snapshot) puts users into them, scheme.explain(snapshot, user_id) says why."
             )
         from churnsurv.warning.tier_bands import bands
@@ -338,7 +348,7 @@ class TierScheme(Result):
             },
             **{name: getattr(self, name) for name in ("bootstrap", "blocks", "seed", "level", "version")},
             "notes": list(self.notes),
-            **({} if self.score is None else {"formula": self.score.fit.formula}),
+            **({} if self.score is None else self.score.told),
             **{
                 what: {str(name): table[name].tolist() for name in table.columns}
                 for what, table in (

@@ -27,6 +27,7 @@ from churnsurv.data.feature import Feature
 from churnsurv.data.rule import ChurnRule
 from churnsurv.errors import ChurnsurvError, InputError
 from churnsurv.tables.saved import parsed, read_text, write_text
+from churnsurv.warning.given_score import GivenScore
 from churnsurv.warning.objectives import objective_from_plain
 from churnsurv.warning.rules import IDLE_DAYS, Rule
 from churnsurv.warning.scheme import TierRule, TierScheme
@@ -223,9 +224,14 @@ def _read(found: Plain) -> TierScheme:
         known_until=_day(found["known_until"], "scheme.known_until"),
         level=_number(found["level"], "scheme.level"),
         notes=_each(found["notes"], "scheme.notes", _text),
-        score=_made("scheme.score", lambda: GapScore.from_plain(found["score"])) if found.get("score") else None,
+        score=_made("scheme.score", lambda: _read_score(found["score"])) if found.get("score") else None,
         **plain,
     )
+
+
+def _read_score(found: Plain) -> GapScore | GivenScore:
+    """The score of a scheme; one without a kind is that of a Cox fit."""
+    return GivenScore.from_plain(found) if found.get("kind") == GivenScore.kind else GapScore.from_plain(found)
 
 
 _KEYS = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +13,21 @@ from churnsurv.numerics.precision_bound import bounds_of
 from churnsurv.numerics.score_search import (
     BlockCells,
     Crossings,
+    Gain,
     block_totals,
-    crossings,
     cut_bounds,
-    first_above,
+    cut_totals,
+    first_days,
     plainest,
-    sweep,
 )
-from churnsurv.warning.objectives import Capacity, Objective, Precision, Value
-from churnsurv.warning.score_training import ScoredGaps
-from churnsurv.warning.scores import CHANCE, GapScore
+from churnsurv.warning.capacity_search import FACTORS
+from churnsurv.warning.objectives import Capacity, Objective, Precision, Saving, Value
+from churnsurv.warning.score_lines import ScoreLines
+from churnsurv.warning.tier_figures import TierSums
 from churnsurv.warning.tier_search import ROUNDING_COST
+from churnsurv.warning.training import Training
 
-__all__ = ["AssumedCut", "FittedCut", "fit_cut"]
+__all__ = ["AssumedCut", "CappedCut", "CutGaps", "FittedCut", "fit_capped_cut", "fit_cut"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -35,6 +37,20 @@ Flags: TypeAlias = NDArray[np.bool_]
 _SAMPLED_CUTS = 1_000
 #: Totals nearer than this share of the largest are equal; the cut with fewer alerts is taken.
 _EQUAL = 1e-12
+
+
+class CutGaps(Protocol):
+    """Gaps with the records of what rules compare: `ScoredGaps` by a Cox fit, `GivenGaps` by a table."""
+
+    @property
+    def training(self) -> Training:
+        """One row a gap, without rules, for the figures of tiers."""
+
+    def crossings(self, variable: str, worth: Value | None = None) -> Crossings:
+        """The records of a variable; of a value, as if a contact were worth this."""
+
+    def cells(self, until: Ints) -> BlockCells:
+        """The gaps of each pattern, which a higher tier takes over on day `until`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,8 @@ class FittedCut:
     assumed : tuple of AssumedCut
     nearest : (float, float), or None
         Where no cut keeps the limit: the nearest limit that one keeps, and that cut.
+    capped : CappedCut or None
+        Of a capacity.
     """
 
     variable: str
@@ -82,6 +100,25 @@ class FittedCut:
     optimism: float = float("nan")
     assumed: tuple[AssumedCut, ...] = ()
     nearest: tuple[float, float] | None = None
+    capped: CappedCut | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CappedCut:
+    """How a cut does where only so many alerts a day are worked off.
+
+    Attributes
+    ----------
+    sums : TierSums
+    factor : float
+        Times the cap that the cut alone would alert at most, on average; infinite: any number.
+    alone : float
+        First alerts a day of the cut without a cap, on average.
+    """
+
+    sums: TierSums
+    factor: float
+    alone: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +133,7 @@ class _Totals:
 
 
 def fit_cut(
-    gaps: ScoredGaps,
-    score: GapScore,
+    gaps: CutGaps,
     objective: Objective,
     variable: str,
     until: Ints,
@@ -105,41 +141,40 @@ def fit_cut(
     *,
     level: float,
     rounded: bool,
+    least: float = -np.inf,
 ) -> FittedCut:
     """Fit one tier.
 
     Parameters
     ----------
-    gaps : ScoredGaps
-    score : GapScore
-    objective : Value, Precision or Capacity
+    gaps : CutGaps
+    objective : Value or Precision
     variable : str
-        What is compared: a name of `score.names`.
+        What is compared.
     until : (n_patterns,) int64
         Day on which a higher tier takes the gaps of a pattern over.
     samples : (n_samples, n_blocks) float64
         How often each bootstrap sample has drawn each block.
     level : float
     rounded : bool
+    least : float
+        No cut below it.
     """
-    scores = gaps.compared(score)[variable]
-    found, cells = crossings(scores), gaps.cells(until)
-    gain = _gain(gaps, objective)
-    totals = _totals(gaps, objective, found, cells, gain, level)
+    found, cells = gaps.crossings(variable), gaps.cells(until)
+    totals = _totals(gaps.training, objective, found, cells, level)
     best = _best(totals)
-    least = 0.0 if variable == CHANCE else -np.inf
-    never = np.full(scores.shape[0], gaps.training.idle_days, dtype=np.int64)
+    never = np.full(found.n_patterns, gaps.training.idle_days, dtype=np.int64)
     if best == 0:
         nearest = _nearest(objective, found, totals, least)
-        assumed = _sensitivity(gaps, score, objective, cells, never, least)
+        assumed = _sensitivity(gaps, objective, variable, cells, never, least)
         return FittedCut(variable, None, None, never, assumed=assumed, nearest=nearest)
     alone = np.arange(totals.merit.size) == best
     cut = fitted = plainest(found, totals.merit, alone, best, least=least)
     if rounded:
         cut = plainest(found, totals.merit, _near_enough(totals, best), best, least=least)
-    first_day = first_above(scores, cut) + 1
+    first_day = first_days(found, cut) + 1
     kept = totals.merit[np.count_nonzero(found.cuts > cut)] / totals.merit[best]
-    drawn = _resampled(gaps, objective, found, cells, gain, samples, best, level)
+    drawn = _resampled(gaps.training, objective, found, cells, samples, best, level)
     return FittedCut(
         variable,
         cut,
@@ -148,44 +183,113 @@ def fit_cut(
         kept=float(kept),
         sample_cuts=drawn[0],
         optimism=drawn[1],
-        assumed=_sensitivity(gaps, score, objective, cells, first_day, least),
+        assumed=_sensitivity(gaps, objective, variable, cells, first_day, least),
     )
 
 
-def _gain(gaps: ScoredGaps, objective: Objective) -> Callable[[BlockCells], Floats]:
-    """What a first alert on each day adds to what is maximised."""
-    training = gaps.training
-    if isinstance(objective, Value):
-        worth, cost = objective.worth(training.days), float(objective.contact_cost or 0.0)
-        return lambda cells: np.asarray(worth * cells.churned - cost * cells.alerts)
-    lead = (training.idle_days - training.days) / training.idle_days
-    return lambda cells: np.asarray(lead * cells.churned)
-
-
-def _swept(found: Crossings, cells: BlockCells, values: Floats) -> Floats:
-    n_patterns = found.starts.size - 1
-    by_pattern = [np.bincount(cells.pattern, day, n_patterns) for day in values.T]
-    return sweep(found, np.column_stack(by_pattern).astype(np.float64))
-
-
-def _totals(
-    gaps: ScoredGaps,
-    objective: Objective,
-    found: Crossings,
-    cells: BlockCells,
-    gain: Callable[[BlockCells], Floats],
+def fit_capped_cut(
+    gaps: CutGaps,
+    lines: ScoreLines,
+    objective: Capacity,
+    variable: str,
+    above: Sequence[tuple[str, float]],
+    until: Ints,
+    samples: Floats,
+    *,
+    lowest: bool,
     level: float,
-) -> _Totals:
-    merit, alerts = _swept(found, cells, gain(cells)), _swept(found, cells, cells.alerts)
-    amount, allowed, assumed = alerts, alerts > 0, list[Floats]()
+    rounded: bool,
+    least: float,
+) -> FittedCut:
+    """Fit a tier of a capacity: on no day more first alerts than that, the most urgent first.
+
+    Candidates are the best cuts with so many alerts on average, some times so many, and any number, see
+    `churnsurv.warning.capacity_search`; they are judged in the lines. With tiers below it is the strictest of them.
+
+    Parameters
+    ----------
+    gaps, variable, until, samples, level, rounded, least
+        As in `fit_cut`.
+    lines : ScoreLines
+    objective : Capacity
+    above : sequence of (str, float)
+        What the higher tiers compare, and their cuts.
+    lowest : bool
+        Whether no tier is below.
+    """
+    training, per_day = gaps.training, float(objective.per_day or 0.0)
+    found, cells = gaps.crossings(variable), gaps.cells(until)
+    merit, alerts = cut_totals(found, cells, [_gain(training, objective), _alerts(training)])
+    candidates = _candidates(merit, alerts, per_day * training.counts.n_days, lowest=lowest)
+    if not candidates:
+        return FittedCut(variable, None, None, np.full(found.n_patterns, training.idle_days, dtype=np.int64))
+
+    def judged(cut: float) -> float:
+        return lines.lead(lines.called(lines.may(variable, cut, above), per_day))
+
+    whole = np.arange(merit.size)
+    cuts = [plainest(found, merit, whole == best, best, least=least) for best in candidates]
+    leads = [judged(cut) for cut in cuts]
+    cost = ROUNDING_COST if rounded else _EQUAL
+    # the strictest of those that are good enough: its tier holds fewest of those whom the cap leaves waiting
+    place = next(i for i, lead in enumerate(leads) if lead >= (1 - cost) * max(leads))
+    best, factor = list(candidates.items())[place]
+    cut = fitted = cuts[place]
+    kept = 1.0
+    if rounded:
+        near = (merit >= (1 - cost) * merit[best]) & (alerts <= factor * per_day * training.counts.n_days)
+        plain = plainest(found, merit, near | (whole == best), best, least=least)
+        if (after := judged(plain)) >= (1 - cost) * max(leads):
+            cut, kept = plain, after / leads[place] if leads[place] > 0 else 1.0
+    may = lines.may(variable, cut, above)
+    alone = float(lines.sums(may, lines.called(may, np.inf)).alerts.sum()) / training.counts.n_days
+    limit = Capacity(per_day=min(factor * per_day, float(training.counts.n.sum())))
+    return FittedCut(
+        variable,
+        cut,
+        fitted,
+        first_days(found, cut) + 1,
+        kept=kept,
+        sample_cuts=_resampled(training, limit, found, cells, samples, best, level)[0],
+        capped=CappedCut(lines.sums(may, lines.called(may, per_day)), factor, alone),
+    )
+
+
+def _candidates(merit: Floats, alerts: Floats, limit: float, *, lowest: bool) -> dict[int, float]:
+    """The best cut with at most the limit of alerts in all, some times as many, and any number; strict ones first."""
+    found = dict[int, float]()
+    for factor in (*FACTORS, np.inf):
+        within = np.where((alerts > 0) & (alerts <= factor * limit), merit, -np.inf)
+        if within.max() > 0:
+            found.setdefault(int(within.argmax()), float(factor))
+    return found if lowest else dict(list(found.items())[:1])
+
+
+def _gain(training: Training, objective: Objective) -> Gain:
+    """What a first alert on each day adds to what is maximised."""
+    days = training.days
+    if isinstance(objective, Value):
+        return Gain(np.full(days.size, -float(objective.contact_cost or 0.0)), objective.worth(days))
+    return Gain(np.zeros(days.size), (training.idle_days - days) / training.idle_days)
+
+
+def _alerts(training: Training) -> Gain:
+    return Gain(np.ones(training.days.size), np.zeros(training.days.size))
+
+
+def _hits(training: Training) -> Gain:
+    return Gain(np.zeros(training.days.size), np.ones(training.days.size))
+
+
+def _totals(training: Training, objective: Objective, found: Crossings, cells: BlockCells, level: float) -> _Totals:
+    gains, others = [_gain(training, objective), _alerts(training)], list[Value]()
+    if isinstance(objective, Value) and objective.saving is not None:
+        others = [_value_with(objective, curve) for _, curve in objective.saving.variants()]
+    merit, alerts, *assumed = cut_totals(found, cells, [*gains, *(_gain(training, other) for other in others)])
+    amount, allowed = alerts, alerts > 0
     if isinstance(objective, Precision):
         amount = cut_bounds(found, cells, level=level)
         allowed = allowed & (amount >= float(objective.target or 1.0))
-    elif isinstance(objective, Capacity):
-        allowed = allowed & (alerts <= float(objective.per_day or 0.0) * gaps.training.counts.n_days)
-    elif objective.saving is not None:
-        others = [_value_with(objective, curve) for _, curve in objective.saving.variants()]
-        assumed = [_swept(found, cells, _gain(gaps, other)(cells)) for other in others]
     return _Totals(merit, alerts, allowed, assumed, amount)
 
 
@@ -210,22 +314,20 @@ def _nearest(objective: Objective, found: Crossings, totals: _Totals, least: flo
     """The nearest limit that some cut keeps, and the cut."""
     if isinstance(objective, Value) or not (totals.alerts > 0).any():
         return None
-    best = isinstance(objective, Precision)
-    amount = np.where(totals.alerts > 0, totals.amount if best else -totals.amount, -np.inf)
+    amount = np.where(totals.alerts > 0, totals.amount, -np.inf)
     at = int(amount.argmax())
     cut = plainest(found, amount, np.arange(amount.size) == at, at, least=least)
-    return abs(float(amount[at])), cut
+    return float(amount[at]), cut
 
 
 # ------------------------------------------------------------------------------------------------------- resamples
 
 
 def _resampled(
-    gaps: ScoredGaps,
+    training: Training,
     objective: Objective,
     found: Crossings,
     cells: BlockCells,
-    gain: Callable[[BlockCells], Floats],
     samples: Floats,
     best: int,
     level: float,
@@ -235,20 +337,21 @@ def _resampled(
         return np.zeros(0), float("nan")
     n_cuts = found.cuts.size
     at = np.unique(np.append(np.linspace(0, n_cuts, min(_SAMPLED_CUTS, n_cuts + 1)).astype(np.int64), best))
-    alerts, right, merit = block_totals(found, cells, [cells.alerts, cells.churned, gain(cells)], at)
+    gains = [_alerts(training), _hits(training), _gain(training, objective)]
+    alerts, right, merit = block_totals(found, cells, gains, at)
     drawn, fine = samples @ merit, samples @ alerts > 0
     if isinstance(objective, Precision):
         fine &= _bounds(samples, alerts, right, level) >= float(objective.target or 1.0)
     elif isinstance(objective, Capacity):
-        fine &= samples @ alerts <= float(objective.per_day or 0.0) * gaps.training.counts.n_days
+        fine &= samples @ alerts <= float(objective.per_day or 0.0) * training.counts.n_days
     drawn = np.where(fine, drawn, -np.inf)
     drawn[:, 0] = 0.0
     chosen = drawn.argmax(axis=1)
     cuts = np.where(at[chosen] > 0, found.cuts[np.maximum(at[chosen] - 1, 0)], np.nan)
     optimism = float("nan")
     if isinstance(objective, Value):
-        among_all = merit.sum(axis=0)[chosen] / gaps.training.gaps.sum()
-        optimism = float((drawn.max(axis=1) / (samples @ gaps.training.gaps) - among_all).mean())
+        among_all = merit.sum(axis=0)[chosen] / training.gaps.sum()
+        optimism = float((drawn.max(axis=1) / (samples @ training.gaps) - among_all).mean())
     return cuts, optimism
 
 
@@ -266,28 +369,27 @@ def _bounds(samples: Floats, alerts: Floats, right: Floats, level: float) -> Flo
 # ----------------------------------------------------------------------------------------------------- sensitivity
 
 
-def _value_with(objective: Value, curve: object) -> Value:
-    return Value(saved_value=objective.saved_value, contact_cost=objective.contact_cost, saving=curve)  # type: ignore[arg-type]
+def _value_with(objective: Value, curve: Saving) -> Value:
+    return Value(saved_value=objective.saved_value, contact_cost=objective.contact_cost, saving=curve)
 
 
 def _sensitivity(
-    gaps: ScoredGaps, score: GapScore, objective: Objective, cells: BlockCells, first_day: Ints, least: float
+    gaps: CutGaps, objective: Objective, variable: str, cells: BlockCells, first_day: Ints, least: float
 ) -> tuple[AssumedCut, ...]:
     """The best cut, and what the chosen one is worth, under other saving curves; the score is the same."""
     if not isinstance(objective, Value) or objective.saving is None:
         return ()
-    days, rows = gaps.training.days, []
-    n_gaps = float(gaps.training.gaps.sum())
-    alerted = first_day[cells.pattern] <= days.size
-    place = np.minimum(first_day[cells.pattern], days.size) - 1
+    rows, n_gaps = list[AssumedCut](), float(gaps.training.gaps.sum())
+    place = first_day[cells.pattern] - 1
+    reached = place < cells.silent
+    place, n, hits = place[reached], cells.n[reached], (cells.n * cells.churned)[reached]
     for label, curve in (("as stated", objective.saving), *objective.saving.variants()):
         other = _value_with(objective, curve)
-        found = crossings(gaps.compared(score, {label: other})[label])
-        gain = _gain(gaps, other)(cells)
-        merit = _swept(found, cells, gain)
+        found, gain = gaps.crossings(variable, other), _gain(gaps.training, other)
+        merit = cut_totals(found, cells, [gain])[0]
         best = _best(_Totals(merit, merit, np.ones(merit.size, dtype=np.bool_), [], merit))
         alone = np.arange(merit.size) == best
         cut = plainest(found, merit, alone, best, least=least) if best else None
-        mine = float(gain[np.arange(place.size), place][alerted].sum())
+        mine = float((n * gain.alert[place] + hits * gain.churned[place]).sum())
         rows.append(AssumedCut(label, cut, float(merit[best]) / n_gaps, mine / n_gaps))
     return tuple(rows)

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from churnsurv.data.feature import BUILT_IN, SPECIAL, Feature, resolve
 from churnsurv.data.gap_counts import GapCounts, gap_counts
 from churnsurv.errors import InputError, did_you_mean
-from churnsurv.numerics.score_search import BlockCells
+from churnsurv.numerics.score_search import BlockCells, Crossings, crossings
 from churnsurv.warning.objectives import Value
 from churnsurv.warning.scores import GapScore
 from churnsurv.warning.training import Training
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from churnsurv.data import ActivityLog
 
-__all__ = ["ScoredGaps", "gaps_for", "hash_of", "scored", "variables_of"]
+__all__ = ["ScoredGaps", "cells_of", "gaps_for", "hash_of", "require_churn", "scored", "training_of", "variables_of"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -43,6 +44,7 @@ class ScoredGaps:
     ----------
     training : Training
         One row a gap, without rules, for the figures of tiers.
+    score : GapScore
     risk : (n_patterns,) float64
         The different linear predictors.
     pattern : (n_rows,) int64
@@ -50,26 +52,37 @@ class ScoredGaps:
     """
 
     training: Training
+    score: GapScore
     risk: Floats
     pattern: Ints
 
-    def compared(self, score: GapScore, worths: Mapping[str, Value] | None = None) -> dict[str, Floats]:
+    def compared(self, worths: Mapping[str, Value] | None = None) -> dict[str, Floats]:
         """What rules compare, on each idle day from 1 on; arrays of shape (n_patterns, idle_days - 1)."""
-        return {name: values[:, 1:] for name, values in score.by_day(self.risk, worths).items()}
+        return {name: values[:, 1:] for name, values in self.score.by_day(self.risk, worths).items()}
+
+    def crossings(self, variable: str, worth: Value | None = None) -> Crossings:
+        """The records of what rules compare; of a value over waiting, as if a contact were worth this."""
+        worths = None if worth is None else {variable: worth}
+        return crossings(self.compared(worths)[variable])
 
     def cells(self, until: Ints) -> BlockCells:
         """Gaps by linear predictor and block of users, each pattern taken over by a higher tier on day `until`."""
-        counts, days = self.training.counts, self.training.days
-        pair, cell = np.unique(self.pattern * counts.n_blocks + counts.block, return_inverse=True)
-        # gaps of a cell by duration, then those that are longer than each day
-        width = counts.idle_days + 2
-        lengths = np.bincount(cell.reshape(-1) * width + counts.duration, counts.n, pair.size * width)
-        lengths = lengths.reshape(-1, width)
-        longer = lengths[:, ::-1].cumsum(axis=1)[:, ::-1]
-        pattern = pair // counts.n_blocks
-        there = days < until[pattern][:, None]
-        churned = np.where(there, lengths[:, -1:], 0.0)
-        return BlockCells(pattern, pair % counts.n_blocks, longer[:, days + 1] * there, churned, counts.n_blocks)
+        return cells_of(self.training, self.pattern, until)
+
+
+def cells_of(training: Training, pattern: Ints, until: Ints) -> BlockCells:
+    """Count the gaps of each pattern, equal ones together; a higher tier takes a pattern over on day `until`."""
+    counts = training.counts
+    churned = counts.duration > counts.idle_days
+    # an alert on day d is at position d - 1, and reaches who is silent for longer and not yet taken over
+    silent = np.minimum(counts.duration, until[pattern]) - 1
+    width = counts.idle_days
+    place = ((pattern * counts.n_blocks + counts.block) * width + silent) * 2 + churned
+    cell, row = np.unique(place, return_inverse=True)
+    n = np.bincount(row.reshape(-1), counts.n, cell.size).astype(np.float64)
+    who, gone = np.divmod(cell, 2)
+    who, days = np.divmod(who, width)
+    return BlockCells(who // counts.n_blocks, who % counts.n_blocks, days, gone.astype(np.bool_), n, counts.n_blocks)
 
 
 def variables_of(log: ActivityLog, names: Sequence[str], own: Sequence[str | Feature]) -> tuple[str | Feature, ...]:
@@ -141,26 +154,36 @@ def gaps_for(
     return table[["user_id", "duration", "registration_gap", *names]], (first, last)
 
 
-def _check(
-    log: ActivityLog, table: pd.DataFrame, stays: NDArray[np.bool_], window: tuple[datetime.date, datetime.date]
-) -> None:
-    idle_days = log.rule.idle_days
-    if table.empty:
+def require_churn(n: int, churned: int, idle_days: int, window: tuple[datetime.date, datetime.date]) -> None:
+    """Raise where no gap began in a window, nobody churned, or a rule leaves no day for a warning.
+
+    Raises
+    ------
+    InputError
+        That says which.
+    """
+    if not n:
         raise InputError(
             f"No gap began from {window[0]} to {window[1]}, followed for {idle_days} days. Take a longer log."
         )
-    if not stays.any():
+    if not churned:
         raise InputError(
-            f"Nobody churned: each of the {len(table):,} gaps that began from {window[0]} to {window[1]} ended with a "
+            f"Nobody churned: each of the {n:,} gaps that began from {window[0]} to {window[1]} ended with a "
             f"return within {idle_days} days. There is nothing to warn of under this rule."
         )
+    if idle_days < 3:
+        raise InputError(f"A warning needs days between activity and churn; the rule has {idle_days}.")
+
+
+def _check(
+    log: ActivityLog, table: pd.DataFrame, stays: NDArray[np.bool_], window: tuple[datetime.date, datetime.date]
+) -> None:
+    require_churn(len(table), int(stays.sum()), log.rule.idle_days, window)
     if stays.all():
         raise InputError(
             f"Nobody returned: all {len(table):,} gaps that began from {window[0]} to {window[1]} ended in churn, so "
             "that there is no hazard of return to learn. Contact everybody, or check the kinds of activity of the rule."
         )
-    if idle_days < 3:
-        raise InputError(f"A warning needs days between activity and churn; the rule has {idle_days}.")
     if "balance" in table:
         moves = gap_counts(log, grids={"balance": _BALANCE_CUT}, blocks=2).balance_moves
         if moves:
@@ -183,26 +206,65 @@ def scored(
 ) -> ScoredGaps:
     """Score gaps and deal their users into random blocks."""
     import pandas as pd
-    import pyarrow as pa
 
     users = pd.factorize(gaps["user_id"])[0].astype(np.int64)
     n_users = int(users.max()) + 1
     n_blocks = min(blocks, n_users)
     block = np.random.default_rng(seed).permutation(n_users)[users] % n_blocks
-    duration = gaps["duration"].to_numpy(dtype=np.int64)
     risk, pattern = np.unique(score.risk(gaps), return_inverse=True)
+    training = training_of(
+        log,
+        window,
+        block=block,
+        n_blocks=n_blocks,
+        duration=gaps["duration"].to_numpy(dtype=np.int64),
+        registration_gap=gaps["registration_gap"].to_numpy(dtype=np.bool_),
+        variables=variables,
+        missing=missing,
+    )
+    return ScoredGaps(training, score, risk, pattern.reshape(-1).astype(np.int64))
+
+
+def training_of(
+    log: ActivityLog,
+    window: tuple[datetime.date, datetime.date],
+    *,
+    block: Ints,
+    n_blocks: int,
+    duration: Ints,
+    registration_gap: NDArray[np.bool_],
+    variables: Sequence[str | Feature] = (),
+    missing: Mapping[str, float] = MappingProxyType({}),
+) -> Training:
+    """Take gaps one by one as training without rules: what figures are computed from.
+
+    Parameters
+    ----------
+    log : ActivityLog
+    window : (date, date)
+        First and last day on which a gap begins.
+    block, duration : (n_gaps,) int64
+        idle_days + 1 where nobody returned within idle_days.
+    n_blocks : int
+    registration_gap : (n_gaps,) bool
+    variables : sequence of str or Feature
+    missing : Mapping of str to float
+    """
+    import pyarrow as pa
+
+    idle_days = log.rule.idle_days
     counts = GapCounts(
         block=block,
-        registration_gap=gaps["registration_gap"].to_numpy(dtype=np.bool_),
+        registration_gap=registration_gap,
         cells={},
         period=None,
         duration=duration,
-        returned=duration <= score.idle_days,
-        n=np.ones(len(gaps), dtype=np.int64),
+        returned=duration <= idle_days,
+        n=np.ones(duration.size, dtype=np.int64),
         by=(),
         grids={},
         starts="mature",
-        idle_days=score.idle_days,
+        idle_days=idle_days,
         n_users=log._reading.n_users,
         n_blocks=n_blocks,
         first_start=window[0],
@@ -211,8 +273,7 @@ def scored(
         balance_moves=0,
         _by=pa.table({}),
     )
-    churned = duration > score.idle_days
-    training = Training(
+    return Training(
         counts=counts,
         cells={},
         missing=missing,
@@ -220,9 +281,8 @@ def scored(
         pairs=(),
         families=(),
         gaps=np.bincount(block, minlength=n_blocks).astype(np.float64),
-        churned=np.bincount(block, churned, n_blocks).astype(np.float64),
+        churned=np.bincount(block, duration > idle_days, n_blocks).astype(np.float64),
     )
-    return ScoredGaps(training, risk, pattern.reshape(-1).astype(np.int64))
 
 
 def hash_of(gaps: pd.DataFrame, formula: str) -> str:

@@ -8,26 +8,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from churnsurv.warning.given_score import SCORE
 from churnsurv.warning.scores import CHANCE, GapScore
 
 if TYPE_CHECKING:
     from churnsurv.warning.assign import States
     from churnsurv.warning.scheme import TierRule, TierScheme
 
-__all__ = ["score_sentences"]
+__all__ = ["given_sentences", "score_sentences"]
 
 _TOLD = 3  # terms that are named
 
 
-def score_sentences(
-    scheme: TierScheme, score: GapScore, state: States, higher: Sequence[TierRule], idle: float
-) -> Iterator[str]:
+def score_sentences(scheme: TierScheme, state: States, higher: Sequence[TierRule], idle: float) -> Iterator[str]:
     """Say P(churn), the terms that move it most, and the next higher tier that silence leads to.
 
     Parameters
     ----------
     scheme : TierScheme
-    score : GapScore
+        Of a `GapScore`.
     state : States
         Of one user.
     higher : sequence of TierRule
@@ -37,6 +36,9 @@ def score_sentences(
     """
     import pandas as pd
 
+    score = scheme.score
+    if not isinstance(score, GapScore):
+        return
     chance = float(state.numbers[CHANCE][0])
     if math.isnan(chance):
         return
@@ -56,6 +58,32 @@ def score_sentences(
             f"If the user stays silent and nothing else changes, the tier becomes {each.name} on idle day {day}, in "
             f"{left} {'day' if left == 1 else 'days'}."
         )
+
+
+def given_sentences(
+    scheme: TierScheme,  # noqa: ARG001
+    state: States,
+    higher: Sequence[TierRule],
+    idle: float,  # noqa: ARG001
+) -> Iterator[str]:
+    """Say above which score the next higher tier begins: how a given score goes on in silence nobody knows.
+
+    Parameters
+    ----------
+    scheme : TierScheme
+        Of a `GivenScore`.
+    state : States
+        Of one user.
+    higher : sequence of TierRule
+        Tiers above the user's own, highest first.
+    idle : float
+    """
+    if not higher or math.isnan(float(state.numbers[SCORE][0])):
+        return
+    yield (
+        f"How the score goes on if the user stays silent is not known; the tier {higher[-1].name} is for "
+        f"{higher[-1].rule}."
+    )
 
 
 def _terms(scheme: TierScheme, score: GapScore, state: States) -> str:

@@ -71,6 +71,11 @@ class GapScore:
         return tuple(self.fit._encoding.variables)
 
     @property
+    def told(self) -> dict[str, Any]:
+        """What a scheme says of it in its JSON and repr."""
+        return {"formula": self.fit.formula}
+
+    @property
     def names(self) -> tuple[str, ...]:
         """What rules may compare."""
         return (CHANCE, *self.worths)
@@ -125,6 +130,10 @@ class GapScore:
             for name in self.worths:
                 found[name][rows] = by_day[name][np.arange(rows.size), idle_days[rows].astype(np.int64)]
         return found
+
+    def added(self, table: Any, idle_days: Floats) -> dict[str, Floats]:
+        """What rules compare besides the columns of a table of users, by name."""
+        return self.compared(self.risk(table), idle_days)
 
     def contributions(self, table: pd.DataFrame) -> pd.DataFrame:
         """What each term adds to the log hazard of return, against the mean over the gaps of the fit; (n_rows, terms).

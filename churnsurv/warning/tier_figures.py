@@ -75,7 +75,7 @@ def figures(training: Training, sums: TierSums, *, level: float) -> Mapping[str,
     lead = _share(sums.lead / training.idle_days, training.churned, level)
     value = _mean(1000.0 * sums.value, training.gaps, level)
     return {
-        "alerts": int(alerts),
+        "alerts": round(alerts),
         "alerts_per_day": alerts / training.counts.n_days,
         **_named("precision", precision),
         "recall": right / float(training.churned.sum()),

@@ -18,22 +18,32 @@ from churnsurv.numerics.rule_limits import (
     best_in_capacity,
     best_in_precision,
     block_options,
-    listed_rules,
     most_precise,
     precision_bounds,
 )
 from churnsurv.numerics.rule_rounding import Roughness, roundest
 from churnsurv.numerics.rule_search import NOBODY, AlertCounts, RuleFamily, best_rules, rule_totals
-from churnsurv.warning.objectives import Objective, Precision, Value
+from churnsurv.warning.objectives import Capacity, Objective, Precision, Value
 from churnsurv.warning.training import Training
 
-__all__ = ["Assumed", "FittedTier", "fit_tier", "fit_value"]
+__all__ = [
+    "PER_ALERT",
+    "PER_CONDITION",
+    "ROUNDING_COST",
+    "Assumed",
+    "FittedTier",
+    "fit_tier",
+    "fit_value",
+    "on_average",
+    "roughness_of",
+    "worths_of",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
 #: Shares of the whole benefit so small that they only decide between equals: fewer conditions, then fewer alerts.
-_PER_CONDITION, _PER_ALERT = 1e-7, 1e-9
+PER_CONDITION, PER_ALERT = 1e-7, 1e-9
 #: Share of net benefit that rounder thresholds may cost.
 ROUNDING_COST = 0.01
 _ROUND_DAYS = (0, 1, 2, 3)
@@ -72,7 +82,7 @@ class FittedTier:
         By pair; empty but for a value.
     assumed : tuple of Assumed
     nearest : (float, int, (5,) int64), or None
-        Where no rule keeps the limit: the nearest limit that one keeps.
+        Where no rule is precise enough: the nearest target that one meets.
     """
 
     pair: int
@@ -110,6 +120,25 @@ def fit_tier(
     return _fit_limited(training, objective, counts, samples, level=level, rounded=rounded)
 
 
+def on_average(
+    training: Training, until: Ints, samples: Floats, *, level: float, rounded: bool
+) -> Callable[[Capacity, bool], FittedTier]:
+    """A search for the best rule with so many alerts a day on average; the flag: what samples would have chosen, too.
+
+    Parameters
+    ----------
+    training, until, samples, level, rounded
+        As for `fit_tier`.
+    """
+    counts, none = training.alert_counts(until), samples[:0]
+
+    def search(objective: Capacity, drawn: bool) -> FittedTier:
+        chosen = samples if drawn else none
+        return _fit_limited(training, objective, counts, chosen, level=level, rounded=rounded)
+
+    return search
+
+
 # ----------------------------------------------------------------------------------------------------------- value
 
 
@@ -120,8 +149,8 @@ def fit_value(
     n_gaps, cost = float(training.gaps.sum()), float(objective.contact_cost or 0.0)
     worth = objective.worth(training.days)
     whole = (float(worth.max()) * training.churned.sum() + cost * n_gaps) / n_gaps
-    per_alert = cost + _PER_ALERT * whole
-    search = partial(_best_over_pairs, training, per_condition=_PER_CONDITION * whole)
+    per_alert = cost + PER_ALERT * whole
+    search = partial(_best_over_pairs, training, per_condition=PER_CONDITION * whole)
     parts = _resampled_parts(training, worth, per_alert, counts, samples)
     pair, five, score = (each[0] for each in search([part.estimate[None] for part in parts]))
     kept, chosen = 1.0, five
@@ -155,13 +184,13 @@ def _costs_little(
     """
     family, cost = training.families[pair], float(objective.contact_cost or 0.0)
     alerts, churned = counts.alerts.sum(axis=0), counts.churned.sum(axis=0)
-    values = np.stack([worth * churned - cost * alerts for _, worth in _worths(training, objective)])
+    values = np.stack([worth * churned - cost * alerts for _, worth in worths_of(training, objective)])
     mine = rule_totals(values, five[None], family)
     least = mine - ROUNDING_COST * mine[0]
     return lambda rules: np.asarray((rule_totals(values, rules, family) >= least).all(axis=0))
 
 
-def _worths(training: Training, objective: Value) -> list[tuple[str, Floats]]:
+def worths_of(training: Training, objective: Value) -> list[tuple[str, Floats]]:
     """What a contact is worth where the gap ends in churn, by day: as stated, and under the variants of the curve."""
     if objective.saving is None:
         return []
@@ -224,7 +253,7 @@ def _sensitivity(
 ) -> tuple[Assumed, ...]:
     found, n_gaps = [], training.gaps.sum()
     sums = [(each.churned.sum(axis=0), each.alerts.sum(axis=0)) for each in counts]
-    for label, worth in _worths(training, objective):
+    for label, worth in worths_of(training, objective):
         values = [
             (worth * churned - float(objective.contact_cost or 0.0) * alerts) / n_gaps for churned, alerts in sums
         ]
@@ -244,15 +273,14 @@ def _fit_limited(
     lead = (training.idle_days - training.days) / training.idle_days
     limit = _limit(training, objective, level)
     whole = float(training.churned.sum())
-    penalties = {"per_condition": _PER_CONDITION * whole, "per_alert": _PER_ALERT * whole / float(training.gaps.sum())}
+    penalties = {"per_condition": PER_CONDITION * whole, "per_alert": PER_ALERT * whole / float(training.gaps.sum())}
     # those of many pairs of variables would not fit into memory together
     by_block = lru_cache(maxsize=2)(lambda i: block_options(counts[i]))
     best, pair = _best_within(training, counts, by_block, lead, limit, penalties)
     if best.score == -np.inf:
         none = np.array(NOBODY)
-        return FittedTier(
-            0, none, none, 1.0, *_nobody_sampled(samples), nearest=_nearest(training, counts, by_block, lead, limit)
-        )
+        nearest = None if limit.target is None else _nearest(training, counts, by_block, lead, limit)
+        return FittedTier(0, none, none, 1.0, *_nobody_sampled(samples), nearest=nearest)
     chosen, kept = best.rule, 1.0
     if rounded:
         benefit = lead * counts[pair].churned.sum(axis=0)
@@ -333,20 +361,12 @@ def _nobody_sampled(samples: Floats) -> tuple[Ints, Ints]:
 def _nearest(
     training: Training, counts: list[AlertCounts], by_block: Callable[[int], BlockOptions], lead: Floats, limit: Limit
 ) -> tuple[float, int, Ints] | None:
-    """The nearest limit that some rule keeps: the highest lower bound of precision, or the fewest alerts."""
+    """The nearest target that some rule meets: the highest lower bound of precision."""
     found: tuple[float, int, Ints] | None = None
     for i, (each, family) in enumerate(zip(counts, training.families, strict=True)):
-        if limit.target is not None:
-            best = most_precise(each, lead, family, by_block=by_block(i), level=limit.level)
-            if np.isfinite(best.score) and (found is None or best.score > found[0]):
-                found = best.score, i, best.rule
-            continue
-        alerts = each.alerts.sum(axis=0)
-        for listed in listed_rules(alerts, alerts, alerts, family):
-            few = np.where(listed.allowed, listed.alerts, np.inf)
-            at = int(few.argmin())
-            if np.isfinite(few.flat[at]) and (found is None or few.flat[at] < found[0]):
-                found = float(few.flat[at]), i, listed.rules(np.array([at]), family)[0]
+        best = most_precise(each, lead, family, by_block=by_block(i), level=limit.level)
+        if np.isfinite(best.score) and (found is None or best.score > found[0]):
+            found = best.score, i, best.rule
     return found
 
 
@@ -363,11 +383,6 @@ def _rounded(
 ) -> Ints:
     """The same rule with rounder thresholds, where that costs less than a hundredth of its benefit."""
     family = training.families[pair]
-    cuts = [() if each is None else training.counts.grids[training.names[each]] for each in training.pairs[pair]]
-    days = training.days - 1
-    split, cut = (np.array([_digits(threshold) for threshold in each], dtype=np.float64) for each in cuts)
-    odd = ~(np.isin(days, _ROUND_DAYS) | (days % 5 == 0) | (days % 7 == 0))
-    rough = Roughness(split, cut, odd.astype(np.float64))
     best = _total(training, pair, five, benefit)
     return roundest(
         counts.alerts.sum(axis=0),
@@ -375,10 +390,19 @@ def _rounded(
         benefit,
         family,
         rule=five,
-        roughness=rough,
+        roughness=roughness_of(training, pair),
         least=(1 - ROUNDING_COST) * best,
         holds=holds,
     )
+
+
+def roughness_of(training: Training, pair: int) -> Roughness:
+    """How little round the thresholds over a pair of variables are."""
+    cuts = [() if each is None else training.counts.grids[training.names[each]] for each in training.pairs[pair]]
+    days = training.days - 1
+    split, cut = (np.array([_digits(threshold) for threshold in each], dtype=np.float64) for each in cuts)
+    odd = ~(np.isin(days, _ROUND_DAYS) | (days % 5 == 0) | (days % 7 == 0))
+    return Roughness(split, cut, odd.astype(np.float64))
 
 
 def _digits(cut: float) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from churnsurv.data.feature import BUILT_IN, Feature
 from churnsurv.data.rule import ChurnRule
-from churnsurv.warning.objectives import Capacity, Objective, Precision, Value
+from churnsurv.warning.moving_search import MovingTier
+from churnsurv.warning.objectives import Objective, Precision, Value
 from churnsurv.warning.tier_search import FittedTier
 from churnsurv.warning.training import Training
 
@@ -13,20 +16,36 @@ __all__ = ["may_move", "nearest_note", "scheme_notes", "tier_notes"]
 _WORTH_SAYING = 0.1
 
 
-def scheme_notes(training: Training, rule: ChurnRule, level: float) -> list[str]:
+def scheme_notes(training: Training, level: float) -> list[str]:
     """What holds for all tiers."""
     counts = training.counts
     registration = int(counts.n[counts.registration_gap].sum())
     notes = [
         f"Fitted to the {int(counts.n.sum()):,} gaps between active days that began from {counts.first_start} to "
         f"{counts.last_start}, all followed for {counts.idle_days} days; {registration:,} of them began at "
-        "registration. Variables are as of the end of the first day of a gap.",
+        "registration. Variables are as of the end of the first day of a gap"
+        f"{', and of each idle day where they change' if training.moves else ''}.",
         f"Limits (level {level:g}) take users as independent and the rule as fixed beforehand. The rule was chosen on "
         "the same gaps, so that its figures are somewhat too good: judge it on later days.",
     ]
-    moves = [may_move(variable, rule) for variable in training.variables]
     gone = [_no_value(training, name) for name in training.names]
+    moves = [_moved(training, name) for name in training.names if training.moves]
     return [*notes, *(note for note in (*gone, *moves) if note)]
+
+
+def _moved(training: Training, name: str) -> str | None:
+    """How often a variable crosses a threshold while a user is silent."""
+    counts, along = training.counts, training.paths[name]
+    there = np.arange(along.shape[1])[None] < counts.duration[:, None]
+    rows = np.flatnonzero(training.path >= 0)
+    mine = along[training.path[rows]]
+    moved = int(counts.n[rows][((mine != mine[:, :1]) & there[rows]).any(axis=1)].sum())
+    if not moved:
+        return None
+    return (
+        f"{name} crosses thresholds while users are silent ({moved:,} gaps, {moved / counts.n.sum():.1%}); a rule is "
+        "taken to hold by the value at the end of each idle day."
+    )
 
 
 def _no_value(training: Training, name: str) -> str | None:
@@ -69,10 +88,11 @@ def tier_notes(training: Training, name: str, objective: Objective, found: Fitte
         )
     if isinstance(objective, Value):
         notes += _value_notes(training, name, found)
-    if isinstance(objective, Capacity):
+    if isinstance(found, MovingTier) and found.candidates:
+        what = ", how optimistic the choice is and which rules may be best" if isinstance(objective, Value) else ""
         notes.append(
-            f"{name}: the alerts a day are an average from {training.counts.first_start} to "
-            f"{training.counts.last_start}; with more users there are more."
+            f"{name}: the rule is the best of all; what resamples choose{what} is told among the {found.candidates:,} "
+            "rules nearest to it, because variables move in silence."
         )
     return notes
 
@@ -112,9 +132,4 @@ def nearest_note(training: Training, objective: Objective, found: FittedTier) ->
             f"the tier is empty: no rule has a lower bound of precision of {objective.target:.4g}. The nearest target "
             f"that is met is about {amount:.3f}, by: {rule}."
         )
-    if isinstance(objective, Capacity):
-        return (
-            f"the tier is empty: no rule has as few as {objective.per_day:,.6g} alerts a day. The fewest are "
-            f"{amount / training.counts.n_days:,.4g}, by: {rule}."
-        )
-    raise TypeError(f"an objective is Value, Precision or Capacity, not {type(objective).__name__}")
+    raise TypeError(f"only a precision has a nearest target, not {type(objective).__name__}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from churnsurv.data.feature import BUILT_IN, SPECIAL, Feature, resolve
 from churnsurv.data.gap_counts import GapCounts, gap_counts
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.numerics.first_hits import movers_of
+from churnsurv.numerics.moving_rules import MovingCounts
 from churnsurv.numerics.rule_search import AlertCounts, RuleFamily, alert_counts, first_days
 from churnsurv.warning.rules import IDLE_DAYS, Condition, Rule
 
@@ -59,6 +61,10 @@ class Training:
         Of each pair.
     gaps, churned : (n_blocks,) float64
         Gaps, and gaps that ended in churn, by block of users.
+    path : (n_rows,) int64
+        Row of `paths`, or -1 where no variable changes its cell while the user is silent. Empty: nowhere.
+    paths : Mapping of str to (n_paths, idle_days) int64
+        The cell at the end of each idle day, as in `GapCounts`, missing values in that of what stands in for them.
     """
 
     counts: GapCounts
@@ -69,6 +75,13 @@ class Training:
     families: tuple[RuleFamily, ...]
     gaps: Floats
     churned: Floats
+    path: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    paths: Mapping[str, Ints] = field(default_factory=dict)
+
+    @property
+    def moves(self) -> bool:
+        """Whether a variable changes its cell in some gap while the user is silent."""
+        return bool((self.path >= 0).any())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,6 +105,11 @@ class Training:
         columns = [counts.block, *self.cells.values(), counts.duration]
         order = np.lexsort(columns)
         digest = hashlib.sha256(repr((counts.idle_days, list(counts.grids.items()))).encode())
+        if self.moves:
+            columns = [*columns, self.path]
+            order = np.lexsort(columns)
+            for along in self.paths.values():
+                digest.update(np.ascontiguousarray(along, dtype="<i8").tobytes())
         for column in (*columns, counts.n):
             digest.update(np.ascontiguousarray(column[order], dtype="<i8").tobytes())
         return digest.hexdigest()
@@ -106,18 +124,39 @@ class Training:
                 made[first, second] = self._counted(first, second, until)
         return [made[pair] for pair in self.pairs]
 
-    def _counted(self, first: int | None, second: int | None, until: Ints) -> AlertCounts:
-        counts = self.counts
+    def moving_counts(self, until: Ints) -> list[MovingCounts]:
+        """The same where variables move: gaps that stay in their cell, and those that do not."""
+        counts, moves = self.counts, self.path >= 0
+        path, along = np.unique(self.path[moves], return_inverse=True)
+        found = []
+        for (first, second), family in zip(self.pairs, self.families, strict=True):
+            movers = movers_of(
+                counts.block[moves],
+                along.reshape(-1),
+                counts.duration[moves],
+                counts.n[moves],
+                first=self._along(first)[path, 1:],
+                second=self._along(second)[path, 1:],
+                idle_days=self.idle_days,
+                until=until[moves],
+            )
+            found.append(MovingCounts(self._counted(first, second, until, ~moves), movers, family))
+        return found
+
+    def _counted(
+        self, first: int | None, second: int | None, until: Ints, rows: NDArray[np.bool_] | None = None
+    ) -> AlertCounts:
+        counts, mine = self.counts, slice(None) if rows is None else rows
         sizes = [2 if each is None else len(counts.grids[self.names[each]]) + 2 for each in (first, second)]
         return alert_counts(
-            counts.block,
-            self._cell(first),
-            self._cell(second),
-            counts.duration,
-            counts.n,
+            counts.block[mine],
+            self._cell(first)[mine],
+            self._cell(second)[mine],
+            counts.duration[mine],
+            counts.n[mine],
             shape=(counts.n_blocks, sizes[0], sizes[1]),
             idle_days=self.idle_days,
-            until=until,
+            until=until[mine],
         )
 
     def _cell(self, variable: int | None) -> Ints:
@@ -125,10 +164,20 @@ class Training:
             return np.zeros(self.counts.n.size, dtype=np.int64)
         return self.cells[self.names[variable]]
 
+    def _along(self, variable: int | None) -> Ints:
+        if variable is None:
+            return np.zeros((max(self.path.max(initial=-1) + 1, 0), self.idle_days), dtype=np.int64)
+        return self.paths[self.names[variable]]
+
     def first_day(self, pair: int, five: Ints) -> Ints:
         """First day on which a rule alerts the gaps of each row, idle_days for never; shape (n_rows,)."""
         first, second = self.pairs[pair]
-        found: Ints = first_days(five, self.families[pair])[self._cell(first), self._cell(second)]
+        since = first_days(five, self.families[pair])
+        found: Ints = since[self._cell(first), self._cell(second)]
+        if self.moves:
+            holds = since[self._along(first)[:, 1:], self._along(second)[:, 1:]] <= self.days
+            by_path = np.where(holds.any(axis=1), holds.argmax(axis=1) + 1, self.idle_days)
+            found = np.where(self.path >= 0, by_path[self.path], found)
         return found
 
     def rule(self, pair: int, five: Sequence[int] | Ints) -> Rule:
@@ -166,8 +215,7 @@ def train_on(
     Raises
     ------
     InputError
-        If nobody churned, a variable has no variation or moves while its user is silent, or an argument is not
-        understood.
+        If nobody churned, a variable has no variation, or an argument is not understood.
     """
     log = log if until is None else log.as_of(until)
     chosen = _chosen(log, variables)
@@ -179,9 +227,11 @@ def train_on(
         for name, each in zip(names, chosen, strict=True)
     }
     filled = _filled(missing, names)
-    counts = gap_counts(log, grids=cuts, features=own, blocks=blocks)
-    cells = {name: _cells(counts, name, filled.get(name)) for name in names}
-    _check(counts, cells)
+    counts = gap_counts(log, grids=cuts, features=own, blocks=blocks, paths=True)
+    cells = {name: _cells(counts.cells[name], cuts[name], filled.get(name)) for name in names}
+    along = {name: _cells(counts.paths[name], cuts[name], filled.get(name)) for name in names}
+    path = _still_moving(counts.path, along)
+    _check(counts, cells, along if (path >= 0).any() else {})
     orders = _orders(monotone, names)
     pairs = _pairs(len(names))
     n = np.asarray(counts.n, dtype=np.float64)
@@ -195,7 +245,17 @@ def train_on(
         families=tuple(_family(counts, names, pair, orders) for pair in pairs),
         gaps=np.bincount(counts.block, n, counts.n_blocks).astype(np.float64),
         churned=np.bincount(counts.block, n * churned, counts.n_blocks).astype(np.float64),
+        path=path,
+        paths=along,
     )
+
+
+def _still_moving(path: Ints, along: Mapping[str, Ints]) -> Ints:
+    """The paths, -1 where what stands in for missing values leaves nothing that moves."""
+    if not (path >= 0).any():
+        return path
+    moves = np.any([(cells != cells[:, :1]).any(axis=1) for cells in along.values()], axis=0)
+    return np.where((path >= 0) & moves[path], path, -1)
 
 
 def _pairs(n: int) -> tuple[tuple[int | None, int | None], ...]:
@@ -217,7 +277,7 @@ def _family(
 
 
 def _chosen(log: ActivityLog, variables: Sequence[Variable]) -> tuple[Variable, ...]:
-    """Names of the log's own features become these features; what may move in silence is refused."""
+    """Names of the log's own features become these features."""
     if isinstance(variables, (str, Feature)) or not isinstance(variables, Sequence):
         raise InputError(f"variables is a list of names and ch.Feature, such as ['balance']; it is {variables!r}.")
     own = {each.name: each for each in resolve(log.features) if isinstance(each, Feature)}
@@ -225,14 +285,8 @@ def _chosen(log: ActivityLog, variables: Sequence[Variable]) -> tuple[Variable, 
     names = [each if isinstance(each, str) else each.name for each in found]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"variables: {twice[0]!r} is there twice.")
-    for name, each in zip(names, found, strict=True):
-        if name == IDLE_DAYS:
-            raise InputError("variables: idle_days is in every rule; name what else rules may look at.")
-        if name == "tenure" or (isinstance(each, Feature) and each.last is not None):
-            raise InputError(
-                f"variables: {name!r} changes while its user is silent, so that the first day on which a rule holds is "
-                "not known when the gap begins. Rules look at what only activity changes."
-            )
+    if IDLE_DAYS in names:
+        raise InputError("variables: idle_days is in every rule; name what else rules may look at.")
     return found
 
 
@@ -253,9 +307,8 @@ def _filled(missing: Mapping[str, float] | None, names: Sequence[str]) -> Mappin
     return {name: float(value) for name, value in found.items()}
 
 
-def _cells(counts: GapCounts, name: str, stands_in: float | None) -> Ints:
+def _cells(cells: Ints, cuts: Sequence[float], stands_in: float | None) -> Ints:
     """The cells of a variable, a missing value in that of the number that stands in for it."""
-    cells, cuts = counts.cells[name], counts.grids[name]
     if stands_in is None:
         return cells
     found: Ints = np.where(cells > len(cuts), np.searchsorted(cuts, stands_in, side="right"), cells)
@@ -273,7 +326,7 @@ def _orders(monotone: Mapping[str, str] | None, names: Sequence[str]) -> Mapping
     return orders
 
 
-def _check(counts: GapCounts, cells: Mapping[str, Ints]) -> None:
+def _check(counts: GapCounts, cells: Mapping[str, Ints], along: Mapping[str, Ints]) -> None:
     total = int(counts.n.sum())
     if not int(counts.n[counts.duration > counts.idle_days].sum()):
         raise InputError(
@@ -283,14 +336,9 @@ def _check(counts: GapCounts, cells: Mapping[str, Ints]) -> None:
         )
     if counts.idle_days < 3:
         raise InputError(f"A warning needs days between activity and churn; the rule has {counts.idle_days}.")
-    if counts.balance_moves and "balance" in counts.grids:
-        raise InputError(
-            f"variables: the balance changes while users are silent ({counts.balance_moves:,} gaps; interest, or money "
-            "moved by others), so that the first day on which a rule on it holds is not known when the gap begins. "
-            "Leave 'balance' out, or give a table of balances that only activity changes."
-        )
     for name, cell in cells.items():
-        known = cell[cell <= len(counts.grids[name])]
+        every = np.concatenate([cell, along[name].ravel()]) if along else cell
+        known = every[every <= len(counts.grids[name])]
         if known.size == 0 or known.min() == known.max():
             cuts = ", ".join(f"{cut:,.12g}" for cut in counts.grids[name])
             raise InputError(

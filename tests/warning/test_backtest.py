@@ -15,7 +15,7 @@ from scipy import stats
 import churnsurv as ch
 from churnsurv.errors import InputError
 from churnsurv.tables import schema
-from churnsurv.warning import Capacity, Condition, Precision, Rule, Saving, Value, fit_tiers
+from churnsurv.warning import Condition, Precision, Rule, Saving, Value, fit_tiers
 from churnsurv.warning.backtest import backtest
 from churnsurv.warning.backtest_origin import EVERYBODY, FITTED, MOST_ACCURATE, NOBODY
 
@@ -24,7 +24,7 @@ from .small import log_of
 IDLE = 30
 SAVES = Saving.plateau(top=0.3, middle=20, width=3)
 WORTH = Value(saved_value=100, contact_cost=5, saving=SAVES)
-THREE = {"high": Precision(target=0.6), "medium": WORTH, "low": Capacity(per_day=3)}
+THREE = {"high": Precision(target=0.6), "medium": WORTH, "low": Precision(target=0.3)}
 SPEC = {"objective": THREE, "missing": {"balance": 0}}
 FIXED = "idle_days > 15 and balance < 100"
 DAY = datetime.timedelta(days=1)
@@ -282,7 +282,7 @@ def test_accuracy_is_told_beside_that_of_always_saying_no(app, judged):
 
 
 def test_the_most_urgent_are_ranked_by_what_was_known_before(app, judged):
-    """With three alerts a day, from the gaps before each origin, cell by cell."""
+    """With three alerts a day on average, from the gaps before each origin, cell by cell."""
     log = app.log
     alerts = right = lead = churned_in_all = 0
     for origin, scheme in zip(judged.origins, judged.schemes, strict=True):
@@ -321,15 +321,12 @@ def test_the_most_urgent_are_ranked_by_what_was_known_before(app, judged):
         best = len(hit), sum(y for _, y in hit), sum(y * (IDLE - d) for d, y in hit)
         alerts, right, lead = alerts + best[0], right + best[1], lead + best[2]
         churned_in_all += sum(y for *_, y in later)
-    row = judged.table[judged.table["origin"].isna() & (judged.table["policy"] == "3 alerts a day")].iloc[0]
-    assert row["alerts"] == alerts
-    assert row["precision"] == pytest.approx(right / alerts)
-    assert row["recall"] == pytest.approx(right / churned_in_all)
-    assert row["lead_recall"] == pytest.approx(lead / IDLE / churned_in_all)
     gains = judged.gains
     told = gains[gains["capacity"] == 3].iloc[0]
-    assert told["alerts_per_day"] == pytest.approx(row["alerts_per_day"])
-    assert (told["recall"], told["lead_recall"]) == pytest.approx((row["recall"], row["lead_recall"]))
+    assert told["alerts_per_day"] == pytest.approx(alerts / 120)
+    assert told["precision"] == pytest.approx(right / alerts)
+    assert told["recall"] == pytest.approx(right / churned_in_all)
+    assert told["lead_recall"] == pytest.approx(lead / IDLE / churned_in_all)
     assert (gains[["capacity", "alerts_per_day", "recall", "lead_recall"]].diff().iloc[1:] >= -1e-12).all().all()
     assert gains["recall"].iloc[-1] == 1.0
 
@@ -506,7 +503,6 @@ def test_a_log_that_only_has_later_days_can_judge_a_scheme():
         ({"spec": SPEC, "scheme": "scheme"}, "both are given"),
         ({"spec": SPEC | {"until": "2024-01-01"}}, "spec: 'until' is set by backtest"),
         ({"spec": [1]}, "spec is a dict"),
-        ({"spec": SPEC | {"family": "score", "formula": "balance"}}, "a score has no cells to count by"),
         ({"scheme": "scheme", "origins": "late"}, "too late.* the last possible origin is"),
         ({"scheme": "scheme", "origins": "2023-01-01"}, "too early: the scheme has seen days through"),
         ({"spec": SPEC, "origins": "2022-07-10"}, "too early: there is no gap yet"),
@@ -547,16 +543,3 @@ def test_a_scheme_of_another_churn_rule_is_refused(app, judged):
     log = ch.ActivityLog(app.events, app.users, rule=ch.ChurnRule(idle_days=20))
     with pytest.raises(InputError, match="another churn rule"):
         backtest(log, scheme=judged.schemes[0])
-
-
-def test_a_balance_that_moves_in_silence_is_refused(app, judged):
-    interest = pd.DataFrame({"user_id": app.users["user_id"], "date": judged.origins[1] + 40 * DAY, "balance": 7.0})
-    log = ch.ActivityLog(
-        app.events,
-        app.users,
-        balances=interest,
-        observed_from=app.log.observed_from,
-        observed_until=app.log.observed_until,
-    )
-    with pytest.raises(InputError, match="balance changes while users are silent"):
-        backtest(log, scheme=judged.schemes[0], origins=[judged.origins[1]], test_days=60)

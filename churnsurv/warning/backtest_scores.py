@@ -1,0 +1,236 @@
+"""Tiers that are cuts of a score, judged on later gaps: each gap by the tier that it is in on each idle day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from churnsurv.data.feature import BUILT_IN, SPECIAL, Feature
+from churnsurv.data.gap_counts import gap_counts
+from churnsurv.data.score_days import score_days
+from churnsurv.data.user_blocks import blocks_of_users
+from churnsurv.errors import InputError
+from churnsurv.warning.backtest_judge import Gaps, Policy
+from churnsurv.warning.backtest_material import (
+    Material,
+    caps_of,
+    cuts_of,
+    days_of,
+    gaps_of,
+    lead_share,
+    policies_of,
+)
+from churnsurv.warning.capped import lines_of
+from churnsurv.warning.patterns import patterns_of
+from churnsurv.warning.rules import IDLE_DAYS, Rule
+from churnsurv.warning.scores import CHANCE, GapScore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from churnsurv.data import ActivityLog
+    from churnsurv.warning.backtest_windows import Window
+    from churnsurv.warning.scheme import TierScheme
+
+__all__ = ["ScoredLog"]
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+Flags: TypeAlias = NDArray[np.bool_]
+
+#: Linear predictors are ranked in so many classes, if there are more of them.
+_CLASSES = 4_096
+_ROWS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scored:
+    """Gaps one by one, and the paths of what their score says.
+
+    `start`, `block`, `duration`, `pattern` are (n_gaps,), the others (n_patterns, idle_days): `tier` as in `Policy`,
+    `urgency`, and `mostly`, None where the score is no chance.
+    """
+
+    start: Ints
+    block: Ints
+    duration: Ints
+    pattern: Ints
+    tier: Ints
+    urgency: Floats
+    mostly: Flags | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredLog:
+    """A log and, for a score that is given, its table.
+
+    Attributes
+    ----------
+    log : ActivityLog
+    score : table, or None
+        `user_id, date, score`; None where the scheme holds a fit.
+    """
+
+    log: ActivityLog
+    score: Any = None
+    _fetched: dict[tuple[str, ...], Any] = field(default_factory=dict)
+
+    def material(self, span: Window, scheme: TierScheme, compared: Mapping[str, Rule], *, limited: bool) -> Material:
+        """Score the gaps of a window, and count them for the rules beside the tiers.
+
+        Parameters
+        ----------
+        span : Window
+        scheme : TierScheme
+        compared : Mapping of str to Rule
+        limited : bool
+            Whether only so many alerts a day are worked off.
+
+        Raises
+        ------
+        InputError
+            If a score is to be given and is not, or a gap has what the fit has not seen.
+        """
+        own = [each for each in scheme.variables if isinstance(each, Feature)]
+        grids = cuts_of(list(compared.values()), {})
+        counts = gap_counts(
+            self.log, first_start=span.first, last_start=span.last, grids=grids, features=own, paths=True
+        )
+        patterns = patterns_of([counts], scheme.missing)
+        beside = gaps_of(counts, patterns, 0, span.first, span.last, limited=False)
+        scored = self._fitted(span, scheme, limited=limited)
+        return Material(
+            gaps=_gaps(scored, span, counts.n_blocks, limited=limited),
+            fitted=Policy(scored.tier, caps_of(scheme)),
+            urgency=scored.urgency,
+            mostly=scored.mostly,
+            beside=beside,
+            compared=policies_of(compared, patterns),
+            n_users=counts.n_users,
+        )
+
+    def _fitted(self, span: Window, scheme: TierScheme, *, limited: bool) -> _Scored:
+        days = days_of(self.log, span, limited=limited)
+        if isinstance(scheme.score, GapScore):
+            return _by_fit(self.log, self._gaps_with(scheme), scheme, scheme.score, days)
+        if self.score is None:
+            raise InputError(
+                "The tiers are cuts of a score that was given: pass it for the days to be judged, too, as score=, a "
+                "table with user_id, date, score."
+            )
+        return _by_table(self.log, self.score, scheme, days)
+
+    def _gaps_with(self, scheme: TierScheme) -> pd.DataFrame:
+        """All gaps of the log with the columns of the formula, fetched once."""
+        features = [
+            each for each in scheme.variables if isinstance(each, Feature) or each in BUILT_IN or each in SPECIAL
+        ]
+        key = tuple(each if isinstance(each, str) else each.name for each in scheme.variables)
+        if key not in self._fetched:
+            table = self.log.gaps(features=features).table
+            self._fetched[key] = table.assign(_block=blocks_of_users(self.log, table["user_id"]))
+        found: pd.DataFrame = self._fetched[key]
+        return found
+
+
+def _gaps(scored: _Scored, span: Window, n_blocks: int, *, limited: bool) -> Gaps:
+    """The gaps that begin in the window, and the lines in which they wait."""
+    first, last = (np.datetime64(each).astype("datetime64[D]").astype(np.int64) for each in (span.first, span.last))
+    mine = (scored.start >= first) & (scored.start <= last)
+    idle, n = scored.tier.shape[1], np.ones(scored.start.size, dtype=np.int64)
+    lines, group = None, None
+    if limited:
+        # who has not returned yet is silent on all days that can matter to gaps of the window
+        lines, group = lines_of(scored.start, scored.pattern, scored.duration, n, idle_days=idle)
+    return Gaps(
+        block=scored.block[mine],
+        duration=scored.duration[mine],
+        n=n[mine],
+        pattern=scored.pattern[mine],
+        n_patterns=len(scored.tier),
+        n_blocks=n_blocks,
+        idle_days=idle,
+        n_days=span.n_days,
+        lines=lines,
+        group=None if group is None else group[mine],
+    )
+
+
+def _tiers(rules: Sequence[Rule], compared: Mapping[str, Floats]) -> NDArray[np.int8]:
+    """The place of the tier by idle day, from what rules compare by idle day; on idle day 0 nobody is in one."""
+    shape = next(iter(compared.values())).shape
+    tier = np.full(shape, len(rules), dtype=np.int8)
+    for day in range(1, shape[1]):
+        table = {name: values[:, day] for name, values in compared.items()}
+        table[IDLE_DAYS] = np.full(shape[0], float(day))
+        for place in reversed(range(len(rules))):
+            tier[rules[place].holds(table), day] = place  # type: ignore[arg-type]
+    return tier
+
+
+# ------------------------------------------------------------------------------------------------------------ a fit
+
+
+def _by_fit(
+    log: ActivityLog, gaps: pd.DataFrame, scheme: TierScheme, score: GapScore, days: Mapping[str, Any]
+) -> _Scored:
+    """Score gaps by a fit of return; what it says depends on the linear predictor and the idle day alone."""
+    idle = log.rule.idle_days
+    start = gaps["start_date"].to_numpy().astype("datetime64[D]")
+    here = (start >= np.datetime64(days["first_start"])) & (start <= np.datetime64(days["last_start"]))
+    table = gaps[here].reset_index(drop=True)
+    returned = table["returned"].to_numpy(dtype=np.bool_) & (table["duration"].to_numpy() <= idle)
+    risk, which = np.unique(score.risk(scheme.filled(table)), return_inverse=True)
+    rules = [tier.rule for tier in scheme.tiers]
+    tier = np.concatenate(
+        [np.zeros((0, idle), dtype=np.int8)]
+        + [_tiers(rules, score.by_day(risk[at : at + _ROWS])) for at in range(0, risk.size, _ROWS)]
+    )
+    path, of_risk = np.unique(tier, axis=0, return_inverse=True)
+    level = np.arange(risk.size) * _CLASSES // max(risk.size, _CLASSES)
+    key, pattern = np.unique(of_risk.reshape(-1) * _CLASSES + level, return_inverse=True)
+    pattern = pattern.reshape(-1)
+    middle = np.bincount(pattern, risk, key.size) / np.bincount(pattern, minlength=key.size)
+    chance = score.by_day(middle, {})[CHANCE]
+    return _Scored(
+        start=start[here].astype(np.int64),
+        block=table["_block"].to_numpy(dtype=np.int64),
+        duration=np.where(returned, table["duration"].to_numpy(dtype=np.int64), idle + 1),
+        pattern=pattern[which.reshape(-1)].astype(np.int64),
+        tier=path[key // _CLASSES].astype(np.int64),
+        urgency=chance * lead_share(idle),
+        mostly=chance > 0.5,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- a table
+
+
+def _by_table(log: ActivityLog, table: Any, scheme: TierScheme, days: Mapping[str, Any]) -> _Scored:
+    """Score gaps by what the table says on each idle day; each gap has a path of its own."""
+    starts = days.get("starts", "mature")
+    found = score_days(
+        log, table, rises=False, starts=starts, first_start=days["first_start"], last_start=days["last_start"]
+    )
+    n, idle = found.duration.size, log.rule.idle_days
+    by_day = np.full((n, idle), np.nan)
+    by_day[found.gap, found.day] = found.score
+    for day in range(1, idle):
+        # a day without a row carries the last score since the gap began
+        none = np.isnan(by_day[:, day])
+        by_day[none, day] = by_day[none, day - 1]
+    by_day[:, 0] = np.nan
+    tier = _tiers([each.rule for each in scheme.tiers], dict.fromkeys(scheme.score.names, by_day))  # type: ignore[union-attr]
+    return _Scored(
+        start=found.start,
+        block=found.block,
+        duration=found.duration,
+        pattern=np.arange(n, dtype=np.int64),
+        tier=tier.astype(np.int64),
+        urgency=by_day,
+        mostly=None,
+    )
