@@ -1,0 +1,88 @@
+"""Columns of any type as numbers that means can be compared of and adjusted for."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from churnsurv.errors import InputError, SchemaError
+
+__all__ = ["covariate_columns"]
+
+Floats: TypeAlias = NDArray[np.float64]
+
+_MOST_CATEGORIES = 50
+
+
+def covariate_columns(name: str, column: Any, kind: str, *, from_csv: bool = False) -> dict[str, Floats]:
+    """Turn a column into one of numbers, or into one for each category but the first.
+
+    Missing numbers become the mean of the others, with a column more that says where; missing text is a category.
+
+    Parameters
+    ----------
+    name : str
+    column : pyarrow.ChunkedArray
+    kind : str
+        Its DuckDB type.
+    from_csv : bool
+        Whether text that reads as numbers is meant as such.
+
+    Raises
+    ------
+    SchemaError
+        If the type is neither number, boolean nor text.
+    InputError
+        If there are more than 50 categories.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> made = covariate_columns("device", pa.chunked_array([["ios", None, "web"]]), "VARCHAR")
+    >>> {each: values.tolist() for each, values in made.items()}
+    {'device: missing': [0.0, 1.0, 0.0], 'device: web': [0.0, 0.0, 1.0]}
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if kind.startswith(("VARCHAR", "ENUM")):
+        text = column.cast(pa.string())
+        if from_csv:
+            try:
+                return covariate_columns(name, text.cast(pa.float64()), "DOUBLE")
+            except pa.ArrowInvalid:
+                pass  # words, then
+        return _categories(name, pc.fill_null(text, "missing"))
+    if kind.startswith(("DATE", "TIME")) or not _is_number(column.type):
+        raise SchemaError(
+            f"covariates: {name!r} has type {kind}; a number, a boolean or text of few values is needed. Turn dates "
+            "into days before the assignment."
+        )
+    # an empty column has no mean; zero adjusts for nothing
+    values = np.array(column.cast(pa.float64()).to_pandas(), dtype=np.float64)
+    missing = ~np.isfinite(values)
+    if not missing.any():
+        return {name: values}
+    values[missing] = values[~missing].mean() if not missing.all() else 0.0
+    return {name: values, f"{name}: missing": missing.astype(np.float64)}
+
+
+def _is_number(kind: Any) -> bool:
+    import pyarrow as pa
+
+    types = pa.types
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind))
+
+
+def _categories(name: str, text: Any) -> dict[str, Floats]:
+    import pyarrow.compute as pc
+
+    there = sorted(pc.unique(text).to_pylist())
+    if len(there) > _MOST_CATEGORIES:
+        raise InputError(
+            f"covariates: {name!r} has {len(there):,} categories; {_MOST_CATEGORIES} at most can be adjusted for. "
+            "Group them, or leave the column out."
+        )
+    return {f"{name}: {each}": np.array(pc.equal(text, each).to_numpy(), dtype=np.float64) for each in there[1:]}
