@@ -23,6 +23,11 @@ from . import (
     logrank,
     prediction_quality,
     predictions,
+    recall_checks,
+    recall_lift,
+    recall_monitor,
+    recall_policies,
+    recall_targeting,
     simulated_app,
     who_churns,
     worlds,
@@ -212,6 +217,11 @@ EXPERIMENTS: dict[str, Callable[[int], list[Figure]]] = {
     **simulated_app.EXPERIMENTS,
     **idle_risk.EXPERIMENTS,
     **cutpoint.EXPERIMENTS,
+    **recall_lift.EXPERIMENTS,
+    **recall_checks.EXPERIMENTS,
+    **recall_policies.EXPERIMENTS,
+    **recall_monitor.EXPERIMENTS,
+    **recall_targeting.EXPERIMENTS,
 }
 
 

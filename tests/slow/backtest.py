@@ -20,11 +20,13 @@ import pyarrow as pa
 
 from churnsurv.data.gap_counts import GapCounts
 from churnsurv.simulation import simulate_app
-from churnsurv.warning.backtest_judge import Cells, Policy, cuts_of, policy_of
-from churnsurv.warning.backtest_origin import FITTED, Asked, judge_gaps
+from churnsurv.warning.backtest_judge import Policy
+from churnsurv.warning.backtest_material import Material, cuts_of, gaps_of, policies_of
+from churnsurv.warning.backtest_origin import FITTED, Asked, judge_material
 from churnsurv.warning.backtest_tables import difference_rows, sums_row
 from churnsurv.warning.fitting import fit_tiers
 from churnsurv.warning.objectives import Precision, Saving, Value
+from churnsurv.warning.patterns import Patterns, patterns_of, tiers_by_day
 from churnsurv.warning.rules import Condition, Rule
 from churnsurv.warning.scheme import TierScheme
 
@@ -57,7 +59,7 @@ class Law:
         shape = [len(cuts) + 1 for cuts in self.cuts.values()]
         places = np.array(list(itertools.product(*(range(n) for n in shape))))
         states = {name: np.array([-np.inf, *cuts])[places[:, k]] for k, (name, cuts) in enumerate(self.cuts.items())}
-        self.cells = Cells(states, len(places), ())
+        self.patterns = Patterns(states, np.repeat(np.arange(len(places))[:, None], IDLE, axis=1), ())
         self.shape = shape
         self.silent = np.zeros((len(places), IDLE + 1))
 
@@ -129,6 +131,24 @@ def _windows(n: int, law: Law) -> Iterator[GapCounts]:
             yield _counts(gaps[part == each], law)
 
 
+def _policy(rules: list[Rule], patterns: Patterns) -> Policy:
+    return Policy(tiers_by_day(rules, patterns), (float("inf"),) * len(rules))
+
+
+def _material(counts: GapCounts, scheme: TierScheme) -> Material:
+    patterns = patterns_of([counts], scheme.missing)
+    gaps = gaps_of(counts, patterns, 0, FIRST, LAST, limited=False)
+    return Material(
+        gaps=gaps,
+        fitted=_policy([tier.rule for tier in scheme.tiers], patterns),
+        urgency=None,
+        mostly=None,
+        beside=gaps,
+        compared=policies_of({str(FIXED): FIXED}, patterns),
+        n_users=USERS,
+    )
+
+
 def coverage(n: int = REPLICATIONS) -> list[Figure]:
     """How often the limits of each figure hold the truth."""
     scheme = frozen()
@@ -136,7 +156,7 @@ def coverage(n: int = REPLICATIONS) -> list[Figure]:
     law, asked = Law([*rules, FIXED]), Asked({}, (), WORTH, (IDLE,))
     found: dict[tuple[str, str, str], list[dict[str, float]]] = {}
     for counts in _windows(n, law):
-        judged = judge_gaps(counts, None, scheme, {str(FIXED): FIXED}, asked)
+        judged = judge_material(_material(counts, scheme), scheme, asked)
         for (policy, tier), sums in judged.sums.items():
             row = sums_row(sums, idle_days=IDLE, level=LEVEL)
             for name in QUANTITIES:
@@ -157,14 +177,14 @@ def coverage(n: int = REPLICATIONS) -> list[Figure]:
 
 
 def _truths(law: Law, scheme: TierScheme, rules: list[Rule]) -> dict[tuple[str, str, str], float]:
-    fitted, fixed = policy_of(rules, law.cells, IDLE), policy_of([FIXED], law.cells, IDLE)
+    fitted, fixed = _policy(rules, law.patterns), _policy([FIXED], law.patterns)
     names = [tier.name for tier in scheme.tiers]
     members = {(FITTED, name): (fitted, fitted.members(k)) for k, name in enumerate(names)}
     members |= {(FITTED, "any"): (fitted, fitted.members()), (str(FIXED), "any"): (fixed, fixed.members())}
     truths = {(*key, name): law.truth(*each)[name] for key, each in members.items() for name in QUANTITIES}
     other = truths[str(FIXED), "any", "value"]
     for k, name in enumerate(names):
-        mine = law.truth(fitted, fitted.members(k, or_higher=True))["value"]
+        mine = law.truth(fitted, fitted.tier <= k)["value"]
         truths[FITTED, name, "difference"] = mine - other
     return truths
 

@@ -11,16 +11,21 @@ SOME = {name: tiers.SETTINGS[name] for name in ("plateau, cost 5", "linear, cost
 
 @pytest.mark.slow
 def test_regret_is_at_most_3_percent_in_95_percent_of_logs():
-    table = tiers.regrets(100)
+    table = tiers.regrets(100, settings=tiers.SETTINGS | tiers.NEAR)
     assert (table["within_3"] >= 0.95).all(), table.to_string()
     better = table["oracle"] > 1.05 * table["fixed_rule"]
+    assert better.sum() == len(tiers.SETTINGS)
     assert (table["least_value"] > table["fixed_rule"])[better].all(), table.to_string()
+    assert (table["least_value"] > 0.97 * table["fixed_rule"])[~better].all(), table.to_string()
 
 
 @pytest.mark.slow
 def test_users_who_age_cost_no_more_than_what_the_best_rule_of_the_training_time_loses():
-    table = tiers.drift(30)
-    assert (table["within_3"] >= 0.95).all(), table.to_string()
+    """On average; in "plateau, cost 15" one log in twelve takes a day too early, which costs 7 % (docs/accuracy.md)."""
+    table = tiers.drift(100)
+    assert (table["mean_regret"] - table["own"] <= 0.03).all(), table.to_string()
+    assert (table["within_3"].drop("plateau, cost 15") >= 0.95).all(), table.to_string()
+    assert table["within_3"]["plateau, cost 15"] >= 0.85, table.to_string()
 
 
 @pytest.mark.slow
