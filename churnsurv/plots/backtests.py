@@ -398,7 +398,7 @@ def _heading(ax: Axes, entries: Sequence[tuple[str, str]], title: str) -> None:
     width, _ = inner_size(ax)
     rows = 1 + max(row for row, _ in flow([text for text, _ in entries], width))
     key(ax, entries, width=width)
-    write(ax, title, at=(0, 1), shift=(-_LEFT + 6, 20 + LINE_GAP * rows), weight="bold", color=INK)
+    write(ax, title, at=(0, 1), shift=(-_LEFT + 6, 16 + LINE_GAP * rows))
 
 
 def _percent(ax: Axes) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, require_columns
 from churnsurv.plots.colours import FAINT, INK, MUTED, SERIES
+from churnsurv.plots.dates import date_axis, date_numbers
 from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, flow, inner_size, new_axes, stroke, write
 from churnsurv.plots.text import ems, notice, shown
 from churnsurv.plots.words import chosen_words
@@ -37,7 +38,6 @@ _NAME = 16.0  # ems of a name before it is shortened
 _MOST = 8
 _SPACE = 10.0  # points between two names in one line
 _PAD = 8.0
-_MONTHS = (1, 2, 3, 4, 6, 12, 24, 60, 120, 240)  # from one written month to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,12 @@ def cohort_bursts(
     _check(table, bursts)
     if ax is None:
         ax = new_axes(cohort_bursts_frame(table, bursts=bursts))
-    days = _numbers(table["date"])
+    days = date_numbers(table["date"])
     _bars(ax, days, table)
     _expected(ax, days, table)
     dress(ax)
-    _days_axis(ax, days)
+    ax.set_xlim(days[0] - 0.5, days[-1] + 0.5)
+    date_axis(ax, float(days[0]), float(days[-1]))
     ax.set_ylim(0, float(max(table["registrations"].max(), table["upper"].max(), 1)) * 1.04)
     width, _ = inner_size(ax)
     labels = _labels(table, bursts, days, width)
@@ -133,7 +134,7 @@ def cohort_bursts_frame(table: pd.DataFrame, width: float = 640.0, *, bursts: pd
     _check(table, bursts)
     left = 14.0 + ems(f"{int(table['registrations'].max())}") * SIZE
     inner = width - left - 14.0
-    labels = _labels(table, bursts, _numbers(table["date"]), inner)
+    labels = _labels(table, bursts, date_numbers(table["date"]), inner)
     above = _PAD + LINE_GAP * (1 + max((label.row for label in labels), default=-1)) + (6.0 if labels else 0.0)
     said = chosen_words(None, _WORDS)
     rows = _key_rows([(said["usual"], ""), (said["burst"], ""), (_expectation(said, 0.95), "")], inner)
@@ -147,11 +148,6 @@ def _check(table: pd.DataFrame, bursts: pd.DataFrame | None) -> None:
         require_columns("cohort_bursts", _BURSTS, bursts.columns)
     if len(table) == 0:
         raise InputError("The table of registrations by day has no rows: there is nothing to draw.")
-
-
-def _numbers(dates: pd.Series[pd.Timestamp]) -> NDArray[np.float64]:
-    """Days as matplotlib counts them: from 1970-01-01."""
-    return dates.to_numpy().astype("datetime64[D]").astype(np.float64)
 
 
 def _bars(ax: Axes, days: NDArray[np.float64], table: pd.DataFrame) -> None:
@@ -168,34 +164,6 @@ def _expected(ax: Axes, days: NDArray[np.float64], table: pd.DataFrame) -> None:
     lower, expected, upper = (table[name].to_numpy(dtype=np.float64) for name in ("lower", "expected", "upper"))
     ax.fill_between(days, lower, upper, color=INK, alpha=0.12, linewidth=0, step="mid", zorder=1.8)
     ax.plot(days, expected, color=INK, linewidth=1.1, zorder=2.5)
-
-
-def _days_axis(ax: Axes, days: NDArray[np.float64]) -> None:
-    from matplotlib.dates import ConciseDateFormatter
-    from matplotlib.ticker import FixedLocator
-
-    ax.set_xlim(days[0] - 0.5, days[-1] + 0.5)
-    ticks = _ticks(days, max(3, min(9, int(inner_size(ax)[0] / 60))))
-    locator = FixedLocator(ticks.tolist())
-    ax.xaxis.set_major_locator(locator)
-    if (ticks.astype("datetime64[D]") == ticks.astype("datetime64[D]").astype("datetime64[M]")).all():
-        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
-    else:
-        ax.set_xticks(ticks, labels=[str(day)[5:] for day in ticks.astype("datetime64[D]")])  # month and day
-
-
-def _ticks(days: NDArray[np.float64], most: int) -> NDArray[np.float64]:
-    """Days to write on the axis, at most so many: first days of months or years, or days of a short log."""
-    first, last = (np.datetime64(int(day), "D") for day in (days[0], days[-1]))
-    if days.size < 28 * min(most, 4):
-        step = int(np.ceil(days.size / most))
-        return np.arange(days[0], days[-1] + 1, step)
-    months = np.arange(first.astype("datetime64[M]"), last.astype("datetime64[M]") + 1)
-    months = months[months.astype("datetime64[D]") >= first]
-    number = months.astype(np.int64)  # since January 1970
-    chosen = next((number % step == 0 for step in _MONTHS if (number % step == 0).sum() <= most), number % 1200 == 0)
-    ticks: NDArray[np.float64] = months[chosen].astype("datetime64[D]").astype(np.float64)
-    return ticks
 
 
 def _labels(table: pd.DataFrame, bursts: pd.DataFrame | None, days: NDArray[np.float64], width: float) -> list[_Label]:

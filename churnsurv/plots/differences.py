@@ -206,7 +206,7 @@ def _forest(rows: Sequence[_Row], ax: Axes | None, title: str, *, sign: bool) ->
     ax.set_xlim(low, high)
     step = _step(high - low, 4 if narrow else 7)
     ticks = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
-    ax.set_xticks(ticks, labels=[f"{tick:+,g}" if sign and tick else f"{tick:,g}" for tick in np.round(ticks, 9)])
+    ax.set_xticks(ticks, labels=[f"{tick:+,g}" if sign and tick else f"{tick:,g}" for tick in np.round(ticks, 9) + 0.0])
     if sign:
         ax.axvline(0.0, color=MUTED, linewidth=0.9, zorder=1.5)
     for place, row in enumerate(rows):

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from churnsurv.errors import InputError, require_columns
+from churnsurv.errors import require_columns
 from churnsurv.plots.colours import MUTED
 from churnsurv.plots.curves import day_ticks
-from churnsurv.plots.groups import Look, looks
-from churnsurv.plots.style import (
-    LINE_GAP,
-    NARROW,
-    SIZE,
-    Frame,
-    dress,
-    flow,
-    inner_size,
-    key,
-    label_ends,
-    new_axes,
-    side_room,
-    write,
-)
-from churnsurv.plots.text import ems, notice, shown
+from churnsurv.plots.groups import Look
+from churnsurv.plots.idle_lines import Line, heading, line_frame, lines_of, look_of, names_room
+from churnsurv.plots.style import Frame, dress, inner_size, new_axes, side_room, write
+from churnsurv.plots.text import notice
+from churnsurv.plots.tier_lanes import LANE, Lane, draw_lanes, lanes_of
 from churnsurv.plots.words import WORDS, chosen_words
 
 if TYPE_CHECKING:
@@ -36,10 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["idle_risk", "idle_risk_frame"]
 
-Floats = NDArray[np.float64]
-
-_NAME = 16.0  # ems of a name before it is shortened
-_HEIGHT = 230.0
+_CURVE = ("idle_days", "churn", "lower", "upper")
 _CROSSINGS = ("group", "registration_gap", "probability", "idle_day", "lower", "upper")
 _WORDS: Mapping[str, str] = {
     "missing_glyphs": WORDS["missing_glyphs"],
@@ -50,17 +35,8 @@ _WORDS: Mapping[str, str] = {
     "registration": "since registration",
     "only_later": "without the gaps that began at registration",
     "many": "{n} groups, most of them in grey",
+    "bands": "below: warning tiers; a thin bar: some of the users",
 }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Line:
-    """One curve: its name and rows of (idle day, churn, lower, upper)."""
-
-    name: str
-    group: str
-    registration_gap: bool
-    rows: Floats
 
 
 def idle_risk(
@@ -68,6 +44,7 @@ def idle_risk(
     ax: Axes | None = None,
     *,
     crossings: pd.DataFrame | None = None,
+    bands: pd.DataFrame | None = None,
     level: float = 0.95,
     max_groups: int = 8,
     words: Mapping[str, str] | None = None,
@@ -82,12 +59,15 @@ def idle_risk(
         Where to draw; leave room around it (`idle_risk_frame` says how much). Without it a pyplot figure is made.
     crossings : DataFrame, optional
         Schema "idle_risk_crossings": drawn as points with their intervals.
+    bands : DataFrame, optional
+        Schema "tier_bands": below the curve, the idle days on which each warning tier holds. A thick bar: for all
+        users; a thin one: for some, by the variables that rules look at.
     level : float
         The level of the table's intervals; only written.
     max_groups : int
         Up to so many groups, each has its own colour, interval and name; of more, most are grey.
     words : mapping, optional
-        Words to replace: "title", "axis", "crossings", "later", "registration", "only_later", "many".
+        Words to replace: "title", "axis", "crossings", "later", "registration", "only_later", "many", "bands".
 
     Returns
     -------
@@ -98,7 +78,7 @@ def idle_risk(
     SchemaError
         If a column is missing.
     InputError
-        If the table has no rows.
+        If the table has no rows, or the tiers reach beyond its days.
 
     Notes
     -----
@@ -118,26 +98,31 @@ def idle_risk(
     if crossings is not None:
         require_columns("idle_risk_crossings", _CROSSINGS, crossings.columns)
     lines = _lines(table, said)
-    look = _look(lines, max_groups)
+    look, lanes = look_of(lines, max_groups), _lanes(lines, bands)
+    notes = _notes(table, lines, crossings, look, lanes, said)
     if ax is None:
-        ax = new_axes(_frame(lines, look, 640.0, _notes(table, lines, crossings, look, said)))
-    narrow = side_room(ax)[1] < _names_room(lines, look) - 1
+        ax = new_axes(_frame(lines, look, 640.0, notes, lanes))
+    narrow = side_room(ax)[1] < names_room(lines, look) - 1
     for line in lines:
         _draw(ax, line, look)
     dress(ax)
-    end = float(max(line.rows[-1, 0] for line in lines)) + 1
-    _axes(ax, end, narrow=narrow)
+    _axes(ax, _end(lines), lanes, narrow=narrow)
     write(ax, said["axis"], at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
     if crossings is not None:
         _points(ax, crossings, lines, look)
-    notes = _notes(table, lines, crossings, look, said)
-    _heading(ax, lines, look, [*notes, said["title"].format(level=f"{100 * level:g}%")], narrow=narrow)
-    notice(ax, [line.name for line in lines], said["missing_glyphs"])
+    heading(ax, lines, look, [*notes, said["title"].format(level=f"{100 * level:g}%")], narrow=narrow)
+    names = [*(line.name for line in lines), *(lane.name for lane in lanes)]
+    notice(ax, names, said["missing_glyphs"])
     return ax
 
 
 def idle_risk_frame(
-    table: pd.DataFrame, width: float = 640.0, *, crossings: pd.DataFrame | None = None, max_groups: int = 8
+    table: pd.DataFrame,
+    width: float = 640.0,
+    *,
+    crossings: pd.DataFrame | None = None,
+    bands: pd.DataFrame | None = None,
+    max_groups: int = 8,
 ) -> Frame:
     """Return the size of a figure of this width (in points) in which `idle_risk` has its room.
 
@@ -150,36 +135,38 @@ def idle_risk_frame(
     350
     """
     lines = _lines(table, _WORDS)
-    look = _look(lines, max_groups)
-    return _frame(lines, look, width, _notes(table, lines, crossings, look, _WORDS))
+    look, lanes = look_of(lines, max_groups), _lanes(lines, bands)
+    return _frame(lines, look, width, _notes(table, lines, crossings, look, lanes, _WORDS), lanes)
 
 
-def _lines(table: pd.DataFrame, said: Mapping[str, str]) -> list[_Line]:
-    columns = ("idle_days", "churn", "lower", "upper")
-    require_columns("idle_risk", ("group", "registration_gap", *columns), table.columns)
-    if len(table) == 0:
-        raise InputError("The table has no rows to draw.")
-    parts = [
-        (str(group), bool(late), rows.sort_values("idle_days")[list(columns)].to_numpy(np.float64, na_value=np.nan))
-        for (group, late), rows in table.groupby(["group", "registration_gap"], sort=False, observed=True)
-    ]
-    if len({group for group, *_ in parts}) == 1:
-        names = {late: said["registration" if late else "later"] for _, late, _ in parts}
-        return [_Line(names[late], group, late, rows) for group, late, rows in parts]
-    later = [part for part in parts if not part[1]] or parts
-    return [_Line(group, group, late, rows) for group, late, rows in later]
+def _frame(lines: Sequence[Line], look: Look, width: float, notes: Sequence[str], lanes: Sequence[Lane]) -> Frame:
+    frame = line_frame(lines, look, width, len(notes))
+    return replace(frame, height=frame.height + LANE * (len(lanes) + 0.25)) if lanes else frame
 
 
-def _look(lines: Sequence[_Line], max_groups: int) -> Look:
-    heights = {line.name: float(line.rows[len(line.rows) // 2, 1]) for line in lines}
-    return looks([line.name for line in lines], heights, max_groups, ramps=False)
+def _end(lines: Sequence[Line]) -> float:
+    return float(max(line.rows[-1, 0] for line in lines)) + 1
+
+
+def _lanes(lines: Sequence[Line], bands: pd.DataFrame | None) -> list[Lane]:
+    return [] if bands is None else lanes_of(bands, int(_end(lines)))
+
+
+def _lines(table: pd.DataFrame, said: Mapping[str, str]) -> list[Line]:
+    require_columns("idle_risk", ("group", "registration_gap", *_CURVE), table.columns)
+    return lines_of(table, _CURVE, said)
 
 
 def _notes(
-    table: pd.DataFrame, lines: Sequence[_Line], crossings: pd.DataFrame | None, look: Look, said: Mapping[str, str]
+    table: pd.DataFrame,
+    lines: Sequence[Line],
+    crossings: pd.DataFrame | None,
+    look: Look,
+    lanes: Sequence[Lane],
+    said: Mapping[str, str],
 ) -> list[str]:
     """What is said in small above the figure, from below."""
-    notes = []
+    notes = [said["bands"]] if lanes else []
     if crossings is not None and crossings["idle_day"].notna().any():
         risks = [f"{100 * p:g}%" for p in sorted(set(crossings["probability"]))]
         notes.append(said["crossings"].format(risks=", ".join(risks)))
@@ -190,23 +177,7 @@ def _notes(
     return notes
 
 
-def _names_room(lines: Sequence[_Line], look: Look) -> float:
-    """Points that names need at the right."""
-    return max(ems(shown(name, _NAME)) for name in look.named) * SIZE + 30 if len(lines) > 1 else 14.0
-
-
-def _frame(lines: Sequence[_Line], look: Look, width: float, notes: Sequence[str]) -> Frame:
-    left, right = 46.0, _names_room(lines, look)
-    top = 22.0 + LINE_GAP * len(notes)
-    if width - left - right < NARROW:
-        left, right = 40.0, 14.0
-        if len(lines) > 1:
-            names = [shown(name, _NAME) for name in look.named]
-            top += LINE_GAP * (1 + max(row for row, _ in flow(names, width - left - right)))
-    return Frame(width, _HEIGHT + top + 36.0, left, right, top, 36.0)
-
-
-def _draw(ax: Axes, line: _Line, look: Look) -> None:
+def _draw(ax: Axes, line: Line, look: Look) -> None:
     named, colour = line.name in look.named, look.colours[line.name]
     day, churn, lower, upper = line.rows.T
     if named:
@@ -214,7 +185,7 @@ def _draw(ax: Axes, line: _Line, look: Look) -> None:
     ax.plot(day, churn, color=colour, linewidth=1.8 if named else 0.9, zorder=3 if named else 2)
 
 
-def _points(ax: Axes, crossings: pd.DataFrame, lines: Sequence[_Line], look: Look) -> None:
+def _points(ax: Axes, crossings: pd.DataFrame, lines: Sequence[Line], look: Look) -> None:
     for line in lines:
         if line.name not in look.named:
             continue
@@ -228,27 +199,13 @@ def _points(ax: Axes, crossings: pd.DataFrame, lines: Sequence[_Line], look: Loo
             ax.plot([day], [p], marker="o", markersize=4.5, color=colour, zorder=4)
 
 
-def _axes(ax: Axes, end: float, *, narrow: bool) -> None:
+def _axes(ax: Axes, end: float, lanes: Sequence[Lane], *, narrow: bool) -> None:
+    deep = LANE * (len(lanes) + 0.25) if lanes else 0.0
+    unit = 1.0 / max(inner_size(ax)[1] - deep, 1.0)  # a point, in shares
     ax.set_xlim(0, end)
-    ax.set_ylim(0, 1.0)
+    ax.set_ylim(-deep * unit, 1.0)
     ticks = day_ticks(end, 5 if narrow else 8, "days")
     ax.set_xticks(ticks, labels=[f"{tick:,g}" for tick in ticks])
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1], labels=["0%", "25%", "50%", "75%", "100%"])
-
-
-def _heading(ax: Axes, lines: Sequence[_Line], look: Look, texts: Sequence[str], *, narrow: bool) -> None:
-    """The title, the last of the texts, with the others below it, and the names of the lines."""
-    y = 10.0
-    names = [name for name in look.named if len(lines) > 1]
-    if narrow and names:
-        entries = [(shown(name, _NAME), look.colours[name]) for name in names]
-        width, _ = inner_size(ax)
-        key(ax, entries, width=width)
-        y += LINE_GAP * (1 + max(row for row, _ in flow([text for text, _ in entries], width)))
-    elif names:
-        last = {line.name: line.rows[-1] for line in lines}
-        label_ends(ax, [(float(last[n][0]), float(last[n][1]), shown(n, _NAME), look.colours[n]) for n in names])
-    for text in texts[:-1]:
-        write(ax, text, at=(0, 1), shift=(0, y), color=MUTED)
-        y += LINE_GAP
-    write(ax, texts[-1], at=(0, 1), shift=(0, y))
+    if lanes:
+        draw_lanes(ax, lanes, unit=unit)

@@ -9,7 +9,8 @@ import numpy as np
 
 from churnsurv.errors import InputError, require_columns
 from churnsurv.plots.colours import FAINT, MUTED, PAPER, SERIES
-from churnsurv.plots.style import LINE_GAP, NARROW, SIZE, Frame, flow, inner_size, key, new_axes, write
+from churnsurv.plots.shades import churn_shade
+from churnsurv.plots.style import LINE_GAP, NARROW, SIZE, Frame, flow, inner_size, key, new_axes, swatch, write
 from churnsurv.plots.text import ems, notice, shown
 from churnsurv.plots.words import WORDS, chosen_words
 
@@ -132,7 +133,7 @@ def _band(ax: Axes, band: pd.DataFrame, top: float, height: float, *, shaded: bo
         part = float(share) / whole
         known = shaded and not np.isnan(churned)
         # Colour over paper, so that a dark page has the same shades of its own.
-        look = {"facecolor": SERIES[0], "alpha": _shade(float(churned))} if known else {"facecolor": PAPER}
+        look = {"facecolor": SERIES[0], "alpha": churn_shade(float(churned))} if known else {"facecolor": PAPER}
         name = f"{_CELL}-{len(ax.patches)}"  # an id of the SVG, so that no two are the same
         ax.add_patch(Rectangle((x, top - height), part, height, linewidth=0, gid=name, **look))
         ax.plot(
@@ -148,11 +149,6 @@ def _band(ax: Axes, band: pd.DataFrame, top: float, height: float, *, shaded: bo
         for place, line in enumerate(lines):
             write(ax, line, at=(x, top), shift=(5, -4 - LINE_GAP * (place + 0.5)))
         x += part
-
-
-def _shade(churned: float) -> float:
-    """How much of the colour: the text on it stays legible at any probability."""
-    return 0.05 + 0.57 * churned
 
 
 def _percent(share: float) -> str:
@@ -176,26 +172,18 @@ def _fitting(name: str, share: str, churned: str, width: float, height: float) -
 
 def _legend(ax: Axes, said: Mapping[str, str], horizon: int | None, *, unknown: bool) -> None:
     """The meaning of area and shade, above the cells."""
-    from matplotlib.patches import Rectangle
-    from matplotlib.transforms import ScaledTranslation
-
-    figure = ax.get_figure(root=True)
-    assert figure is not None  # noqa: S101  # axes without a figure cannot be drawn on
     write(ax, said["area"], at=(0, 1), shift=(0, 12 + 2 * LINE_GAP))
     if horizon is None:
         return
     write(ax, said["shade"].format(horizon=horizon), at=(0, 1), shift=(0, 12 + LINE_GAP))
-    width, height = inner_size(ax)
+    width, _ = inner_size(ax)
     steps = _SHADES if width >= NARROW + 60 else _SHADES[::2]
     entries = [(f"{100 * value:.0f}%", value) for value in steps]
     entries += [(said["no_shade"], float("nan"))] if unknown else []
     for (text, value), (_, x) in zip(entries, flow([text for text, _ in entries], 1e6), strict=True):
         known = not np.isnan(value)
-        look = {"facecolor": SERIES[0], "alpha": _shade(value)} if known else {"facecolor": PAPER}
-        moved = ax.transAxes + ScaledTranslation(x / 72, 5 / 72, figure.dpi_scale_trans)
-        box = (0.0, 1.0), 13 / width, 9 / height
-        ax.add_artist(Rectangle(*box, transform=moved, clip_on=False, linewidth=0, **look))
-        ax.add_artist(Rectangle(*box, transform=moved, clip_on=False, linewidth=0.8, fill=False, edgecolor=FAINT))
+        colour, shade = (SERIES[0], churn_shade(value)) if known else (PAPER, 1.0)
+        swatch(ax, colour, shade, shift=(x, 5))
         write(ax, text, at=(0, 1), shift=(x + 18, 9.5))
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "side_room",
     "spread",
     "stroke",
+    "swatch",
     "write",
 ]
 
@@ -152,6 +153,21 @@ def stroke(ax: Axes, colour: str, *, at: tuple[float, float], shift: tuple[float
     moved = ax.transAxes + ScaledTranslation(shift[0] / 72, shift[1] / 72, figure.dpi_scale_trans)
     ends = [at[0], at[0] + length / width], [at[1], at[1]]
     ax.add_artist(Line2D(*ends, color=colour, linewidth=2.2, transform=moved, clip_on=False))
+
+
+def swatch(ax: Axes, colour: str, shade: float, *, shift: tuple[float, float]) -> None:
+    """Draw a small box of a shaded colour above the axes, its lower left corner moved by points."""
+    from matplotlib.patches import Rectangle
+    from matplotlib.transforms import ScaledTranslation
+
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # noqa: S101
+    width, height = inner_size(ax)
+    moved = ax.transAxes + ScaledTranslation(shift[0] / 72, shift[1] / 72, figure.dpi_scale_trans)
+    box = (0.0, 1.0), 13 / width, 9 / height
+    look: dict[str, Any] = {"transform": moved, "clip_on": False}
+    ax.add_artist(Rectangle(*box, linewidth=0, facecolor=colour, alpha=shade, **look))
+    ax.add_artist(Rectangle(*box, linewidth=0.8, fill=False, edgecolor=FAINT, **look))
 
 
 def key(ax: Axes, entries: Sequence[tuple[str, str]], *, width: float) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from churnsurv.errors import InputError, require_columns
 from churnsurv.plots.colours import FAINT, INK, MUTED, PAPER, SERIES
 from churnsurv.plots.curves import day_ticks
-from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, inner_size, new_axes, write
+from churnsurv.plots.shades import tier_shade
+from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, inner_size, new_axes, swatch, write
 from churnsurv.plots.text import ems, notice, shown
 from churnsurv.plots.words import WORDS, chosen_words
 
@@ -202,18 +203,13 @@ def _areas(rows: pd.DataFrame, group: _Group, tiers: Sequence[str]) -> list[_Are
 # --------------------------------------------------------------------------------------------------------- drawing
 
 
-def _shade(tier: int, n_tiers: int) -> float:
-    """How much of the colour: dark for the highest tier, and each step to be told apart in black and white."""
-    return 0.78 if n_tiers == 1 else 0.78 - 0.64 * tier / (n_tiers - 1)
-
-
 def _draw(ax: Axes, area: _Area, n_tiers: int, place: int) -> None:
     from matplotlib.patches import Rectangle
 
     x, width = area.days[0] - 0.5, area.days[1] - area.days[0] + 1
     # Paper below, so that the grid does not shine through; colour over it, so that a dark page has shades of its own.
     own = f"{_TIER}-{place}-{area.tier}"
-    for colour, shade, name in ((PAPER, 1.0, None), (SERIES[1], _shade(area.tier, n_tiers), own)):
+    for colour, shade, name in ((PAPER, 1.0, None), (SERIES[1], tier_shade(area.tier, n_tiers), own)):
         box = Rectangle((x, area.bottom), width, area.height, facecolor=colour, alpha=shade, linewidth=0, zorder=1.5)
         box.set_gid(name)
         ax.add_patch(box)
@@ -259,12 +255,7 @@ def _number(edge: float) -> str:
 
 def _heading(ax: Axes, found: _Map, said: Mapping[str, str]) -> None:
     """The title, and below it a line or more for each tier: its shade, its name and its rule."""
-    from matplotlib.patches import Rectangle
-    from matplotlib.transforms import ScaledTranslation
-
-    figure = ax.get_figure(root=True)
-    assert figure is not None  # noqa: S101  # axes without a figure cannot be drawn on
-    width, height = inner_size(ax)
+    width, _ = inner_size(ax)
     lines = _key(found, width)
     y = 12.0 + LINE_GAP * len(lines)
     title = said["title" if found.variable is not None else "title_alone"]
@@ -274,12 +265,7 @@ def _heading(ax: Axes, found: _Map, said: Mapping[str, str]) -> None:
         write(ax, text, at=(0, 1), shift=(_SWATCH, y), color=INK)
         if tier is None:
             continue
-        moved = ax.transAxes + ScaledTranslation(0, (y - 4.5) / 72, figure.dpi_scale_trans)
-        box = (0.0, 1.0), 13 / width, 9 / height
-        look: dict[str, Any] = {"transform": moved, "clip_on": False}
-        shade = _shade(tier, len(found.tiers))
-        ax.add_artist(Rectangle(*box, linewidth=0, facecolor=SERIES[1], alpha=shade, **look))
-        ax.add_artist(Rectangle(*box, linewidth=0.8, fill=False, edgecolor=FAINT, **look))
+        swatch(ax, SERIES[1], tier_shade(tier, len(found.tiers)), shift=(0, y - 4.5))
 
 
 def _key(found: _Map, width: float) -> list[tuple[int | None, str]]:

@@ -11,9 +11,12 @@ from churnsurv.report.catalogue import catalogue
 from churnsurv.report.material import Curves, Material
 from churnsurv.report.model import Report, Section, Sentence
 from churnsurv.report.numbers import count
+from churnsurv.report.pieces import columns_of
+from churnsurv.report.section_backtest import backtest_section
 from churnsurv.report.section_curves import curves_sections
 from churnsurv.report.section_method import method_section, reproduce_section
 from churnsurv.report.section_model import model_section
+from churnsurv.report.section_recall import recall_section
 from churnsurv.report.section_studied import activity_words, studied
 from churnsurv.report.section_sweep import sweep_section
 from churnsurv.report.section_warning import warning_section
@@ -28,8 +31,9 @@ __all__ = ["build"]
 
 _RESULTS = (
     *("lifecycle", "structure", "profile", "spell_profile", "bursts", "channels"),
-    *("idle_risk", "idle_risk_by", "tiers", "cox", "sweep"),
+    *("idle_risk", "idle_risk_by", "risk_surface", "tiers", "backtest", "lift", "cox", "sweep"),
 )
+_TABLES = ("value_by_day", "tier_timeline")
 
 
 def build(
@@ -55,6 +59,13 @@ def build(
     idle_risk: Any = None,
     idle_risk_by: Any = None,
     tiers: Any = None,
+    value_by_day: pd.DataFrame | None = None,
+    risk_surface: Any = None,
+    tier_timeline: pd.DataFrame | None = None,
+    backtest: Any = None,
+    lift: Any = None,
+    lift_groups: Any = None,
+    lift_monitors: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
     absent: Sequence[str] = (),
@@ -95,6 +106,18 @@ def build(
     idle_risk_by : IdleRisk, optional
         By group.
     tiers : TierScheme, optional
+    value_by_day : DataFrame, optional
+        Schema "value_by_day", of `idle_risk` and the worth that the highest tier with a value objective states.
+    risk_surface : IdleRisk, optional
+        By the bands of the variable that the rules look at first, all of whose cuts it has.
+    tier_timeline : DataFrame, optional
+        Schema "tier_timeline", of `tiers`.
+    backtest : Backtest, optional
+    lift : Lift, optional
+        Of one campaign or several.
+    lift_groups : Lift, optional
+        The same with groups: its returns by group are told.
+    lift_monitors : mapping of campaign to LiftMonitor, optional
     provenance : mapping, optional
         `packages` or `versions` (name to version), `inputs` (table to its path and hash), `seed`.
     notes : sequence of str
@@ -150,6 +173,13 @@ def build(
         idle_risk=idle_risk,
         idle_risk_by=idle_risk_by,
         tiers=tiers,
+        value_by_day=value_by_day,
+        risk_surface=risk_surface,
+        tier_timeline=tier_timeline,
+        backtest=backtest,
+        lift=lift,
+        lift_groups=lift_groups,
+        lift_monitors=dict(lift_monitors or {}),
         absent=tuple(absent),
     )
     return Report(
@@ -170,6 +200,8 @@ def _sections(material: Material) -> tuple[Section, ...]:
         *curves_sections(material),
         *who_sections(material),
         warning_section(material),
+        backtest_section(material),
+        recall_section(material),
         model_section(material),
         sweep_section(material),
         studied(material),
@@ -203,6 +235,24 @@ def _results(material: Material, check: Any) -> dict[str, Any]:
         result = getattr(material, key)
         if result is not None:
             found[key] = result._to_plain()
+    found |= _lift_tables(material)
+    for key in _TABLES:
+        frame = getattr(material, key)
+        if frame is not None:
+            found[key] = columns_of(frame)
+    return found
+
+
+def _lift_tables(material: Material) -> dict[str, Any]:
+    """What a lift has beside its table, and what could have been said while the campaigns ran."""
+    found: dict[str, Any] = {}
+    if material.lift is not None:
+        found["lift_checks"] = columns_of(material.lift.checks)
+        found["lift_balance"] = columns_of(material.lift.balance)
+    if material.lift_groups is not None:
+        found["lift_subgroups"] = columns_of(material.lift_groups.subgroups)
+    if material.lift_monitors:
+        found["lift_monitors"] = {name: each._to_plain() for name, each in material.lift_monitors.items()}
     return found
 
 

@@ -9,17 +9,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from churnsurv.errors import InputError
+from churnsurv.plots.backtests import backtest, backtest_frame, backtest_gains, backtest_gains_frame
 from churnsurv.plots.bursts import cohort_bursts, cohort_bursts_frame
 from churnsurv.plots.channels import channel_value, channel_value_frame
 from churnsurv.plots.curves import survival_curves, survival_curves_frame
 from churnsurv.plots.document import svg, themed
 from churnsurv.plots.idle_risks import idle_risk, idle_risk_frame
+from churnsurv.plots.lift_curves import lift_over_time, lift_over_time_frame, return_curves, return_curves_frame
+from churnsurv.plots.lift_forests import lift_forest, lift_forest_frame
+from churnsurv.plots.lift_monitors import lift_monitor, lift_monitor_frame
 from churnsurv.plots.profile import churn_profile, churn_profile_frame
 from churnsurv.plots.ratios import forest, forest_frame
 from churnsurv.plots.structure import churn_structure, churn_structure_frame, lifecycle, lifecycle_frame
 from churnsurv.plots.style import Frame
+from churnsurv.plots.surfaces import risk_surface, risk_surface_frame
 from churnsurv.plots.sweep import rule_sweep, rule_sweep_frame
 from churnsurv.plots.tiers import tier_bands, tier_bands_frame
+from churnsurv.plots.timelines import tier_timeline, tier_timeline_frame
+from churnsurv.plots.value_days import value_by_day, value_by_day_frame
 from churnsurv.report.model import Figure
 
 if TYPE_CHECKING:
@@ -124,9 +131,7 @@ def _churn_profile(table: pd.DataFrame, options: Mapping[str, Any], width: float
 
 
 def _cohort_bursts(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
-    import pandas as pd
-
-    days, bursts = table.assign(date=pd.to_datetime(table["date"])), _table(options["bursts"])
+    days, bursts = _dated(table, "date"), _table(options["bursts"])
     level, words = options["level"], options["words"]
     frame = cohort_bursts_frame(days, width, bursts=bursts)
     return frame, lambda ax: cohort_bursts(days, ax, bursts=bursts, level=level, words=words)
@@ -139,14 +144,75 @@ def _channel_value(table: pd.DataFrame, options: Mapping[str, Any], width: float
 
 def _idle_risk(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     crossings, level, words = _table(options["crossings"]), options["level"], options["words"]
-    frame = idle_risk_frame(table, width, crossings=crossings)
-    return frame, lambda ax: idle_risk(table, ax, crossings=crossings, level=level, words=words)
+    bands = None if options["bands"] is None else _table(options["bands"])
+    frame = idle_risk_frame(table, width, crossings=crossings, bands=bands)
+    return frame, lambda ax: idle_risk(table, ax, crossings=crossings, bands=bands, level=level, words=words)
+
+
+def _value_by_day(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    level, words = options["level"], options["words"]
+    return value_by_day_frame(table, width), lambda ax: value_by_day(table, ax, level=level, words=words)
+
+
+def _risk_surface(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    rules, missing, words = _table(options["rules"]), options["missing"], options["words"]
+    frame = risk_surface_frame(table, width, rules=rules)
+    return frame, lambda ax: risk_surface(table, ax, rules=rules, missing=missing, words=words)
+
+
+def _tier_timeline(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    until, words, dated = options["known_until"], options["words"], _dated(table, "date")
+    frame = tier_timeline_frame(dated, width, known_until=until)
+    return frame, lambda ax: tier_timeline(dated, ax, known_until=until, words=words)
+
+
+def _backtest(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    dated, drawn, level = _dated(table, "origin"), options["quantity_of"], options["level"]
+    frame, days, words = backtest_frame(dated, width, quantity=drawn), options["test_days"], options["words"]
+    return frame, lambda ax: backtest(dated, ax, quantity=drawn, test_days=days, level=level, words=words)
+
+
+def _backtest_gains(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    points, words = _dated(_table(options["points"]), "origin"), options["words"]
+    frame = backtest_gains_frame(table, width, points=points)
+    return frame, lambda ax: backtest_gains(table, ax, points=points, words=words)
 
 
 def _tier_bands(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     idle_days, words = options["idle_days"], options["words"]
     frame = tier_bands_frame(table, width, idle_days=idle_days)
     return frame, lambda ax: tier_bands(table, ax, idle_days=idle_days, words=words)
+
+
+def _return_curves(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    control, level, words = options["control"], options["level"], options["words"]
+    frame = return_curves_frame(table, width, control=control)
+    return frame, lambda ax: return_curves(table, ax, control=control, level=level, words=words)
+
+
+def _lift_over_time(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    control, level, words = options["control"], options["level"], options["words"]
+    frame = lift_over_time_frame(table, width, control=control)
+    return frame, lambda ax: lift_over_time(table, ax, control=control, level=level, words=words)
+
+
+def _lift_forest(table: pd.DataFrame, options: Mapping[str, Any], width: float, quantity: str | None) -> Plot:
+    outcome, level, words = str(quantity), options["level"], options["words"]
+    frame = lift_forest_frame(table, width, outcome=outcome)
+    return frame, lambda ax: lift_forest(table, ax, outcome=outcome, level=level, words=words)
+
+
+def _lift_groups(table: pd.DataFrame, options: Mapping[str, Any], width: float, quantity: str | None) -> Plot:
+    mine, overall = table[table["arm"] == quantity], _table(options["overall"])
+    level, words = options["level"], options["words"]
+    frame = lift_forest_frame(mine, width, overall=overall)
+    return frame, lambda ax: lift_forest(mine, ax, overall=overall, level=level, words=words)
+
+
+def _lift_monitor(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    smallest, level, words, dated = options["smallest_lift"], options["level"], options["words"], _dated(table, "day")
+    frame = lift_monitor_frame(dated, width, smallest_lift=smallest)
+    return frame, lambda ax: lift_monitor(dated, ax, smallest_lift=smallest, level=level, words=words)
 
 
 _PLOTS: Mapping[str, Callable[[pd.DataFrame, Mapping[str, Any], float, str | None], Plot]] = {
@@ -160,7 +226,24 @@ _PLOTS: Mapping[str, Callable[[pd.DataFrame, Mapping[str, Any], float, str | Non
     "channel_value": _channel_value,
     "idle_risk": _idle_risk,
     "tier_bands": _tier_bands,
+    "value_by_day": _value_by_day,
+    "risk_surface": _risk_surface,
+    "tier_timeline": _tier_timeline,
+    "backtest": _backtest,
+    "backtest_gains": _backtest_gains,
+    "return_curves": _return_curves,
+    "lift_over_time": _lift_over_time,
+    "lift_forest": _lift_forest,
+    "lift_groups": _lift_groups,
+    "lift_monitor": _lift_monitor,
 }
+
+
+def _dated(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Dates are text in plain data."""
+    import pandas as pd
+
+    return table.assign(**{column: pd.to_datetime(table[column])})
 
 
 def _table(data: Mapping[str, list[Any]]) -> pd.DataFrame:

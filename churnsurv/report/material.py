@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -151,6 +151,13 @@ class Material:
     idle_risk: Any = None
     idle_risk_by: Any = None
     tiers: Any = None
+    value_by_day: pd.DataFrame | None = None
+    risk_surface: Any = None
+    tier_timeline: pd.DataFrame | None = None
+    backtest: Any = None
+    lift: Any = None
+    lift_groups: Any = None
+    lift_monitors: Mapping[str, Any] = field(default_factory=dict)
     absent: Sequence[str] = ()
 
     @property

@@ -1,6 +1,7 @@
 """The words of the report, in English. A further language is a second file with the same keys.
 
-Fields stand in braces. Sentences compare groups and never say that one thing brings about another.
+Fields stand in braces. Sentences compare groups and never say that one thing brings about another, but for campaigns
+whose users were drawn into arms.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from churnsurv.report.messages_en_recall import RECALL
 from churnsurv.report.messages_en_warning import WARNING
 from churnsurv.report.messages_en_who import WHO
 
@@ -17,6 +19,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
     {
         **WHO,
         **WARNING,
+        **RECALL,
         # language
         "months": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
         "date": "{day} {month} {year}",

@@ -41,6 +41,10 @@ def method_section(material: Material) -> Section:
         notes.append(words.say("method.idle_risk"))
     if material.tiers is not None:
         notes.append(words.say("method.tiers"))
+    if material.backtest is not None:
+        notes.append(words.say("method.backtest"))
+    if material.lift is not None:
+        notes.append(words.say("method.recall" if material.lift.design == "randomised" else "method.recall_observed"))
     notes.append(words.say("method.multiple"))
     return Section("method", words.text("method.title"), (Listing(tuple(notes)),))
 

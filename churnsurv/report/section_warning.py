@@ -7,6 +7,13 @@ from churnsurv.report.model import Block, Listing, Part, Section, Sentence
 from churnsurv.report.pieces import noted
 from churnsurv.report.section_warning_idle import idle_figures, idle_sentences, idle_summary, idle_tables
 from churnsurv.report.section_warning_tiers import tier_figure, tier_sentences, tier_summary, tier_tables
+from churnsurv.report.section_warning_value import (
+    surface_figure,
+    timeline_figure,
+    timeline_sentences,
+    value_figure,
+    value_sentences,
+)
 
 __all__ = ["warning_section", "warning_summary"]
 
@@ -20,12 +27,12 @@ def warning_section(material: Material) -> Section | None:
     words = material.words
     blocks: list[Block] = []
     if material.idle_risk is not None:
-        blocks.append(Listing(tuple(idle_sentences(material))))
-        blocks += idle_figures(material)
+        blocks.append(Listing((*idle_sentences(material), *value_sentences(material))))
+        blocks += [*idle_figures(material), *value_figure(material)]
     if material.tiers is not None:
         blocks.append(Sentence((Part(words.text("tiers.heading"), "number"),)))
-        blocks.append(Listing(tuple(tier_sentences(material))))
-        blocks += tier_figure(material)
+        blocks.append(Listing((*tier_sentences(material), *timeline_sentences(material))))
+        blocks += [*tier_figure(material), *surface_figure(material), *timeline_figure(material)]
         blocks += tier_tables(material)
     if material.idle_risk is not None:
         blocks += idle_tables(material)
@@ -52,7 +59,7 @@ def _limits(material: Material) -> list[Block]:
     """What neither the risk nor the tiers can tell."""
     keys = ["warning.limit_effect"]
     if material.tiers is not None:
-        keys.append("warning.limit_later")
+        keys.append("warning.limit_later" if material.backtest is None else "warning.limit_judged")
         if any(tier.objective.get("kind") == "value" for tier in material.tiers.tiers):
             keys.append("warning.limit_saving")
     keys.append("warning.limit_same")

@@ -178,7 +178,10 @@ def _groups(material: Material, risk: Any) -> list[Sentence]:
 def idle_figures(material: Material) -> list[Figure]:
     """The risk by idle day: of all users, and by group."""
     words = material.words
-    found = [_figure(material, material.idle_risk, "idle_risk", words.text("idle.figure"), words.text("idle.caption"))]
+    caption, bands = words.text("idle.caption"), _bands(material)
+    if bands is not None:
+        caption = f"{caption} {words.text('idle.caption_bands')}"
+    found = [_figure(material, material.idle_risk, "idle_risk", words.text("idle.figure"), caption, bands)]
     by = material.idle_risk_by
     if by is not None and len(by.groups) > 1:
         title = words.text("idle.figure_by", column=shown(" | ".join(map(str, by.by))))
@@ -186,7 +189,16 @@ def idle_figures(material: Material) -> list[Figure]:
     return found
 
 
-def _figure(material: Material, risk: Any, file: str, title: str, caption: str) -> Figure:
+def _bands(material: Material) -> pd.DataFrame | None:
+    """Who is in which tier when; None where nobody ever is, or tiers are cuts of a score, which has no bands."""
+    cuts_score = material.tiers is not None and material.tiers.score is not None
+    bands = None if material.tiers is None or cuts_score else material.tiers.bands()
+    return bands if bands is not None and bands["first_day"].notna().any() else None
+
+
+def _figure(
+    material: Material, risk: Any, file: str, title: str, caption: str, bands: pd.DataFrame | None = None
+) -> Figure:
     words = material.words
     return Figure(
         name=file,
@@ -198,6 +210,7 @@ def _figure(material: Material, risk: Any, file: str, title: str, caption: str) 
         options={
             "level": risk.level,
             "crossings": columns_of(risk.crossings),
+            "bands": None if bands is None else columns_of(bands),
             "words": plot_words(words, "plot_idle"),
         },
     )

@@ -120,10 +120,10 @@ def _less(material: Material, tier: Row) -> list[Sentence]:
 
 
 def tier_figure(material: Material) -> list[Block]:
-    """Who is in which tier on which idle day; nothing where all tiers are empty."""
+    """Who is in which tier on which idle day; nothing where all tiers are empty, or cut a score, which has no bands."""
     words, scheme = material.words, material.tiers
     rows = [row for row in scheme.table.to_dict("records") if row["alerts"] > 0]
-    if not rows:
+    if not rows or scheme.score is not None:
         return []
     bands = scheme.bands()
     told = [words.text("tiers.alt_rule", tier=shown(row["tier"]), rule=shown(row["rule"])) for row in rows]

@@ -8,7 +8,9 @@ from churnsurv.report.material import ENOUGH, Curves, Material, Point, Ratio, ra
 from churnsurv.report.model import Part, Sentence, Tile
 from churnsurv.report.numbers import count, day, exists, ratio, share
 from churnsurv.report.pieces import interval, limits, p_words
+from churnsurv.report.section_backtest import backtest_summary
 from churnsurv.report.section_curves import section_id
+from churnsurv.report.section_recall import recall_summary
 from churnsurv.report.section_studied import activity_words
 from churnsurv.report.section_sweep import sweep_points
 from churnsurv.report.section_warning import warning_summary
@@ -58,6 +60,8 @@ def summary(material: Material) -> tuple[Sentence, ...]:
         *(sentence for label, curves in material.split.items() for sentence in _groups(material, label, curves)),
         *who_summary(material),
         *warning_summary(material),
+        *backtest_summary(material),
+        *recall_summary(material),
         *_ratios(material),
         *_rules(material),
         *_rejects(material),

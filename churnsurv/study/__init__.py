@@ -9,6 +9,7 @@ from __future__ import annotations
 from churnsurv.doors import doors
 
 _HOME = {
+    "Campaigns": "recall",
     "Study": "study",
     "StudyConfig": "config",
     "StudyResult": "result",

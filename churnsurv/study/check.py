@@ -61,7 +61,8 @@ def check_tables(study: Study, *, fit: bool = False) -> Check:
     study : Study
     fit : bool
         Also try the Cox model, which shows collinear columns and separation, and weigh the channels where there are
-        costs, which shows those without one, and fit the warning tiers where there are any.
+        costs, which shows those without one, fit the warning tiers where there are any, which are not judged, and
+        estimate the returns of campaigns.
     """
     try:
         problems = list(study.log.check().problems)
@@ -79,6 +80,7 @@ def check_tables(study: Study, *, fit: bool = False) -> Check:
         problems += _fitted(study, spells)
         problems += _weighed(study)
         problems += _warned(study)
+        problems += _brought_back(study)
     return Check(tuple(problems))
 
 
@@ -193,12 +195,30 @@ def _warned(study: Study) -> Iterator[Problem]:
     """What keeps the tiers of the study from being fitted, or the idle risk from being told."""
     from churnsurv.study.warn import thresholds_and_tiers
 
-    keys = {"risk": "warning", "risk_by": "warning.by", "tiers": "warning.tiers"}
-    found = thresholds_and_tiers(study)
+    keys = {
+        "risk": "warning",
+        "risk_by": "warning.by",
+        "tiers": "warning.tiers",
+        "backtest": "warning.backtest",
+    }
+    found = thresholds_and_tiers(study, only_try=True)
     for part, reason in found.absent.items():
         yield Problem("study", keys[part], "warning", None, None, reason)
     for remark in found.remarks:
         yield Problem("study", "warning.tiers", "warning", None, None, remark)
+
+
+def _brought_back(study: Study) -> Iterator[Problem]:
+    """What keeps the campaigns from being told, and checks of their design that are broken."""
+    from churnsurv.study.recall import campaigns_back
+
+    keys = {"lift": "sources.assignments", "groups": "campaigns.by"}
+    found = campaigns_back(study, only_try=True)
+    for part, reason in found.absent.items():
+        yield Problem("study", keys[part], "warning", None, None, reason)
+    for note in () if found.lift is None else found.lift.notes:
+        if note.startswith("Not to be read as an experiment"):
+            yield Problem("study", "sources.assignments", "warning", None, None, note)
 
 
 def _error(where: str, what: str) -> Problem:

@@ -15,6 +15,8 @@ A study file is TOML. Only `[sources]` is needed; every other key has the defaul
     balances = "balances.csv"            # optional
     costs = "costs.csv"                  # optional; what channels cost, as in churnsurv.channel_value: one file
     calendar = "calendar.csv"            # optional; campaigns and holidays: name, first, last, perhaps kind; one file
+    assignments = "campaigns.parquet"    # optional; who was in which arm, as in churnsurv.campaign_lift: one file
+    rewards = "rewards.parquet"          # optional; what was promised to whom: one file
 
     [columns.events]                     # ours = "theirs"; also of the other sources
     event_at = "created"
@@ -74,6 +76,22 @@ A study file is TOML. Only `[sources]` is needed; every other key has the defaul
     [warning.tiers.low]
     per_day = 140                        # so many first alerts a day, at most
 
+    [warning.backtest]                   # judges the tiers on days that they had not seen; without it nothing does
+    origins = 4                          # how many times to fit and judge, or a list of days
+    test_days = 90                       # days after an origin on which the gaps begin that are judged
+    capacity = [60]                      # by default none; what so many first alerts a day would catch
+
+    [campaigns]                          # what they brought back; needs assignments
+    on = true
+    campaign = "spring"                  # by default all of them
+    control = "holdout"                  # the arm without a contact
+    design = "randomised"                # "observational" where nobody drew lots
+    horizon = 30                         # days that count, that of the assignment being the first
+    strata = []                          # columns of the assignments within which users were drawn
+    by = []                              # returns by group: columns of the assignments or users
+    margin = 1.0                         # what a unit of money re-invested is worth
+    smallest_lift = 1.2                  # by default none; odds ratio below which a running campaign may be given up
+
     [[calendar]]                         # once for each campaign or holiday, instead of sources.calendar
     name = "spring"
     kind = "campaign"                    # optional
@@ -103,13 +121,20 @@ import churnsurv.study.readers as read
 from churnsurv.data.feature import Feature
 from churnsurv.errors import did_you_mean
 from churnsurv.report.catalogue import LANGUAGES
-from churnsurv.study.tier_keys import groups_or_bands, numbers_by_name, objectives, plain_objective
+from churnsurv.study.tier_keys import (
+    BacktestKeys,
+    backtest_keys,
+    groups_or_bands,
+    numbers_by_name,
+    objectives,
+    plain_objective,
+)
 from churnsurv.warning.objectives import Objective
 
 __all__ = ["LOG_TABLES", "SECTIONS", "Dated", "Problem", "Source", "StudyConfig", "read_config"]
 
 LOG_TABLES = ("events", "users", "balances")
-TABLES = (*LOG_TABLES, "costs", "calendar")
+TABLES = (*LOG_TABLES, "costs", "calendar", "assignments", "rewards")
 FORMATS = ("html",)
 
 
@@ -185,6 +210,16 @@ class StudyConfig:
     warning_variables: tuple[str, ...] | None = None
     warning_missing: Mapping[str, float] = field(default_factory=dict)
     warning_tiers: Mapping[str, Objective] = field(default_factory=dict)
+    warning_backtest: BacktestKeys | None = None
+    campaigns_on: bool = True
+    campaigns_campaign: str | None = None
+    campaigns_control: str = "holdout"
+    campaigns_design: Literal["randomised", "observational"] = "randomised"
+    campaigns_horizon: int = 30
+    campaigns_strata: tuple[str, ...] = ()
+    campaigns_by: tuple[str, ...] = ()
+    campaigns_margin: float = 1.0
+    campaigns_smallest_lift: float | None = None
     calendar: tuple[Dated, ...] = ()
     formats: tuple[str, ...] = ("html",)
     horizon: int = 90
@@ -238,6 +273,11 @@ class StudyConfig:
                 "variables": None if self.warning_variables is None else list(self.warning_variables),
                 "missing": dict(self.warning_missing),
                 "tiers": {name: plain_objective(each) for name, each in self.warning_tiers.items()},
+                "backtest": None if self.warning_backtest is None else self.warning_backtest.to_plain(),
+            },
+            "campaigns": {
+                key: list(value) if isinstance(value := getattr(self, name), tuple) else value
+                for key, (name, _) in SECTIONS["campaigns"].items()
             },
             "calendar": [
                 {"name": each.name, "kind": each.kind, "first": each.first.isoformat(), "last": each.last.isoformat()}
@@ -304,6 +344,18 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, Reader]]] = MappingProxyType(
             "variables": ("warning_variables", read.texts),
             "missing": ("warning_missing", numbers_by_name),
             "tiers": ("warning_tiers", objectives),
+            "backtest": ("warning_backtest", backtest_keys),
+        },
+        "campaigns": {
+            "on": ("campaigns_on", read.yes_or_no),
+            "campaign": ("campaigns_campaign", read.text),
+            "control": ("campaigns_control", read.text),
+            "design": ("campaigns_design", read.choice("randomised", "observational")),
+            "horizon": ("campaigns_horizon", read.whole(1)),
+            "strata": ("campaigns_strata", read.texts),
+            "by": ("campaigns_by", read.texts),
+            "margin": ("campaigns_margin", read.number),
+            "smallest_lift": ("campaigns_smallest_lift", read.number),
         },
         "calendar": {  # a list of such sections
             "name": ("name", read.text),
@@ -437,6 +489,7 @@ def _check_together(config: StudyConfig, problems: list[Problem]) -> None:
         problems.append(Problem("calendar", "stands under [sources] and as [[calendar]]. Keep one of the two."))
     problems += _check_who(config)
     problems += _check_warning(config)
+    problems += _check_campaigns(config)
     problems += [
         Problem(f"columns.{name}", f"sources.{name} is missing.")
         for name in config.columns
@@ -462,11 +515,33 @@ def _check_who(config: StudyConfig) -> list[Problem]:
 
 def _check_warning(config: StudyConfig) -> list[Problem]:
     known = ("balance", "n_investments") if config.warning_variables is None else config.warning_variables
-    return [
+    found = [
         Problem(f"warning.missing.{name}", f"is not among the variables.{did_you_mean(name, known)}")
         for name in config.warning_missing
         if name not in known
     ]
+    if config.warning_backtest is not None and not config.warning_tiers:
+        found.append(Problem("warning.backtest", "needs tiers to judge: sections such as [warning.tiers.high]."))
+    return found
+
+
+def _check_campaigns(config: StudyConfig) -> list[Problem]:
+    found = []
+    plain = StudyConfig()
+    asked = any(
+        getattr(config, name) != getattr(plain, name)
+        for name, _ in SECTIONS["campaigns"].values()
+        if name != "campaigns_on"
+    )
+    if asked and "assignments" not in config.sources:
+        what = 'needs sources.assignments, who was in which arm: assignments = "assignments.parquet".'
+        found.append(Problem("campaigns", what))
+    if "rewards" in config.sources and "assignments" not in config.sources:
+        found.append(Problem("sources.rewards", "needs sources.assignments, the campaigns that promised them."))
+    if config.campaigns_smallest_lift is not None and config.campaigns_smallest_lift < 1:
+        what = f"is an odds ratio of at least 1; it is {config.campaigns_smallest_lift:g}."
+        found.append(Problem("campaigns.smallest_lift", what))
+    return found
 
 
 def _override(document: Mapping[str, Any], overrides: Mapping[str, object], problems: list[Problem]) -> dict[str, Any]:

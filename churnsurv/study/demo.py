@@ -25,6 +25,7 @@ events = "events.parquet"
 users = "users.parquet"
 balances = "balances.parquet"        # balance at the end of each day on which money moved
 costs = "costs.parquet"              # what registrations cost, by day and channel
+assignments = "campaigns.parquet"    # who was drawn into which arm of which campaign
 
 [window]
 observed_from = {first}
@@ -79,6 +80,19 @@ precision = 0.5
 
 [warning.tiers.low]                  # a message, as many a day as go out
 per_day = {per_day}
+
+[warning.backtest]                   # the tiers on days that they had not seen, beside other rules
+origins = 4                          # fitted to what was known on so many days
+test_days = 90                       # and judged on the gaps that began in these days after
+capacity = [{per_day}]                      # what so many first alerts a day would catch
+
+[campaigns]                          # what they brought back
+campaign = "recall"                  # to users who had churned; without this key, each campaign
+control = "none"                     # the arm without a contact
+horizon = 60                         # days, the assignment's being the first; twice idle_days, to see who stays
+by = ["channel"]                     # returns by group
+margin = 0.0066                      # what a unit re-invested brings: the margin above, for a year
+smallest_lift = 1.2                  # odds ratio of return below which a running campaign may be given up
 {calendar}
 [report]
 horizon = 90                         # days

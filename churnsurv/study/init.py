@@ -51,6 +51,14 @@ min_users = 30                       # smaller groups are pooled
 # precision = 0.6
 # [warning.tiers.low]
 # per_day = 140
+# [warning.backtest]                   # how the tiers do on days that they had not seen
+# origins = 4
+# test_days = 90
+
+# What a campaign brought back: sources.assignments (user_id, campaign, arm, assigned_at), and
+# [campaigns]
+# control = "holdout"                  # the arm without a contact
+# horizon = 30                         # days, the assignment's being the first
 
 # Campaigns and holidays, to match with bursts of registrations; one such section for each:
 # [[calendar]]

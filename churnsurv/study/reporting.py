@@ -21,7 +21,7 @@ def to_report(result: StudyResult, *, lang: str) -> Report:
     from churnsurv.report import build
 
     log, spells = result.log, result.spells
-    absent = (*result.who.notes, *result.warning.notes)
+    absent = (*result.who.notes, *result.warning.notes, *result.campaigns.notes)
     return build(
         title=result.config.title,
         config=result.config.to_dict(),
@@ -51,6 +51,13 @@ def to_report(result: StudyResult, *, lang: str) -> Report:
         idle_risk=result.warning.risk,
         idle_risk_by=result.warning.risk_by,
         tiers=result.warning.tiers,
+        value_by_day=result.warning.value,
+        risk_surface=result.warning.surface,
+        tier_timeline=result.warning.timeline,
+        backtest=result.warning.backtest,
+        lift=result.campaigns.lift,
+        lift_groups=result.campaigns.groups,
+        lift_monitors=result.campaigns.monitors,
         provenance=result.provenance,
         notes=[note for note in result.notes if note not in absent],
         absent=absent,

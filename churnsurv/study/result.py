@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from churnsurv.data import ActivityLog, Check, Spells
     from churnsurv.diagnosis import RuleSweep
     from churnsurv.study.config import StudyConfig
+    from churnsurv.study.recall import Campaigns
     from churnsurv.study.warn import ThresholdsAndTiers
     from churnsurv.study.who import WhoChurns
     from churnsurv.survival import CoxFit, SurvivalCurves, TestResult
@@ -42,7 +43,9 @@ class StudyResult:
         Stages, structure, profiles, bursts of registrations and the value of channels, each None where it was not
         asked for or cannot be told; `who.absent` has the reasons.
     warning : ThresholdsAndTiers
-        Idle risk, by group too, and warning tiers, in the same way.
+        Idle risk, by group too, warning tiers, and how they do on later days, in the same way.
+    campaigns : Campaigns
+        What campaigns brought back, in the same way.
     config : StudyConfig
     provenance : mapping
         Versions and hashes.
@@ -59,6 +62,7 @@ class StudyResult:
     sweep: RuleSweep | None
     who: WhoChurns
     warning: ThresholdsAndTiers
+    campaigns: Campaigns
     config: StudyConfig
     provenance: Mapping[str, Any]
     notes: tuple[str, ...]

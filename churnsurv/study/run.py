@@ -1,4 +1,4 @@
-"""Run a study stage by stage: check, spells, curves, tests, who churns, tiers, model, sweep."""
+"""Run a study stage by stage: check, spells, curves, tests, who churns, tiers, campaigns, model, sweep."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from churnsurv.errors import ChurnsurvWarning, InputError
 from churnsurv.study.check import in_words
 from churnsurv.study.progress import stages
 from churnsurv.study.provenance import provenance
+from churnsurv.study.recall import campaigns_back
 from churnsurv.study.result import StudyResult
 from churnsurv.study.warn import thresholds_and_tiers
 from churnsurv.study.who import who_churns
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["fit_model", "gather_notes", "run_study", "some_churned"]
 
 STAGES = (
-    *("read and check", "spells", "curves", "tests", "who churns", "thresholds and tiers"),
+    *("read and check", "spells", "curves", "tests", "who churns", "thresholds and tiers", "campaigns"),
     *("Cox model", "churn rules", "hashes"),
 )
 
@@ -47,6 +48,8 @@ def run_study(study: Study, *, progress: bool) -> StudyResult:
         stage()
         warning = thresholds_and_tiers(study)
         stage()
+        campaigns = campaigns_back(study)
+        stage()
         fit = fit_model(log, spells, config)
         stage()
         sweep = _sweep(log, config, progress=progress)
@@ -62,9 +65,10 @@ def run_study(study: Study, *, progress: bool) -> StudyResult:
         sweep=sweep,
         who=who,
         warning=warning,
+        campaigns=campaigns,
         config=config,
         provenance=facts,
-        notes=(*_each_once(notes, config.idle_days), *who.notes, *warning.notes),
+        notes=(*_each_once(notes, config.idle_days), *who.notes, *warning.notes, *campaigns.notes),
     )
 
 

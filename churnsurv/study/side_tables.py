@@ -1,9 +1,11 @@
-"""Tables beside the log: what channels cost, and the calendar of campaigns and holidays."""
+"""Tables beside the log: what channels cost, the calendar of campaigns and holidays, and who was in which campaign."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from churnsurv.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from churnsurv.data.engine import Engine
     from churnsurv.study.config import StudyConfig
 
-__all__ = ["calendar_of", "costs_of", "numbers_of_decimals"]
+__all__ = ["assignments_of", "calendar_of", "costs_of", "numbers_of_decimals", "rewards_of"]
 
 
 def costs_of(config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame | None:
@@ -23,6 +25,31 @@ def costs_of(config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame | 
         If the file or query cannot be read.
     """
     return _read("costs", config, base, engine)
+
+
+def assignments_of(config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame:
+    """Return who was in which arm of which campaign, as `churnsurv.campaign_lift` takes it.
+
+    Raises
+    ------
+    InputError
+        If the study has no such table, or it cannot be read.
+    """
+    table = _read("assignments", config, base, engine)
+    if table is None:
+        raise InputError('sources.assignments is missing: assignments = "assignments.parquet".')
+    return table
+
+
+def rewards_of(config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame | None:
+    """Return the rewards of campaigns; None where the study has none.
+
+    Raises
+    ------
+    InputError
+        If the file or query cannot be read.
+    """
+    return _read("rewards", config, base, engine)
 
 
 def calendar_of(config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame | None:

@@ -1,17 +1,19 @@
-"""Readers of the keys of [warning]: what idle risk is split by, and what each tier is for."""
+"""Readers of the keys of [warning]: what idle risk is split by, what each tier is for, and how tiers are judged."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from churnsurv.errors import InputError, did_you_mean
-from churnsurv.study.readers import ManyRefusedError, RefusedValueError, WrongValueError, number, texts
+from churnsurv.study.readers import ManyRefusedError, RefusedValueError, WrongValueError, day, number, texts, whole
 from churnsurv.warning.objectives import Capacity, Objective, Precision, Saving, Value
 
-__all__ = ["groups_or_bands", "numbers_by_name", "objectives", "plain_objective"]
+__all__ = ["BacktestKeys", "backtest_keys", "groups_or_bands", "numbers_by_name", "objectives", "plain_objective"]
 
 Made = TypeVar("Made")
 _KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -28,6 +30,65 @@ _SHAPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _LIMITS = ("lower", "upper")
 _AMOUNTS: Mapping[str, float] = MappingProxyType({"saved_value": 1.0, "contact_cost": 0.0})
 _SAVING = '{ shape = "plateau", top = 0.3, middle = 20, width = 3 }'
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestKeys:
+    """How the tiers of a study are judged on later days: the arguments of `churnsurv.backtest`."""
+
+    origins: int | tuple[date, ...] = 4
+    test_days: int = 90
+    capacity: tuple[float, ...] = ()
+
+    def to_plain(self) -> dict[str, Any]:
+        """As in the file."""
+        origins = self.origins if isinstance(self.origins, int) else [each.isoformat() for each in self.origins]
+        return {"origins": origins, "test_days": self.test_days, "capacity": list(self.capacity)}
+
+
+def backtest_keys(value: Any) -> BacktestKeys:
+    """Origins, test days and capacities; what is not said has its default.
+
+    Examples
+    --------
+    >>> backtest_keys({"origins": 3, "capacity": 60})
+    BacktestKeys(origins=3, test_days=90, capacity=(60.0,))
+    """
+    if not isinstance(value, Mapping):
+        raise WrongValueError("a section [warning.backtest]", value)
+    readers: Mapping[str, Callable[[Any], Any]] = {
+        "origins": _origins,
+        "test_days": whole(1),
+        "capacity": _capacities,
+    }
+    problems: list[tuple[str, str]] = []
+    found: dict[str, Any] = {}
+    for key, each in value.items():
+        if key not in readers:
+            hint = did_you_mean(key, readers)
+            problems.append((key, f"There is no such key.{hint} Keys of [warning.backtest]: {', '.join(readers)}."))
+            continue
+        made = _made(problems, key, partial(readers[key], each))
+        found |= {} if made is None else {key: made}
+    if problems:
+        raise ManyRefusedError(problems)
+    return BacktestKeys(**found)
+
+
+def _origins(value: Any) -> int | tuple[date, ...]:
+    if isinstance(value, list) and value:
+        return tuple(sorted({day(each) for each in value}))
+    if isinstance(value, (list, str)):
+        raise WrongValueError("how many origins, such as 4, or a list of days", value)
+    count: int = whole(1)(value)
+    return count
+
+
+def _capacities(value: Any) -> tuple[float, ...]:
+    given = tuple(sorted({number(each) for each in (value if isinstance(value, list) else [value])}))
+    if any(each <= 0 for each in given):
+        raise RefusedValueError(f"first alerts a day must be above 0; found {list(given)}.")
+    return given
 
 
 def groups_or_bands(value: Any) -> tuple[str, ...] | dict[str, tuple[float, ...]]:

@@ -1,4 +1,4 @@
-"""Thresholds and tiers of a study: how likely silent users churn, and from which day on to warn, as far as a log tells.
+"""Thresholds and tiers of a study: how likely silent users churn, when to warn, and how that does on later days.
 
 What a log cannot tell is absent, with the reason in one line. Only our own errors are reasons; any other is a fault of
 ours and is raised.
@@ -15,8 +15,11 @@ from churnsurv.errors import ChurnsurvError
 from churnsurv.study.text import one_line
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from churnsurv.study.config import StudyConfig
     from churnsurv.study.study import Study
+    from churnsurv.warning.backtest import Backtest
     from churnsurv.warning.idle_risk import IdleRisk
     from churnsurv.warning.scheme import TierScheme
 
@@ -24,13 +27,23 @@ __all__ = ["VARIABLES", "ThresholdsAndTiers", "thresholds_and_tiers"]
 
 #: The parts and what notes call them.
 PARTS: Mapping[str, str] = MappingProxyType(
-    {"risk": "idle risk", "risk_by": "idle risk by group", "tiers": "warning tiers"}
+    {
+        "risk": "idle risk",
+        "risk_by": "idle risk by group",
+        "tiers": "warning tiers",
+        "value": "value by day",
+        "surface": "risk by idle days and band",
+        "timeline": "users in the tiers over time",
+        "backtest": "tiers on later days",
+    }
 )
 #: What rules look at unless the study says otherwise: as many of these as a log can tell, and as differ.
 VARIABLES = ("balance", "n_investments")
 _TRIED = (VARIABLES, VARIABLES[1:], VARIABLES[:1], ())
 #: Names of tiers whose order everybody knows, lowest first.
 _KNOWN = ("low", "medium", "high")
+#: Dates of a timeline, about.
+_DATES = 80
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +58,14 @@ class ThresholdsAndTiers:
         By the groups or bands that the study names.
     tiers : TierScheme or None
         None without tiers in the study.
+    value : DataFrame or None
+        Schema "value_by_day": what contacts are worth by idle day, by the highest tier that has a value objective.
+    surface : IdleRisk or None
+        By the bands that the rules have of their first variable; None where they look at idle days alone.
+    timeline : DataFrame or None
+        Schema "tier_timeline".
+    backtest : Backtest or None
+        None unless the study asks for it.
     absent : mapping of part to text
         Why a part that was asked for is not there.
     remarks : tuple of str
@@ -54,6 +75,10 @@ class ThresholdsAndTiers:
     risk: IdleRisk | None = None
     risk_by: IdleRisk | None = None
     tiers: TierScheme | None = None
+    value: pd.DataFrame | None = None
+    surface: IdleRisk | None = None
+    timeline: pd.DataFrame | None = None
+    backtest: Backtest | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
@@ -70,8 +95,16 @@ class ThresholdsAndTiers:
         return (*left_out, *self.remarks)
 
 
-def thresholds_and_tiers(study: Study) -> ThresholdsAndTiers:
-    """Compute every part that the study asks for and its log can tell."""
+def thresholds_and_tiers(study: Study, *, only_try: bool = False) -> ThresholdsAndTiers:
+    """Compute every part that the study asks for and its log can tell.
+
+    Parameters
+    ----------
+    study : Study
+    only_try : bool
+        Leave out what takes long and can hardly fail once the tiers are fitted; of the backtest only look whether the
+        log is long enough.
+    """
     config = study.config
     if not config.warning_on:
         return ThresholdsAndTiers()
@@ -81,7 +114,18 @@ def thresholds_and_tiers(study: Study) -> ThresholdsAndTiers:
     risk = _part("risk", absent, lambda: _risk(study, None))
     risk_by = _part("risk_by", absent, lambda: _risk(study, by)) if by and risk is not None else None
     tiers = _part("tiers", absent, lambda: _tiers(study, remarks)) if config.warning_tiers else None
-    return ThresholdsAndTiers(risk=risk, risk_by=risk_by, tiers=tiers, absent=absent, remarks=tuple(remarks))
+    found: dict[str, Any] = {}
+    if tiers is not None:
+        makers: dict[str, Callable[[], Any]] = {"backtest": lambda: _backtest(study, tiers, only_try=only_try)}
+        if not only_try:
+            makers = {
+                "value": lambda: _value(config, risk),
+                "surface": lambda: _surface(study, tiers),
+                "timeline": lambda: _timeline(study, tiers),
+                **makers,
+            }
+        found = {name: _part(name, absent, make) for name, make in makers.items()}
+    return ThresholdsAndTiers(risk=risk, risk_by=risk_by, tiers=tiers, absent=absent, remarks=tuple(remarks), **found)
 
 
 def _part(name: str, absent: dict[str, str], make: Callable[[], Any]) -> Any:
@@ -134,15 +178,61 @@ def _tiers(study: Study, remarks: list[str]) -> TierScheme:
 def _fitted(study: Study, variables: Sequence[str]) -> TierScheme:
     from churnsurv.warning.fitting import fit_tiers
 
-    config = study.config
-    return fit_tiers(
+    return fit_tiers(study.log, seed=study.config.seed or 0, **_asked(study.config, variables))
+
+
+def _asked(config: StudyConfig, variables: Sequence[str]) -> dict[str, Any]:
+    """What the tiers of a study are fitted by, on all days and up to each origin of a backtest."""
+    return {
+        "objective": dict(config.warning_tiers),
+        "variables": list(variables),
+        "tiers": _order(tuple(config.warning_tiers)),
+        "missing": {name: value for name, value in config.warning_missing.items() if name in variables} or None,
+        "level": config.level,
+    }
+
+
+def _value(config: StudyConfig, risk: IdleRisk | None) -> pd.DataFrame | None:
+    """By the worth of the highest tier that states one."""
+    from churnsurv.warning.objectives import Value
+
+    names = tuple(config.warning_tiers)
+    order = [name for name in _order(names)[::-1] if name in names]
+    worth = next((each for name in order if isinstance(each := config.warning_tiers[name], Value)), None)
+    return None if worth is None or risk is None else risk.value(worth, variants=True)
+
+
+def _surface(study: Study, tiers: TierScheme) -> IdleRisk | None:
+    variable = next((name for name in tiers.bands()["variable"].dropna()), None)
+    return None if variable is None else _risk(study, {str(variable): tiers.grids[str(variable)]})
+
+
+def _timeline(study: Study, tiers: TierScheme) -> pd.DataFrame:
+    """Week by week, or by so many weeks that the dates are not too many."""
+    from churnsurv.warning.timeline import tier_timeline
+
+    n_days = (study.log.observed_until - study.log.observed_from).days
+    return tier_timeline(study.log, tiers, every=7 * max(1, round(n_days / 7 / _DATES)))
+
+
+def _backtest(study: Study, tiers: TierScheme, *, only_try: bool) -> Backtest | None:
+    from churnsurv.warning.backtest import backtest
+    from churnsurv.warning.backtest_windows import windows
+
+    asked = study.config.warning_backtest
+    if asked is None:
+        return None
+    if only_try:
+        windows(study.log, asked.origins, asked.test_days, known_until=None)
+        return None
+    variables = [each if isinstance(each, str) else each.name for each in tiers.variables]
+    return backtest(
         study.log,
-        objective=dict(config.warning_tiers),
-        variables=list(variables),
-        tiers=_order(tuple(config.warning_tiers)),
-        missing={name: value for name, value in config.warning_missing.items() if name in variables} or None,
-        seed=config.seed or 0,
-        level=config.level,
+        spec=_asked(study.config, variables),
+        origins=asked.origins,
+        test_days=asked.test_days,
+        capacity=asked.capacity or None,
+        level=study.config.level,
     )
 
 

@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 
 from churnsurv.errors import InputError, SchemaError
 from churnsurv.plots.idle_risks import idle_risk, idle_risk_frame
+from churnsurv.warning.rules import Rule
 from tests.plots.conftest import HOSTILE, texts
+from tests.warning.schemes import rule, scheme
 
 
 def risks(groups: list[str], *, registration: bool = True) -> pd.DataFrame:
@@ -101,3 +103,37 @@ def test_bad_tables_and_words_are_named(ax: Axes) -> None:
         idle_risk(risks(["a"]).iloc[:0], ax)
     with pytest.raises(InputError, match="Did you mean 'later'"):
         idle_risk(risks(["a"]), ax, words={"laters": "x"})
+
+
+def spans(ax: Axes) -> set[tuple[int, float, float, bool]]:
+    """Place of the tier, first and last day, and whether the bar is thick."""
+    found = set()
+    for box in ax.patches:
+        if str(box.get_gid()).startswith("churnsurv-span") and box.get_alpha() != 1.0:
+            place = int(str(box.get_gid()).split("-")[2])
+            thick = box.get_height() * ax.get_window_extent().height / np.ptp(ax.get_ylim()) > 10
+            found.add((place, box.get_x() + 0.5, box.get_x() + box.get_width() - 0.5, bool(thick)))
+    return found
+
+
+def test_tiers_are_spans_below_the_curve_thick_where_all_users_are_in_them() -> None:
+    rules = {"high": rule("idle_days > 20"), "low": rule("idle_days > 7 and balance < 100")}
+    bands = scheme(rules).bands()
+    table = risks(["all"])
+    frame = idle_risk_frame(table, 640, bands=bands)
+    assert frame.height > idle_risk_frame(table, 640).height + 30
+    ax = frame.place(Figure())
+    idle_risk(table, ax, bands=bands)
+    assert spans(ax) == {(0, 21, 29, True), (0, 21, 29, False), (1, 8, 20, False)}
+    assert {"high", "low", "below: warning tiers; a thin bar: some of the users"} <= set(texts(ax))
+    assert ax.get_ylim()[0] < 0
+    assert [tick for tick in ax.get_yticks() if tick < 0] == []
+
+
+def test_tiers_beyond_the_days_of_the_curve_are_refused(ax: Axes) -> None:
+    table = risks(["all"])
+    with pytest.raises(InputError, match="reach idle day 29"):
+        idle_risk(table[table["idle_days"] < 20], ax, bands=scheme({"a": rule("idle_days > 7")}).bands())
+    nobody = scheme({"a": Rule()}).bands()
+    idle_risk(table, ax, bands=nobody)
+    assert spans(ax) == set()

@@ -7,6 +7,7 @@ import pytest
 
 import churnsurv as ch
 from churnsurv.report import Report, build
+from churnsurv.warning import Capacity, Precision, Saving, Value, backtest, fit_tiers, idle_risk, tier_timeline
 
 HOSTILE = {
     "advertising": "<script>alert(1)</script>",
@@ -14,6 +15,15 @@ HOSTILE = {
     "invitation": "$x$ & co",
     "organic": "organic",
     "wealth_supermarket": '=HYPERLINK("http://evil.example")]]>\'',
+}
+
+
+SAVING = Saving.plateau(top=0.3, middle=20, width=3)
+WORTH = Value(saved_value=60, contact_cost=4, saving=SAVING)
+ASKED: Mapping[str, Any] = {
+    "objective": {"high": WORTH, "<i>low</i>": Capacity(per_day=3), "sure": Precision(target=0.99)},
+    "variables": ["balance"],
+    "tiers": ("<i>low</i>", "high", "sure"),
 }
 
 
@@ -45,6 +55,30 @@ def who(hostile: Mapping[str, Any]) -> Mapping[str, Any]:
         "spell_profile": ch.churn_profile(log, form="spell"),
         "bursts": ch.cohort_bursts(log, calendar=hostile["calendar"], ties="grouped"),
         "channels": ch.channel_value(log, hostile["costs"], margin=margin),
+    }
+
+
+@pytest.fixture(scope="session")
+def warned(hostile: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments of `build` on thresholds and tiers, from the same log."""
+    log = hostile["log"]
+    return {
+        "idle_risk": idle_risk(log),
+        "idle_risk_by": idle_risk(log, "channel", min_gaps=20),
+        "tiers": fit_tiers(log, **ASKED, bootstrap=20, seed=1),
+    }
+
+
+@pytest.fixture(scope="session")
+def judged(hostile: Mapping[str, Any], warned: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same with what contacts are worth by day, the rules on the risk, the tiers over time, and a backtest."""
+    log, scheme = hostile["log"], warned["tiers"]
+    return {
+        **warned,
+        "value_by_day": warned["idle_risk"].value(WORTH, variants=True),
+        "risk_surface": idle_risk(log, {"balance": scheme.grids["balance"]}, min_gaps=20),
+        "tier_timeline": tier_timeline(log, scheme, every=120),
+        "backtest": backtest(log, spec=ASKED, origins=2, capacity=[2]),
     }
 
 

@@ -12,34 +12,12 @@ import pandas as pd
 import pytest
 
 import churnsurv as ch
-from churnsurv.report import Report, build, render_html
+from churnsurv.report import Report, build
 from churnsurv.report.figures import drawings, figure_csv
 from churnsurv.report.numbers import share
-from churnsurv.warning import Capacity, Precision, Saving, Value, fit_tiers, idle_risk
-from tests.report.conftest import HOSTILE
-from tests.report.test_render import Page
+from churnsurv.warning import Value, fit_tiers, idle_risk
+from tests.report.conftest import SAVING
 from tests.report.test_who import like, section, stub, table, text_of
-
-SAVING = Saving.plateau(top=0.3, middle=20, width=3)
-
-
-@pytest.fixture(scope="module")
-def warned(hostile: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments of `build` on thresholds and tiers."""
-    log = hostile["log"]
-    objective = {
-        "high": Value(saved_value=60, contact_cost=4, saving=SAVING),
-        "<i>low</i>": Capacity(per_day=3),
-        "sure": Precision(target=0.99),
-    }
-    tiers = fit_tiers(
-        log, variables=["balance"], objective=objective, tiers=("<i>low</i>", "high", "sure"), bootstrap=20, seed=1
-    )
-    return {
-        "idle_risk": idle_risk(log),
-        "idle_risk_by": idle_risk(log, "channel", min_gaps=20),
-        "tiers": tiers,
-    }
 
 
 @pytest.fixture(scope="module")
@@ -219,14 +197,6 @@ def test_figures_have_their_data_and_are_drawn(told: Report, warned: Mapping[str
         assert figure_csv(figure).count("\n") == len(next(iter(figure.data.values()))) + 1
         assert drawings(figure)[0].narrow is not None
     assert figures["idle_risk"].data["churn"] == pytest.approx(warned["idle_risk"].table["churn"].tolist())
-
-
-def test_hostile_names_are_text(told: Report) -> None:
-    page = Page(render_html(told))
-    assert {*HOSTILE.values(), "<i>low</i>"} <= set(page.texts)
-    assert not page.named("script")
-    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
-    assert len(set(ids)) == len(ids)
 
 
 def test_it_claims_no_cause_and_says_what_it_cannot_tell(told: Report) -> None:

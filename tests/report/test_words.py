@@ -5,7 +5,18 @@ from collections.abc import Mapping
 
 import pytest
 
-from churnsurv.plots import bursts, channels, profile, structure
+from churnsurv.plots import (
+    backtests,
+    bursts,
+    channels,
+    idle_risks,
+    profile,
+    structure,
+    surfaces,
+    tiers,
+    timelines,
+    value_days,
+)
 from churnsurv.plots.words import WORDS
 from churnsurv.report.catalogue import LANGUAGES, catalogue, name, strong
 from churnsurv.report.model import Part
@@ -69,6 +80,12 @@ def test_every_language_has_the_words_of_the_figures(lang: str) -> None:
         ("plot_profile", profile._WORDS, {word for word in profile._WORDS if word.startswith("variable.")}),
         ("plot_bursts", bursts._WORDS, set()),
         ("plot_value", channels._WORDS, set()),
+        ("plot_idle", idle_risks._WORDS, set()),
+        ("plot_tiers", tiers._WORDS, set()),
+        ("plot_value_day", value_days._WORDS, set()),
+        ("plot_surface", surfaces._WORDS, set()),
+        ("plot_timeline", timelines._WORDS, set()),
+        ("plot_backtest", backtests._WORDS, set()),
     ],
 )
 def test_figures_of_one_kind_have_their_words(lang: str, room: str, own: Mapping[str, str], left_out: set[str]) -> None:

@@ -29,6 +29,8 @@ users = "u.csv"
 balances = "b.csv"
 costs = "c.csv"
 calendar = { sql = "SELECT * FROM 'days.csv'" }
+assignments = "a.csv"
+rewards = "r.csv"
 
 [columns.events]
 event_at = "ts"
@@ -85,6 +87,21 @@ saving = { shape = "linear", top = 0.2, idle_days = 21 }
 precision = 0.6
 [warning.tiers.low]
 per_day = 140
+[warning.backtest]
+origins = 3
+test_days = 60
+capacity = [60, 140]
+
+[campaigns]
+on = true
+campaign = "spring"
+control = "none"
+design = "observational"
+horizon = 60
+strata = ["half"]
+by = "device"
+margin = 0.01
+smallest_lift = 1.1
 
 [report]
 formats = ["html"]

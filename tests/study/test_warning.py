@@ -15,8 +15,9 @@ from churnsurv.study import ThresholdsAndTiers, check_study
 from churnsurv.study import warn as module
 from churnsurv.study.config import SECTIONS, StudyConfig, read_config
 from churnsurv.study.reporting import to_report
+from churnsurv.study.tier_keys import BacktestKeys
 from churnsurv.study.warn import thresholds_and_tiers
-from churnsurv.warning import Capacity, Precision, Saving, Value, fit_tiers, idle_risk
+from churnsurv.warning import Capacity, Precision, Saving, Value, backtest, fit_tiers, idle_risk, tier_timeline
 
 StudyFile = Callable[..., Path]
 
@@ -24,6 +25,7 @@ SAVING = '{ shape = "plateau", top = 0.3, middle = 20, width = 3 }'
 WARNING = f"""
 [warning]
 by = {{ balance = [100, 1000] }}
+variables = ["balance"]
 missing = {{ balance = 0 }}
 [warning.tiers.low]
 per_day = 2
@@ -31,6 +33,9 @@ per_day = 2
 saved_value = 60
 contact_cost = 4
 saving = {SAVING}
+[warning.backtest]
+origins = 2
+capacity = [1]
 [rule]
 sensitivity = []
 [report]
@@ -62,18 +67,24 @@ def test_every_part_is_what_its_function_gives(study_file: StudyFile) -> None:
     same(warning.risk_by.table, idle_risk(log, {"balance": (100, 1000)}, level=0.9).table)
     saving = Saving.plateau(top=0.3, middle=20.0, width=3.0)
     objective = {"high": Value(saved_value=60, contact_cost=4, saving=saving), "low": Capacity(per_day=2)}
-    tiers = fit_tiers(log, objective=objective, missing={"balance": 0}, level=0.9)
+    asked = {"objective": objective, "variables": ["balance"], "missing": {"balance": 0}, "level": 0.9}
+    tiers = fit_tiers(log, **asked)
     assert warning.tiers.to_json() == tiers.to_json()
     assert warning.tiers.table["tier"].tolist() == ["high", "low"]
+    same(warning.value, idle_risk(log, level=0.9).value(objective["high"], variants=True))
+    same(warning.surface.table, idle_risk(log, {"balance": tiers.grids["balance"]}, level=0.9).table)
+    same(warning.timeline, tier_timeline(log, tiers, every=14))
+    same(warning.backtest.table, backtest(log, spec=asked, origins=2, capacity=[1], level=0.9).table)
     assert (dict(warning.absent), warning.notes, result.notes) == ({}, (), ())
     told = json.loads(to_report(result, lang="en").to_json())
-    assert "warning" in [each["id"] for each in told["sections"]]
+    assert {"warning", "backtest"} <= {each["id"] for each in told["sections"]}
     assert told["config"]["warning"] == {
-        "on": True, "by": {"balance": [100.0, 1000.0]}, "variables": None, "missing": {"balance": 0.0},
+        "on": True, "by": {"balance": [100.0, 1000.0]}, "variables": ["balance"], "missing": {"balance": 0.0},
         "tiers": {
             "low": {"per_day": 2.0},
             "high": {"saved_value": 60.0, "contact_cost": 4.0, "saving": saving.to_plain()},
         },
+        "backtest": {"origins": 2, "test_days": 90, "capacity": [1.0]},
     }  # fmt: skip
 
 
@@ -86,6 +97,25 @@ def test_it_is_on_by_default_with_the_idle_risk_alone(study_file: StudyFile) -> 
     off = found(study_file, "[warning]\non = false\n")
     assert (off.risk, off.risk_by, off.tiers, off.notes) == (None, None, None, ())
     assert found(study_file, "[warning]\nby = []\n").risk_by is None
+
+
+def test_without_a_value_and_a_backtest_these_parts_are_not_asked_for(study_file: StudyFile) -> None:
+    warning = found(study_file, "[warning]\nvariables = []\n[warning.tiers.high]\nprecision = 0.5\n")
+    assert warning.tiers is not None
+    assert warning.timeline is not None
+    assert (warning.value, warning.surface, warning.backtest) == (None, None, None)
+    assert warning.notes == ()
+
+
+def test_a_log_too_short_for_a_backtest_has_the_rest(study_file: StudyFile) -> None:
+    text = "[warning]\nvariables = []\n[warning.tiers.high]\nprecision = 0.5\n[warning.backtest]\norigins = 40\n"
+    warning = found(study_file, text)
+    assert warning.backtest is None
+    assert warning.tiers is not None
+    (note,) = warning.notes
+    assert note == f"Left out: tiers on later days. {warning.absent['backtest']}"
+    told = [p for p in check_study(study_file(text)).problems if p.problem == "warning.backtest"]
+    assert [p.advice for p in told] == [warning.absent["backtest"]]
 
 
 def test_other_names_of_tiers_stand_highest_first(study_file: StudyFile) -> None:
@@ -209,6 +239,31 @@ def test_every_problem_of_every_tier_is_told_with_its_place() -> None:
     assert "Did you mean 'top'?" in at["j.saving"]
     assert at["k.saving"].startswith("a table needs lists")
     assert "Did you mean 'balance'?" in at["warning.missing.balanse"]
+
+
+def test_how_tiers_are_judged_is_read_with_every_problem() -> None:
+    tiers = {"high": {"precision": 0.5}}
+    document = {"sources": {"events": "e", "users": "u"}, "warning": {"tiers": tiers, "backtest": {}}}
+    config, problems = read_config(document)
+    assert problems == []
+    assert config.warning_backtest == BacktestKeys(origins=4, test_days=90, capacity=())
+    given = {"origins": ["2024-05-01", "2024-02-01"], "test_days": 30, "capacity": 12}
+    config, problems = read_config({**document, "warning": {"tiers": tiers, "backtest": given}})
+    assert problems == []
+    assert config.to_dict()["warning"]["backtest"] == {
+        "origins": ["2024-02-01", "2024-05-01"], "test_days": 30, "capacity": [12.0],
+    }  # fmt: skip
+    wrong = {"origins": 0, "test_days": "90", "capacity": [-1], "orgins": 3}
+    told = problems_of({"tiers": tiers, "backtest": wrong})
+    assert set(told) == {f"warning.backtest.{key}" for key in wrong}
+    assert "Did you mean 'origins'?" in told["warning.backtest.orgins"]
+    assert "above 0" in told["warning.backtest.capacity"]
+    for origins in ("4", [], [3]):
+        assert set(problems_of({"tiers": tiers, "backtest": {"origins": origins}})) == {"warning.backtest.origins"}
+    assert problems_of({"backtest": {}}) == {
+        "warning.backtest": "needs tiers to judge: sections such as [warning.tiers.high]."
+    }
+    assert "[warning.backtest]" in problems_of({"tiers": tiers, "backtest": 3})["warning.backtest"]
 
 
 @pytest.mark.parametrize(
