@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 QUOTED = {
     "01_who_churns": {48.0, 90.0, 95.0, 10_000.0},
     "02_warning_tiers": {98.0},
+    "04_recall_lift": set(),
 }
 QUOTING = sorted(QUOTED)
 ALL = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
