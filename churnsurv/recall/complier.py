@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from churnsurv.errors import InputError
+from churnsurv.numerics.arm_influence import CellCurves, cell_curves
 from churnsurv.numerics.complier import complier_effect_of
-from churnsurv.recall.lift_arms import CampaignArms
+from churnsurv.recall.lift_arms import CampaignArms, unit_influence
 
 if TYPE_CHECKING:
     from churnsurv.data.assigned import CampaignRows
@@ -60,11 +61,14 @@ def complier_rows(
     if column not in rows.given:
         raise InputError(f"exposure={exposure!r} needs {column} in the assignments, and there is none.")
     day = getattr(rows, exposure)
-    reached = (day > 0) & (day <= rows.horizon)
-    shares = _shares(found, reached)
+    reached = (day > 0) & (day <= np.minimum(rows.followed, rows.horizon))
+    # users who are not yet followed to the horizon may still be reached: the share is that of a curve, like returns
+    ends = np.where(reached, day, np.minimum(rows.followed, rows.horizon))
+    curves = cell_curves(found.cells, ends, reached, horizon=rows.horizon)
+    shares = found.cells.mean(curves.returned)
     told: list[dict[str, Any]] = []
     for arm in range(1, len(found.arms)):
-        moved = _moves(found, reached, arm)
+        moved = _moves(found, curves, arm)
         for outcome in OUTCOMES:
             named = {"campaign": campaign, "arm": found.arms[arm], "outcome": outcome, "unit": OUTCOMES[outcome][1]}
             named |= {"exposure": exposure, "share_arm": shares[arm], "share_control": shares[0]}
@@ -73,27 +77,23 @@ def complier_rows(
     return told, _notes(exposure, shares, found)
 
 
-def _shares(found: CampaignArms, reached: Flags) -> Floats:
-    """Share reached in each arm, strata weighted alike."""
-    cell = found.cells.cell
-    n = found.cells.n.ravel()
-    return found.cells.mean(np.bincount(cell, reached, n.size) / n)
-
-
-def _moves(found: CampaignArms, reached: Flags, arm: int) -> dict[str, Floats]:
+def _moves(found: CampaignArms, curves: CellCurves, arm: int) -> dict[str, Floats]:
     """What each user, or cluster, moves the differences by: of the share reached, and of each outcome."""
-    cells, table = found.cells, found.table
-    sign = np.where(cells.arm == arm, 1.0, np.where(cells.arm == 0, -1.0, 0.0))
-    n = cells.n.ravel()
-    mean = np.bincount(cells.cell, reached, n.size) / n
-    influences: dict[str, Floats] = {"reached": (reached - mean[cells.cell]) * table.scale[cells.cell]}
+    cells = found.cells
+    sign = np.zeros(cells.n_arms)
+    sign[arm], sign[0] = 1.0, -1.0
+    table = cells.weight()[:, None, None] * curves.influence_on_return()
+    reached = sign[cells.arm] * table.ravel()[curves.pattern]
+    if cells.n_strata > 1:
+        by_cell = curves.returned.reshape(cells.n_arms, cells.n_strata)
+        apart = sign @ (by_cell - cells.mean(curves.returned)[:, None]) / cells.n_users
+        reached = reached + apart[cells.stratum]
+    if found.codes is not None:
+        reached = np.bincount(np.unique(found.codes, return_inverse=True)[1].reshape(-1), reached)
+    moved = {"reached": np.asarray(reached, dtype=np.float64)}
     for outcome in OUTCOMES:
-        influences[outcome] = table.of(slice(None), [found.columns[outcome]])[0]
-    group = None if found.codes is None else np.unique(found.codes, return_inverse=True)[1].reshape(-1)
-    signed = {name: sign * values for name, values in influences.items()}
-    if group is None:
-        return signed
-    return {name: np.asarray(np.bincount(group, values), dtype=np.float64) for name, values in signed.items()}
+        moved[outcome] = unit_influence(found, found.plain, found.contrast(outcome, arm))[0]
+    return moved
 
 
 def _instrumented(

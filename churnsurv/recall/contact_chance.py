@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError
+from churnsurv.recall.propensity import standardised
 
 __all__ = ["ContactChance", "contact_chance"]
 
@@ -23,6 +24,7 @@ Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
 _LEAST = 20  # contacts, and as many that were not contacted, that a level is learnt from
+_FLAT = 1e-10
 _SURE = 25.0  # log odds beyond which a fitted chance is 0 or 1 for all purposes
 
 
@@ -70,7 +72,7 @@ class ContactChance:
 
 
 def contact_chance(
-    time: Ints, contact: Ints, covariates: Mapping[str, Floats], *, day: int, horizon: int
+    time: Ints, contact: Ints, covariates: Mapping[str, Floats], *, day: int, horizon: int, said: int | None = None
 ) -> ContactChance:
     """Fit the chances.
 
@@ -85,20 +87,23 @@ def contact_chance(
     day : int
         The day of the policy.
     horizon : int
+    said : int, optional
+        What errors call that day.
 
     Raises
     ------
     InputError
         If on the day of the policy nobody, or everybody, who was silent was contacted, or the covariates foretell who.
     """
+    said = day if said is None else said
     contacted = np.where((contact > 0) & (contact <= time), contact, 0)
     until = np.where(contacted > 0, contacted, np.minimum(time, horizon))
     silent = until >= day
     now = contacted == day
-    _refuse_rules(int(now.sum()), int(silent.sum()), day)
-    matrix = _standardised(covariates, time.size)
+    _refuse_rules(int(now.sum()), int(silent.sum()), said)
+    matrix = standardised(covariates, time.size)[1][:, 1:]
     rows = np.flatnonzero(silent)
-    fits = [_fitted(rows, np.full(rows.size, day), _with_level(matrix[rows]), now[rows], f"on day {day}", time.size)]
+    fits = [_fitted(rows, np.full(rows.size, day), _with_level(matrix[rows]), now[rows], f"on day {said}", time.size)]
     constant: dict[int, float] = {}
     others = _other_days(contacted, until, day, horizon)
     if others.row.size:
@@ -136,14 +141,6 @@ def _shares(place: Ints, now: NDArray[np.bool_]) -> Floats:
     return np.asarray(np.bincount(place, now) / np.bincount(place))
 
 
-def _standardised(covariates: Mapping[str, Floats], n: int) -> Floats:
-    """Covariates in standard deviations, those without variation left out."""
-    columns = [values - values.mean() for values in covariates.values()]
-    spread = [float(column.std()) for column in columns]
-    kept = [column / s for column, s in zip(columns, spread, strict=True) if s > 0]
-    return np.column_stack(kept) if kept else np.zeros((n, 0))
-
-
 def _with_level(matrix: Floats) -> Floats:
     return np.hstack([np.ones((matrix.shape[0], 1)), matrix])
 
@@ -152,6 +149,8 @@ def _fitted(row: Ints, day: Ints, matrix: Floats, now: NDArray[np.bool_], when: 
     """A logistic regression, and what each row of the campaign moves its coefficients by."""
     import statsmodels.api as sm
     from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
+
+    matrix = matrix[:, _independent(matrix)]
 
     family: Any = sm.families.Binomial()
     # where coefficients run away, the fit says so below
@@ -170,6 +169,18 @@ def _fitted(row: Ints, day: Ints, matrix: Floats, now: NDArray[np.bool_], when: 
     influence = np.zeros((n, matrix.shape[1]))
     np.add.at(influence, row, steps)
     return _Fit(row, day, matrix, parameters, influence)
+
+
+def _independent(matrix: Floats) -> list[int]:
+    """Columns that do not follow from those before them: among the silent fewer may vary than among all."""
+    kept: list[int] = []
+    for place in range(matrix.shape[1]):
+        column = matrix[:, place]
+        before = matrix[:, kept]
+        rest = column - before @ np.linalg.lstsq(before, column, rcond=None)[0]
+        if rest @ rest > _FLAT * max(float(column @ column), _FLAT):
+            kept.append(place)
+    return kept
 
 
 # ---------------------------------------------------------------------------------------------------------- errors

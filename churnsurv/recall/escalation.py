@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.errors import InputError, did_you_mean
+from churnsurv.errors import FollowUpError, InputError, did_you_mean
 from churnsurv.numerics.arm_influence import arm_cells, cell_curves
 from churnsurv.numerics.clone_censor import copies, policy_risks
 from churnsurv.recall.contact_chance import ContactChance, contact_chance
@@ -118,13 +118,13 @@ def escalation_effect(
     log: ActivityLog,
     *,
     day: int,
-    horizon: int = 30,
+    horizon: int | str = 30,
     campaign: str | None = None,
     arms: str | Sequence[str] | None = None,
     control: str = "holdout",
     randomised: tuple[str, str] | None = None,
     contacts: Literal["before", "after"] = "before",
-    covariates: Sequence[str] | None = None,
+    covariates: str | Sequence[str] | None = None,
     bootstrap: int = 500,
     level: float = 0.95,
     seed: int = 0,
@@ -138,7 +138,7 @@ def escalation_effect(
     log : ActivityLog
     day : int
         Of the second contact; the day of assignment is day 1. From 2 to the horizon.
-    horizon : int
+    horizon : int or text such as "30d"
         Returns count on days 1 ... horizon.
     campaign : str, optional
         Which one, where there are several.
@@ -152,9 +152,9 @@ def escalation_effect(
     contacts : {"before", "after"}
         Whether a contact comes before the activity of its day, so that a return on the same day may be due to it, or
         after it, to those who were silent on that day too.
-    covariates : sequence of str, optional
-        What second contacts may have gone by and returns may depend on: those of ``pre``, and number columns of the
-        assignments. By default all that is known of the time before.
+    covariates : str or sequence of str, optional
+        What second contacts may have gone by and returns may depend on: ``pre_active_days, pre_invested, pre_balance,
+        pre_idle_days, tenure``, and columns of the assignments or users. By default the former, all of them.
     bootstrap : int
         Resamples of users (clusters) that standard errors come from.
     level : float
@@ -187,15 +187,16 @@ def escalation_effect(
     from churnsurv.data.assigned import campaign_rows
 
     level = check_level(level)
-    day = _day(day, horizon)
     if contacts not in ("before", "after"):
         raise InputError(f"contacts is 'before' or 'after' (the activity of their day); it is {contacts!r}.")
-    rows = campaign_rows(log, assignments, horizon=horizon, covariates=_own_columns(covariates))
+    named = (covariates,) if isinstance(covariates, str) else covariates
+    rows = campaign_rows(log, assignments, horizon=horizon, campaign=campaign, covariates=_own_columns(named))
+    day = _day(day, rows.horizon)
     chosen = _chosen(rows, campaign, arms, control, randomised)
     if randomised is not None:
         return _as_drawn(rows, chosen, randomised, day=day, level=level)
     return _weighted(
-        rows, chosen, day, late=contacts == "after", named=covariates, n_samples=bootstrap, level=level, seed=seed
+        rows, chosen, day, late=contacts == "after", named=named, n_samples=bootstrap, level=level, seed=seed
     )
 
 
@@ -204,34 +205,41 @@ def escalation_effect(
 
 def _as_drawn(rows: CampaignRows, chosen: Flags, arms: tuple[str, str], *, day: int, level: float) -> Escalation:
     arm = np.array([arms.index(name) if name in arms else -1 for name in rows.arms])[rows.arm[chosen]]
-    cells = arm_cells(arm, n_arms=2)
-    curves = cell_curves(cells, rows.time[chosen], rows.returned[chosen], horizon=rows.horizon, names=arms)
-    influence = np.ravel(curves.influence_on_return())[curves.pattern]
+    strata, stratum = np.unique(rows.stratum[chosen], return_inverse=True)
+    cells = arm_cells(arm, stratum.reshape(-1), n_arms=2, n_strata=strata.size)
+    if (cells.n == 0).any():
+        lacking = rows.strata[int(strata[np.argwhere(cells.n == 0)[0, 1]])]
+        raise InputError(f"One of {arms[0]!r} and {arms[1]!r} has no users in stratum {lacking!r}: merge strata.")
+    curves = cell_curves(cells, rows.time[chosen], rows.returned[chosen], horizon=rows.horizon)
     groups = np.unique(rows.cluster[chosen], return_inverse=True)[1].reshape(-1)
-    by_arm = np.stack([np.bincount(groups, np.where(arm == place, influence, 0.0)) for place in (0, 1)])
-    errors = np.sqrt([*(by_arm**2).sum(axis=1), float(((by_arm[1] - by_arm[0]) ** 2).sum())])
-    shares = _on_days(curves.time, 1.0 - curves.survival, rows.horizon)
-    by_day = np.stack([_days_error(curves, place, rows.horizon) for place in (0, 1)])
+    shares, by_day = np.zeros((2, rows.horizon)), np.zeros((2, rows.horizon))
+    by_arm = np.zeros((2, int(groups.max()) + 1))
+    weight, until = cells.weight()[:, None, None], np.searchsorted(curves.time, np.arange(1, rows.horizon + 1), "right")
+    for u in range(rows.horizon):
+        if until[u] == 0:
+            continue
+        at = int(until[u]) - 1
+        by_cell = 1.0 - curves.survival[:, at]
+        shares[:, u] = cells.mean(by_cell)
+        moves = (weight * curves.influence_on_return(at)).ravel()[curves.pattern]
+        apart = (by_cell.reshape(2, -1) - shares[:, u, None]) / cells.n_users
+        by_arm = np.stack(
+            [
+                np.bincount(groups, np.where(arm == place, moves, 0.0) + apart[place][stratum.reshape(-1)])
+                for place in (0, 1)
+            ]
+        )
+        by_day[:, u] = np.sqrt((by_arm**2).sum(axis=1))
+    errors = np.array([*by_day[:, -1], float(np.sqrt(((by_arm[1] - by_arm[0]) ** 2).sum()))])
     note = (
         f"Users were drawn for {arms[0]!r} and {arms[1]!r} at the start: the two are compared as drawn, whoever was "
-        "reached by the second contact."
+        "reached by the second contact" + (", within strata." if strata.size > 1 else ".")
     )
     return _result(
         shares, errors, by_day, np.bincount(arm, minlength=2).astype(np.float64), day,
         horizon=rows.horizon, method="randomised sequence", n_users=int(chosen.sum()), n_samples=0, level=level,
         notes=(note,), names=(arms[0], arms[1]), as_treated=None,
     )  # fmt: skip
-
-
-def _on_days(time: Any, values: Floats, horizon: int) -> Floats:
-    """Step functions, (n, n_times), on days 1 ... horizon."""
-    place = np.searchsorted(time, np.arange(1, horizon + 1), side="right") - 1
-    return np.asarray(np.where(place >= 0, values[:, np.maximum(place, 0)], 0.0))
-
-
-def _days_error(curves: Any, cell: int, horizon: int) -> Floats:
-    variance = np.diagonal(curves.covariance_of_return(cell))
-    return np.asarray(np.sqrt(_on_days(curves.time, variance[None], horizon)[0]))
 
 
 # ----------------------------------------------------------------------------------------------------- what was done
@@ -255,9 +263,15 @@ def _weighted(
     if not second.any():
         raise InputError("assignments: nobody has a second_contact_at: there is no second contact to compare with.")
     covariates = {name: values[chosen] for name, values in _covariates(rows, named).items()}
-    chance = contact_chance(time, second, covariates, day=on, horizon=horizon)
+    chance = contact_chance(time, second, covariates, day=on, horizon=horizon, said=day)
     policies = (None, on)
     shares = policy_risks(time, returned, second, chance.by_day(), policies)
+    if np.isnan(shares).any():
+        last = int(np.flatnonzero(~np.isnan(shares).any(axis=0))[-1]) + 1
+        raise FollowUpError(
+            f"Nobody who kept to one of the policies was followed beyond day {last}, so what happens by day {horizon} "
+            f"cannot be told. Choose a horizon of {last} days or fewer."
+        )
     groups = np.unique(rows.cluster[chosen], return_inverse=True)[1].reshape(-1)
     drawn = _resampled(time, returned, second, chance, policies, groups, n_samples, seed)
     ends = drawn[:, :, -1]
@@ -414,10 +428,10 @@ def _own_columns(named: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _covariates(rows: CampaignRows, named: Sequence[str] | None) -> Mapping[str, Floats]:
-    for name in named or ():
-        if name not in rows.pre:
-            raise InputError(f"covariates: there is no {name!r}.{did_you_mean(name, rows.pre)}")
-    return {name: rows.pre[name] for name in (rows.pre if named is None else named)}
+    if named is None:
+        return rows.pre
+    # a column of text has become one for each category
+    return {own: rows.pre[own] for name in named for own in rows.pre if own == name or own.startswith(f"{name}: ")}
 
 
 def _day(day: object, horizon: int) -> int:
@@ -443,9 +457,14 @@ def _chosen(
     names = rows.campaigns[0] if campaign is None else campaign
     if names not in rows.campaigns:
         raise InputError(f"There is no campaign {names!r}.{did_you_mean(str(names), rows.campaigns)}")
-    wanted = (
-        randomised or ([arms] if isinstance(arms, str) else arms) or [each for each in rows.arms if each != control]
-    )
+    if randomised is None and arms is None and control not in rows.arms:
+        raise InputError(
+            f"There is no control arm {control!r}, so that who had a first contact is not known."
+            f"{did_you_mean(str(control), rows.arms)} Name it as control=, or those with a first contact as arms=. Arms: "
+            f"{', '.join(map(repr, rows.arms))}."
+        )
+    others = [each for each in rows.arms if each != control]
+    wanted = randomised or ([arms] if isinstance(arms, str) else arms) or others
     for each in wanted:
         if each not in rows.arms:
             raise InputError(f"There is no arm {each!r}.{did_you_mean(str(each), rows.arms)}")

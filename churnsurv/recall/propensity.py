@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
     from churnsurv.data.assigned import CampaignRows
 
-__all__ = ["Propensity", "propensity_of"]
+__all__ = ["Propensity", "propensity_of", "standardised"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 
 _RARE = 0.02  # chances beyond these make few users stand for many
 _SURE = 1e-6
+_FLAT = 1e-10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +38,7 @@ class Propensity:
     ----------
     chance : (n,) float64
     matrix : (n, p) float64
-        An intercept and the covariates, in standard deviations, missing values at the mean and told by a column.
+        See `standardised`.
     names : tuple of str
         Of the columns but the intercept.
     treated : (n,) bool
@@ -112,37 +113,50 @@ def propensity_of(
     strata = rows.stratum[chosen]
     for code in np.unique(strata)[1:]:
         columns[rows.strata[code]] = (strata == code).astype(np.float64)
-    names, matrix = _standardised(columns, chosen.size)
+    names, matrix = standardised(columns, chosen.size)
     if not names:
         raise InputError(
             f'{name}: design="observational" compares users that are alike, and no covariate varies. Name what '
             "the contacts went by in covariates=."
         )
-    return Propensity(_fitted(matrix, treated, names, name), matrix, names, treated)
+    return Propensity(_fitted(matrix, treated, name), matrix, names, treated)
 
 
-def _standardised(columns: Mapping[str, Floats], n: int) -> tuple[tuple[str, ...], Floats]:
-    names, made = [], [np.ones(n)]
+def standardised(columns: Mapping[str, Floats], n: int) -> tuple[tuple[str, ...], Floats]:
+    """An intercept and covariates in standard deviations, (n, 1 + p), and the names of the latter.
+
+    Missing values stand at the mean, and a column tells of them. What does not vary, or follows from the columns before
+    it, is left out.
+
+    Examples
+    --------
+    >>> standardised({"x": np.array([1.0, 3.0]), "twice": np.array([2.0, 6.0])}, 2)[0]
+    ('x',)
+    """
+    names: list[str] = []
+    made = [np.ones(n)]
     for name, values in columns.items():
         missing = np.isnan(values)
         known = values[~missing]
-        if known.size and known.std() > 0:
-            names.append(name)
-            made.append(np.where(missing, 0.0, (values - known.mean()) / known.std()))
+        spread = float(known.std()) if known.size else 0.0
+        added = []
+        if spread > _FLAT * max(1.0, float(np.abs(known).max(initial=0.0))):
+            added.append((name, np.where(missing, 0.0, (values - known.mean()) / spread)))
         if 0 < missing.sum() < n:
-            names.append(f"{name} missing")
-            made.append(missing - missing.mean())
+            added.append((f"{name} missing", missing - missing.mean()))
+        for said, column in added:
+            before = np.column_stack(made)
+            rest = column - before @ np.linalg.lstsq(before, column, rcond=None)[0]
+            if rest @ rest > _FLAT * (column @ column):
+                names.append(said)
+                made.append(column)
     return tuple(names), np.column_stack(made)
 
 
-def _fitted(matrix: Floats, treated: Flags, names: Sequence[str], name: str) -> Floats:
+def _fitted(matrix: Floats, treated: Flags, name: str) -> Floats:
     import statsmodels.api as sm
     from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
-    if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
-        raise InputError(
-            f"{name}: some covariates say the same ({', '.join(names)}). Leave out those that others add up to."
-        )
     with np.errstate(over="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", PerfectSeparationWarning)
         fit = sm.GLM(treated.astype(np.float64), matrix, family=sm.families.Binomial()).fit(maxiter=50)

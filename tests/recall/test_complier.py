@@ -86,6 +86,25 @@ def test_clusters_widen():
     assert (b["estimate"], b["std_error"]) == (pytest.approx(a["estimate"]), pytest.approx(a["std_error"]))
 
 
+def test_who_may_still_be_reached_is_not_counted_as_never_reached():
+    """Half of the arm opens, on any of ten days; many are not followed for long. Effect of .2 on those who open."""
+    rng, shares, estimates = np.random.default_rng(8), [], []
+    for _ in range(40):
+        n = 1_500
+        opens, arm = rng.random(n) < 0.5, rng.integers(0, 2, n)
+        day = rng.integers(1, HORIZON + 1, n)
+        returned = rng.random(n) < 0.1 + 0.2 * opens * arm
+        time = np.where(returned, rng.integers(1, HORIZON + 1, n), HORIZON + 1)
+        followed = np.where(rng.random(n) < 0.6, rng.integers(1, HORIZON + 1, n), HORIZON)
+        rows = made_rows(time=time, returned=returned, followed=followed, arm=arm, horizon=HORIZON, given={"opened_at"})
+        object.__setattr__(rows, "opened", np.where(opens & (arm == 1) & (day <= followed), day, 0))
+        found = row_of(rows, exposure="opened")
+        shares.append(found["share_arm"])
+        estimates.append(found["estimate"])
+    assert abs(np.mean(shares) - 0.5) < 4 * np.std(shares) / np.sqrt(40)
+    assert abs(np.mean(estimates) - 200) < 4 * np.std(estimates) / np.sqrt(40)
+
+
 def test_few_reached_leave_no_end():
     found = row_of(campaign(100, np.random.default_rng(4), share=0.02))
     assert np.isinf(found["upper"])

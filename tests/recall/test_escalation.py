@@ -14,7 +14,7 @@ from tests.numerics.test_clone_censor import DAY, DAYS, truth, world
 START = pd.Timestamp("2024-03-01")
 
 
-def tables(time, returned, contact, *, x, arm="push", shift=0):
+def tables(time, returned, contact, *, x, arm="push", shift=0, until="2024-05-31", **columns):
     """A log in which each user returns on the day of `time`, and the assignments; day 1 is START."""
     user = np.arange(time.size)
     users = pd.DataFrame({"user_id": user, "registered_at": "2024-01-01", "x": x})
@@ -22,6 +22,7 @@ def tables(time, returned, contact, *, x, arm="push", shift=0):
     second = START + pd.to_timedelta(contact - 1 - shift, unit="D")
     given = pd.DataFrame({"user_id": user, "campaign": "recall", "arm": arm, "assigned_at": START, "x": x})
     given["second_contact_at"] = second.where(contact > 0)
+    given = given.assign(**columns)
     # a campaign has a control; it is no part of the comparison
     none = pd.DataFrame({"user_id": [-1, -2], "campaign": "recall", "arm": "holdout", "assigned_at": START, "x": 0.0})
     extra = pd.DataFrame({"user_id": [-1, -2], "registered_at": "2024-01-01", "x": 0.0})
@@ -29,7 +30,7 @@ def tables(time, returned, contact, *, x, arm="push", shift=0):
         back.assign(kind="login"),
         pd.concat([users, extra]),
         observed_from="2024-01-01",
-        observed_until="2024-05-31",
+        observed_until=until,
     )
     return log, pd.concat([given, none], ignore_index=True)
 
@@ -102,6 +103,48 @@ def test_a_sequence_that_was_drawn_is_compared_as_drawn():
     error = np.sqrt(sum(p * (1 - p) / n for p, n in zip(shares, counts, strict=True)))
     assert found.std_error == pytest.approx(error, rel=1e-9)
     assert (found.method, found.bootstrap) == ("randomised sequence", 0)
+
+
+def test_strata_of_a_drawn_sequence_are_compared_within():
+    """Shares of the arms differ by stratum, and so do returns; the second contact does nothing."""
+    rng = np.random.default_rng(10)
+    stratum = np.where(rng.random(3_000) < 0.5, "a", "b")
+    arm = np.where(rng.random(3_000) < np.where(stratum == "a", 0.9, 0.1), "push", "push then sms")
+    returned = rng.random(3_000) < np.where(stratum == "a", 0.1, 0.6)
+    time = np.where(returned, rng.integers(1, DAYS + 1, 3_000), DAYS)
+    log, given = tables(time, returned, 0 * time, x=0.0, arm=arm, stratum=stratum)
+    given["stratum"] = given["stratum"].fillna("a")
+    found = escalation_effect(given, log, day=DAY, randomised=("push", "push then sms"))
+    shares = [np.mean([returned[(arm == a) & (stratum == s)].mean() * (stratum == s).mean() * 2 for s in "ab"])
+              for a in ("push", "push then sms")]  # fmt: skip
+    np.testing.assert_allclose(found.table["returned"][:2], shares, rtol=1e-9)
+    assert abs(found.difference) < 3 * found.std_error < 0.1
+    last = found.curves[found.curves["day"] == DAYS]
+    np.testing.assert_allclose(last["lower"], found.table["lower"][:2], rtol=1e-9)
+
+
+def test_nobody_followed_far_enough():
+    time, returned, contact, chance = world(2_000, np.random.default_rng(11))
+    log, given = tables(time, returned, contact, x=chance[:, DAY - 1], until="2024-03-20")
+    with pytest.raises(InputError, match=r"followed"):
+        escalation_effect(given, log, day=DAY, covariates=["x"], bootstrap=50)
+
+
+def test_what_says_the_same_is_left_out(chosen, found):
+    """Nobody was active before: days since the last activity are the tenure."""
+    _, (log, given) = chosen
+    twice = escalation_effect(
+        given.assign(y=2 * given["x"]), log, day=DAY, covariates=["x", "y"], bootstrap=100, seed=1
+    )
+    assert twice.difference == pytest.approx(found.difference, rel=1e-6)
+    assert np.isfinite(escalation_effect(given, log, day=DAY, bootstrap=50).std_error)
+
+
+def test_the_control_must_be_known(chosen):
+    _, (log, given) = chosen
+    renamed = given.replace({"arm": {"holdout": "none"}})
+    with pytest.raises(InputError, match=r"There is no control arm 'holdout'.*'none', 'push'"):
+        escalation_effect(renamed, log, day=DAY)
 
 
 @pytest.mark.parametrize(
