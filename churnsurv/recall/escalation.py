@@ -460,7 +460,7 @@ def _chosen(
     if randomised is None and arms is None and control not in rows.arms:
         raise InputError(
             f"There is no control arm {control!r}, so that who had a first contact is not known."
-            f"{did_you_mean(str(control), rows.arms)} Name it as control=, or those with a first contact as arms=. Arms: "
+            f"{did_you_mean(str(control), rows.arms)} Name it as control=, or say arms=. Arms: "
             f"{', '.join(map(repr, rows.arms))}."
         )
     others = [each for each in rows.arms if each != control]
