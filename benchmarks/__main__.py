@@ -11,10 +11,13 @@ from pathlib import Path
 
 from benchmarks.case import Case
 from benchmarks.cases import CASES
+from benchmarks.goals import goals
 from benchmarks.growth import growth
 from benchmarks.measure import Measurement, Own, as_json, in_fresh_process, measure
 from benchmarks.scale_cases import clear
 from benchmarks.simulation import simulation
+
+APART = {"simulation": simulation, "goals": goals}
 
 
 def _one(case: Case, contestant: str, rows: int) -> Measurement:
@@ -73,7 +76,9 @@ def _versions() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("cases", nargs="*", help=f"of {', '.join(CASES)} (all of these without a name), simulation")
+    parser.add_argument(
+        "cases", nargs="*", help=f"of {', '.join(CASES)} (all of these without a name), {', '.join(APART)}"
+    )
     parser.add_argument("--rows", type=int, help="rows instead of each case's own number")
     parser.add_argument("--slow", action="store_true", help="with the contestants that take minutes")
     parser.add_argument("--growth", type=Path, help="measure growth up to 1e8 events; page and plot go here")
@@ -88,14 +93,14 @@ def main() -> None:
         atexit.register(clear)
         growth(asked.growth, most=asked.rows or 100_000_000)
         return
-    unknown = [name for name in asked.cases if name not in CASES and name != "simulation"]
+    unknown = [name for name in asked.cases if name not in CASES and name not in APART]
     if unknown:
         parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
     atexit.register(clear)
     said = [_versions()]
     print(said[0], flush=True)
     for name in asked.cases or CASES:
-        lines = simulation(asked.rows) if name == "simulation" else _lines(name, asked.rows, slow=asked.slow)
+        lines = APART[name](asked.rows) if name in APART else _lines(name, asked.rows, slow=asked.slow)
         for line in lines:
             print(line, flush=True)
             said.append(line)

@@ -67,13 +67,13 @@ def _write(users: int) -> Written:
             read_metadata(Path(folder) / "events.parquet").num_rows,
             seconds,
             cpu_seconds,
-            _peak_mb(),
+            peak_mb(),
             sum(path.stat().st_size for path in Path(folder).iterdir()) / 2**20,
             os.getloadavg()[0],
         )
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """The highest resident size so far of this program; `getrusage` would count what started it, too."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
