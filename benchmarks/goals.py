@@ -84,7 +84,7 @@ def targeting() -> Timed:
 
 
 def rules() -> Timed:
-    """The best rule for a value, and for a precision, of a million gaps; counted before."""
+    """The best rule for a value among a million gaps, which were counted before."""
     return _searched(precision=False)
 
 
@@ -128,14 +128,20 @@ def cut() -> Timed:
 
 
 def idle_risk() -> Timed:
-    """P(churn | idle) from fifty million events; beside it the spells of the same files."""
+    """The idle risk of fifty million events; beside it the spells of the same files."""
     import churnsurv as ch
 
     folder = log_files(EVENTS)["folder"].iloc[0]
-    log = ch.ActivityLog(f"{folder}/events.parquet", f"{folder}/users.parquet", observed_until="2024-12-30")
-    log.check()
-    spells = _timed(lambda: log.relation("spells").arrow("SELECT count(*) AS n, sum(duration) AS days FROM spells"))
-    found = _timed(lambda: ch.idle_risk(log))
+
+    def log() -> ch.ActivityLog:
+        return ch.ActivityLog(f"{folder}/events.parquet", f"{folder}/users.parquet", observed_until="2024-12-30")
+
+    def all_spells() -> None:
+        table = log().relation("spells")
+        table.arrow(f"SELECT count(*) AS n, sum(duration) AS days FROM {table.name}")
+
+    spells = _timed(all_spells)
+    found = _timed(lambda: ch.idle_risk(log()))
     return found | {"said": f"{found['seconds'] / spells['seconds']:.2f} times the spells ({spells['seconds']:.1f} s)"}
 
 
@@ -161,10 +167,8 @@ def goals(rows: int | None = None) -> Iterator[str]:
         )
         got = json.loads(done.stdout)
         title = (task.__doc__ or "").splitlines()[0]
-        yield (
-            f"| {title} | {goal} | {got['seconds']:.2f} | {got['cpu']:.2f} | {got['peak_mb']:,.0f} | {got['load']:.1f} |"
-            f" {got.get('said', '')} |"
-        )
+        numbers = f"{got['seconds']:.2f} | {got['cpu']:.2f} | {got['peak_mb']:,.0f} | {got['load']:.1f}"
+        yield f"| {title} | {goal} | {numbers} | {got.get('said', '')} |"
 
 
 if __name__ == "__main__":

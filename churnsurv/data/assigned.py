@@ -78,8 +78,8 @@ def campaign_rows(
     ------
     InputError
         If an arm is empty, a campaign has one arm, a user is in two arms of a campaign, a delivery, opening or second
-        contact lies before its assignment, a propensity is not between 0 and 1, a cost or reward is negative, or an arm
-        holds exactly those who opened the message.
+        contact lies before its assignment, a propensity is not between 0 and 1, a cost or reward is negative, most
+        rewards are of no campaign or user that there is, or an arm holds exactly those who opened the message.
     SchemaError
         If a column is missing or has the wrong type.
     FollowUpError
@@ -101,7 +101,7 @@ def campaign_rows(
     ([2, 7, 7], [True, False, False], [2.0, 0.0, 0.0])
     """
     horizon = days_of(horizon, "horizon", least=1)
-    chosen = [campaign] if isinstance(campaign, str) else campaign
+    chosen = _chosen(campaign)
     mapping = _mapping(columns, rewards)
     reading, engine = log._reading, log.engine
     reading.require_activity(log._kinds)
@@ -111,6 +111,21 @@ def campaign_rows(
         log, source, horizon=horizon, covariates=covariates, campaigns=chosen, exclude_conflicts=exclude_conflicts
     ) as made:
         return _rows(log, made, paid, horizon)
+
+
+def _chosen(campaign: str | Sequence[str] | None) -> list[str] | None:
+    """The campaigns asked for; None for all. What is no text would match no name."""
+    if campaign is None:
+        return None
+    if isinstance(campaign, str):
+        return [campaign]
+    named = list(campaign) if isinstance(campaign, Sequence | set | frozenset) else [campaign]
+    for each in named:
+        if not isinstance(each, str):
+            raise InputError(f"campaign must be the name of a campaign as text, such as {str(each)!r}, not {each!r}.")
+    if not named:
+        raise InputError("campaign is empty: name some, or leave it out for all.")
+    return named
 
 
 def _mapping(columns: Mapping[str, Mapping[str, str]] | None, rewards: object) -> Mapping[str, Mapping[str, str]]:
@@ -357,8 +372,11 @@ def _notes(
             f"{early:,} assigned users registered before the log begins; one not seen in it before the assignment "
             "counts as idle since the day before it begins."
         )
-    if left.num_rows:
-        notes.append(f"{left.num_rows:,} rows are left out; .problems lists them with their reasons.")
+    tables = left["table"].to_pylist()
+    for table in dict.fromkeys(tables):
+        n = tables.count(table)
+        what = "1 row is" if n == 1 else f"{n:,} rows are"
+        notes.append(f"{table}: {what} left out; .problems lists them with their reasons.")
     if "amount" not in given:
         notes.append("Events have no amount: nothing is known of what was invested.")
     return notes

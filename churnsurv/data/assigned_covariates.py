@@ -1,15 +1,24 @@
-"""Columns of any type as numbers that means can be compared of and adjusted for."""
+"""Columns of any type as numbers that means can be compared of and adjusted for, and attributes as groups."""
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from churnsurv.data.ids import user_ids
+from churnsurv.data.sources import Source, open_source
+from churnsurv.data.sql import name as quoted
+from churnsurv.data.users import text_or_null
 from churnsurv.errors import InputError, SchemaError
 
-__all__ = ["covariate_columns"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from churnsurv.data.log import ActivityLog
+
+__all__ = ["attribute_names", "attribute_of", "covariate_columns"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -86,3 +95,53 @@ def _categories(name: str, text: Any) -> dict[str, Floats]:
             "Group them, or leave the column out."
         )
     return {f"{name}: {each}": np.array(pc.equal(text, each).to_numpy(), dtype=np.float64) for each in there[1:]}
+
+
+def attribute_names(log: ActivityLog) -> list[str]:
+    """Columns of the users, as given, but for id and registration: nothing that the log tells of them later."""
+    columns = log.engine.describe(log._reading.users)
+    return [each for each in columns if not each.startswith("_") and each not in ("user_id", "registered_at")]
+
+
+def attribute_of(log: ActivityLog, user_id: pd.Series[Any], column: str) -> list[str | None]:
+    """An attribute of users as text, id by id; None for who is no user of the log.
+
+    Ids are matched as those of assignments are: 7 is 7.0 is "7".
+
+    Parameters
+    ----------
+    log : ActivityLog
+    user_id : Series
+        Any number of times each.
+    column : str
+        One of `attribute_names`.
+
+    Raises
+    ------
+    SchemaError
+        If ids are text that is no whole number, and those of the users are whole numbers.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from churnsurv.data import ActivityLog
+    >>> users = pd.DataFrame({"user_id": [1, 2], "registered_at": "2024-01-01", "device": ["ios", "web"]})
+    >>> events = pd.DataFrame({"user_id": [1], "event_at": ["2024-01-05"], "kind": ["login"]})
+    >>> attribute_of(ActivityLog(events, users), pd.Series([2.0, 1.0, None, 9.0]), "device")
+    ['web', 'ios', None, None]
+    """
+    import pandas as pd
+
+    reading, engine = log._reading, log.engine
+    users = Source("users", reading.users, engine.describe(reading.users))
+    asked = pd.DataFrame({"user_id": user_id.to_numpy(), "place": np.arange(len(user_id))})
+    source = open_source(engine, "assignments", asked, {}, ("user_id",))
+    ids = user_ids(engine, {"users": users, "assignments": source})
+    value = text_or_null(quoted(column), users.columns[column], always=True)
+    found = engine.arrow(
+        f"SELECT u.found FROM (SELECT {ids['assignments']} AS _user_id, place FROM {source.view}) AS a"
+        f" LEFT JOIN (SELECT {ids['users']} AS _user_id, {value} AS found FROM {reading.users}) AS u"
+        " ON a._user_id = u._user_id ORDER BY a.place"
+    )
+    texts: list[str | None] = found["found"].to_pylist()
+    return texts

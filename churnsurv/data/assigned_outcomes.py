@@ -15,7 +15,9 @@ from churnsurv.data.assigned_sums import Cells, Days, Sums
 from churnsurv.data.features_sql import answers_sql
 from churnsurv.data.ids import user_ids
 from churnsurv.data.sources import Source
-from churnsurv.errors import InputError
+from churnsurv.data.sql import name as quoted
+from churnsurv.data.users import text_or_null
+from churnsurv.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from churnsurv.data.assigned_reading import Assigned
@@ -164,6 +166,37 @@ def _add(found: Outcomes, cells: Cells, rows: Any, last: Ints, *, low: int, idle
     found.sums["days_live"].add_runs(days.place, days.u, until)
 
 
+def _refuse_strangers(log: ActivityLog, made: Assigned, view: str, id_of_users: str) -> None:
+    """Refuse rewards most of which match nothing: names or ids are spelt in two ways, and money would go missing.
+
+    One of a user who was not assigned, or of a campaign that was not asked for, is no such case.
+    """
+    engine = log.engine
+    column = text_or_null(quoted("campaign"), made.source.columns["campaign"], always=True)
+    of_campaigns = f"SELECT DISTINCT {column} AS campaign FROM {made.source.view}"
+    n, strangers, nowhere, user, campaign = engine.rows(
+        "SELECT count(*), count(CASE WHEN lost THEN 1 END), count(CASE WHEN lost AND elsewhere THEN 1 END),"
+        " min(CASE WHEN lost THEN CAST(_user_id AS VARCHAR) END), min(CASE WHEN lost AND elsewhere THEN campaign END)"
+        " FROM (SELECT w._user_id, w.campaign, c.campaign IS NULL AS elsewhere,"
+        " w._reason IS NOT NULL AND w._reason = 'no_assignment' AND (c.campaign IS NULL OR u._user_id IS NULL) AS lost"
+        f" FROM {view} AS w LEFT JOIN ({of_campaigns}) AS c ON w.campaign = c.campaign"
+        f" LEFT JOIN (SELECT {id_of_users} AS _user_id FROM {log._reading.users}) AS u"
+        " ON w._user_id = u._user_id) AS judged"
+    )[0]
+    if 2 * strangers <= n:
+        return
+    there = [str(row[0]) for row in engine.rows(f"{of_campaigns} ORDER BY campaign LIMIT 20") if row[0] is not None]
+    if 2 * nowhere > strangers:
+        what = f"their 'campaign', such as {campaign!r}, is none of the assignments' ({', '.join(map(repr, there))})"
+        what += "." + did_you_mean(str(campaign), there)
+    else:
+        what = f"their 'user_id', such as {user}, is none of the users'."
+    raise InputError(
+        f"rewards: {strangers:,} of {n:,} rows match no assignment: {what} Spell both tables alike (a column of whole "
+        "numbers with a missing one holds 7.0 for 7), or keep the rewards of these campaigns and users alone."
+    )
+
+
 def rewards(
     log: ActivityLog, made: Assigned, source: Source, cells: Cells, horizon: int
 ) -> tuple[dict[str, Sums], str, dict[str, int]]:
@@ -182,6 +215,7 @@ def rewards(
     # The users have the type of id that they had for the assignments.
     ids = user_ids(engine, {"users": users, "rewards": source})
     view = engine.view("rewards_judged", rewards_sql(reading, source, ids, made.table))
+    _refuse_strangers(log, made, view, ids["users"])
     negative, example = engine.rows(
         f"SELECT count(*), min(CAST(_user_id AS VARCHAR)) FROM {view} WHERE _reason IS NULL AND amount < 0"
     )[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from churnsurv.data.assigned_sql import MOMENTS, assigned_sql, fine_sql, judged_sql, local_time, repeated_sql
@@ -26,6 +26,7 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
 }
 #: Columns that assignments may have beside covariates.
 OPTIONAL = (*MOMENTS, "cost", "stratum", "propensity", "cluster")
+_REWARD_DAYS = ("promised_until", "released_at")
 _LISTED = 5
 
 
@@ -69,7 +70,25 @@ def open_table(engine: Engine, table: str, data: object, mapping: Mapping[str, s
     """
     if data is None:
         raise InputError(f"{table}: no table was given.")
-    return open_source(engine, table, data, mapping, NEEDED[table])
+    return _without_empty_days(engine, open_source(engine, table, data, mapping, NEEDED[table]))
+
+
+def _without_empty_days(engine: Engine, source: Source) -> Source:
+    """A column of days that holds nothing but NaN has the type of numbers; it is one of missing days."""
+    numbers = [each for each in (*MOMENTS, *_REWARD_DAYS) if source.columns.get(each) in ("DOUBLE", "FLOAT")]
+    if not numbers:
+        return source
+    # isnan of null is null in DuckDB and false in Spark
+    some = "count(CASE WHEN {0} IS NOT NULL AND NOT isnan({0}) THEN 1 END)"
+    held = ", ".join(some.format(name(each)) for each in numbers)
+    found = engine.rows(f"SELECT {held} FROM {source.view}")[0]
+    empty = {each for each, n in zip(numbers, found, strict=True) if not n}
+    if not empty:
+        return source
+    columns = ["CAST(NULL AS VARCHAR) AS " + name(each) if each in empty else name(each) for each in source.columns]
+    columns += ["_row"] if source.numbered else []
+    view = engine.view(f"named_{source.table}", f"SELECT {', '.join(columns)} FROM {source.view}")
+    return replace(source, view=view, columns={**source.columns, **dict.fromkeys(empty, "VARCHAR")})
 
 
 @contextmanager

@@ -32,6 +32,9 @@ __all__ = ["Steps", "cells_by_day", "moving_of", "steps_of"]
 
 Ints = NDArray[np.int64]
 
+#: No tenure is of so many days, and no engine has the days on which it would be.
+_NO_TENURE = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Steps:
@@ -71,16 +74,19 @@ def moving_of(
     sources : Mapping
         Tables of the log, by name.
     """
+    # a churn after one day leaves no day of silence on which anything could move
+    silent = rule.idle_days > 1
+    own = "tenure" in features or "tenure" not in variables
+    tenure = () if own else tuple(math.ceil(cut) for cut in cuts["tenure"] if abs(cut) < _NO_TENURE)
     names = tuple(
         each
         for each in variables
-        if (each == "tenure" and each not in features) or (each in features and can_move(features[each], rule, sources))
+        if silent and (can_move(features[each], rule, sources) if each in features else each == "tenure" and tenure)
     )
     if not names:
         return (), None
     sizes = [len(cuts[each]) + 2 for each in names]
     code = " + ".join(f"{radix} * ({cells[each]})" for each, radix in zip(names, _radices(sizes).tolist(), strict=True))
-    tenure = tuple(math.ceil(cut) for cut in cuts["tenure"]) if "tenure" in names and "tenure" not in features else ()
     asked = tuple(features[each] for each in names if each in features)
     return names, Moving(asked, tenure, f"CAST({code} AS BIGINT)")
 

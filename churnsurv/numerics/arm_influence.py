@@ -51,6 +51,8 @@ class ArmCells:
     n_arms, n_strata : int
     n : (n_arms, n_strata) int64
         Users.
+    n_units : (n_arms, n_strata) int64
+        Those that are independent: clusters, where users share some.
     share : (n_strata,) float64
         Of all users; what is estimated in the strata is weighted with it, the same for all arms.
     cell, arm, stratum : (n_users,) integer
@@ -59,6 +61,7 @@ class ArmCells:
     n_arms: int
     n_strata: int
     n: Ints
+    n_units: Ints
     share: Floats
     cell: NDArray[np.integer[Any]]
     arm: NDArray[np.integer[Any]]
@@ -83,14 +86,62 @@ class ArmCells:
         return found
 
     def weight(self) -> Floats:
-        """The share of the stratum of each cell, (n_cells,)."""
-        return np.tile(self.share, self.n_arms)
+        """What influences within each cell are multiplied with, (n_cells,): its share, corrected for small cells.
+
+        Squares of the influences of u units add up to (u - 1) / u of the variance, which is much of it where strata are
+        small. What the strata differ by, on the other hand, holds the noise of their own estimates: with U_s units in
+        the stratum and U in all, 1 / U_s - 1 / U of the same variance once more. So the squares of a cell are
+        multiplied with u / (u - 1) (1 - 1 / U_s + 1 / U). One stratum is left as it is: its variance is Greenwood's.
+
+        NaN for a cell of one unit among several strata: it says nothing of the variance.
+
+        Examples
+        --------
+        Strata of two users an arm: squares of 1, 1 are short of half the variance, and the strata add a quarter.
+
+        >>> stratum = np.repeat([0, 1], 4)
+        >>> cells = arm_cells(np.tile([0, 0, 1, 1], 2), stratum, n_arms=2, n_strata=2)
+        >>> (cells.weight() ** 2 / 0.5**2).round(12).tolist()
+        [1.75, 1.75, 1.75, 1.75]
+        """
+        share = np.tile(self.share, self.n_arms)
+        if self.n_strata == 1:
+            return share
+        units = self.n_units.astype(np.float64)
+        lost = np.divide(units, units - 1, out=np.full_like(units, np.nan), where=units > 1)
+        in_stratum = np.maximum(units.sum(axis=0), 1.0)
+        twice = 1 / in_stratum - 1 / max(float(units.sum()), 1.0)
+        corrected: Floats = share * np.sqrt(lost * (1 - twice)).ravel()
+        return corrected
+
+    def ratio_weight(self, arm: int, control: int) -> Floats:
+        """What influences on the log hazard ratio of two arms are multiplied with, (n_cells,).
+
+        Each stratum has a baseline of its own, which takes 1 / U of the squares of the U units of both arms in it; with
+        one stratum, whose variance is that of Lin and Wei, nothing is multiplied.
+        """
+        if self.n_strata == 1:
+            return np.ones(self.n_arms)
+        both = (self.n_units[arm] + self.n_units[control]).astype(np.float64)
+        return np.tile(np.sqrt(both / np.maximum(both - 1, 1.0)), self.n_arms)
 
 
 def arm_cells(
-    arm: NDArray[np.integer[Any]], stratum: NDArray[np.integer[Any]] | None = None, *, n_arms: int, n_strata: int = 1
+    arm: NDArray[np.integer[Any]],
+    stratum: NDArray[np.integer[Any]] | None = None,
+    *,
+    n_arms: int,
+    n_strata: int = 1,
+    cluster: NDArray[np.integer[Any]] | None = None,
 ) -> ArmCells:
-    """Put users into cells; an empty cell is for the caller to refuse.
+    """Put users into cells; an empty cell is for the caller to refuse, and one of a single unit among strata.
+
+    Parameters
+    ----------
+    arm, stratum : (n,) integer
+    n_arms, n_strata : int
+    cluster : (n,) integer, optional
+        Users of one cluster depend on each other: cells have so many units.
 
     Examples
     --------
@@ -103,8 +154,14 @@ def arm_cells(
         cell = arm * n_strata + stratum
     n = np.bincount(cell, minlength=n_arms * n_strata).reshape(n_arms, n_strata)
     share = n.sum(axis=0) / max(n.sum(), 1)
-    read_only(n, share)
-    return ArmCells(n_arms, n_strata, n, share, cell, arm, stratum)
+    n_units = n
+    if cluster is not None and n_strata > 1:
+        order = np.lexsort((cluster, cell))
+        of, within = cell[order], cluster[order]
+        first = np.concatenate([[True], (of[1:] != of[:-1]) | (within[1:] != within[:-1])])
+        n_units = np.bincount(of[first], minlength=n_arms * n_strata).reshape(n_arms, n_strata)
+    read_only(n, n_units, share)
+    return ArmCells(n_arms, n_strata, n, n_units, share, cell, arm, stratum)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -328,7 +385,7 @@ class RowTable:
     end : (n,) integer
         cell * (horizon + 1) + min(C, horizon).
     scale : (n_cells,) float64
-        share of the stratum / users of the cell: of sums and covariates. Tables have the share in them.
+        `ArmCells.weight` / users of the cell: of sums and covariates. Tables have the weight in them.
     covariates : sequence of (n,) float64
     means : (n_covariates, n_cells) float64
         Of the covariates.

@@ -206,10 +206,13 @@ def escalation_effect(
 def _as_drawn(rows: CampaignRows, chosen: Flags, arms: tuple[str, str], *, day: int, level: float) -> Escalation:
     arm = np.array([arms.index(name) if name in arms else -1 for name in rows.arms])[rows.arm[chosen]]
     strata, stratum = np.unique(rows.stratum[chosen], return_inverse=True)
-    cells = arm_cells(arm, stratum.reshape(-1), n_arms=2, n_strata=strata.size)
-    if (cells.n == 0).any():
-        lacking = rows.strata[int(strata[np.argwhere(cells.n == 0)[0, 1]])]
-        raise InputError(f"One of {arms[0]!r} and {arms[1]!r} has no users in stratum {lacking!r}: merge strata.")
+    cells = arm_cells(arm, stratum.reshape(-1), n_arms=2, n_strata=strata.size, cluster=rows.cluster[chosen])
+    # one user, or cluster, of a stratum says nothing of the variance in it
+    few = cells.n_units < (2 if strata.size > 1 else 1)
+    if few.any():
+        lacking = rows.strata[int(strata[np.argwhere(few)[0, 1]])]
+        number = "one user, or cluster," if cells.n[few][0] else "no users"
+        raise InputError(f"One of {arms[0]!r} and {arms[1]!r} has {number} in stratum {lacking!r}: merge strata.")
     curves = cell_curves(cells, rows.time[chosen], rows.returned[chosen], horizon=rows.horizon)
     groups = np.unique(rows.cluster[chosen], return_inverse=True)[1].reshape(-1)
     shares, by_day = np.zeros((2, rows.horizon)), np.zeros((2, rows.horizon))

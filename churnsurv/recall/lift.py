@@ -14,7 +14,15 @@ from churnsurv.data.assigned import CampaignRows, campaign_rows
 from churnsurv.errors import InputError, did_you_mean
 from churnsurv.recall.lift_arms import CampaignArms, campaign_arms
 from churnsurv.recall.lift_checks import balance, checks
-from churnsurv.recall.lift_request import DEFAULT_COVARIATES, Asked, own_covariates, prepared
+from churnsurv.recall.lift_request import (
+    DEFAULT_COVARIATES,
+    Asked,
+    check_control,
+    check_shares,
+    groups_asked,
+    own_covariates,
+    prepared,
+)
 from churnsurv.recall.lift_tables import curve_tables, gain_table, lift_table
 from churnsurv.recall.lift_words import headline, heterogeneity_words, notes_of, warnings_of
 from churnsurv.tables import Result, schema
@@ -55,7 +63,7 @@ class Lift(Result):
         For several arms.
     level : float
     n_users, n_returned : int
-        Assignments, and those with a return within the horizon.
+        Assignments, of which a user has one in each campaign, and those with a return within the horizon.
     notes : tuple of str
         What a reader must know.
     """
@@ -125,6 +133,11 @@ class Lift(Result):
     def e_values(self) -> pd.DataFrame:
         """How strong hidden confounding would have to be; schema "lift_e_values". Observational designs only."""
         return self._made("lift_e_values")
+
+    @property
+    def problems(self) -> pd.DataFrame:
+        """Every row of assignments or rewards that is left out, with its reason; schema "assignment_problems"."""
+        return self._made("assignment_problems")
 
     def _made(self, name: str) -> pd.DataFrame:
         """A fresh copy of a table; empty where it was not asked for."""
@@ -270,7 +283,8 @@ def campaign_lift(
     Returns
     -------
     Lift
-        `.table`, `.curves`, `.over_time`, `.subgroups`, `.gain`, `.checks`, `.balance`, `.compliers`, `.notes`.
+        `.table`, `.curves`, `.over_time`, `.subgroups`, `.gain`, `.checks`, `.balance`, `.compliers`, `.problems`,
+        `.notes`.
 
     Raises
     ------
@@ -288,7 +302,11 @@ def campaign_lift(
     (('push', 'push_then_sms', 'sms', 'voucher'), ['return_probability'])
     """
     asked = Asked.of(outcomes, level=level, adjust=adjust, seed=seed, margin=margin, design=design, exposure=exposure)
-    by = (by,) if isinstance(by, str) else tuple(by or ())
+    check_control(control)
+    check_shares(shares)
+    by = groups_asked(by)
+    if design == "observational":
+        _refuse_of_lots(exposure=exposure, by=by, shares=shares)
     table, mapping = prepared(assignments, columns, strata, cluster)
     read = {
         "horizon": horizon,
@@ -299,9 +317,7 @@ def campaign_lift(
     rows = campaign_rows(log, table, columns=mapping, covariates=own_covariates(covariates), **read)
     clustered = cluster is not None
     if design == "observational":
-        if exposure is not None:
-            raise InputError("exposure needs arms that were drawn: leave it out with design='observational'.")
-        return _observational(rows, asked, control, covariates)
+        return _observational(rows, asked, control, covariates, clustered=clustered)
     found = lift_of_rows(
         rows, asked, control=control, covariates=covariates, clustered=clustered, shares=shares, exposure=exposure
     )
@@ -314,14 +330,28 @@ def campaign_lift(
     return found
 
 
-def _observational(rows: CampaignRows, asked: Asked, control: str, covariates: Sequence[str] | None) -> Lift:
+def _refuse_of_lots(*, exposure: str | None, by: Sequence[str], shares: Mapping[str, float] | None) -> None:
+    """What only arms that were drawn can be asked for."""
+    reasons = {
+        "exposure": ("needs arms that were drawn", exposure is not None),
+        "by": ("compares arms without covariates, which only arms that were drawn allow", bool(by)),
+        "shares": ("are those that arms were drawn with", shares is not None),
+    }
+    for name, (reason, given) in reasons.items():
+        if given:
+            raise InputError(f"{name} {reason}: leave it out with design='observational'.")
+
+
+def _observational(
+    rows: CampaignRows, asked: Asked, control: str, covariates: Sequence[str] | None, *, clustered: bool
+) -> Lift:
     from churnsurv.recall.observational import observational_lift
 
-    outcomes = asked.settings(rows).outcomes
+    outcomes = asked.settings(rows, drawn=False).outcomes
     rows, names = _on_scale(rows, covariates)
     return observational_lift(
         rows, control=control, sums=asked.sums(outcomes), outcomes=outcomes, covariates=names, adjust=asked.adjust,
-        level=asked.level,
+        level=asked.level, clustered=clustered,
     )  # fmt: skip
 
 
@@ -385,7 +415,7 @@ def lift_of_rows(
             *warnings_of(found_wrong),
             *notes_of(rows, settings, n_arms=len(arms), covariates=used, laws=laws, more=more),
         ),
-        _tables=MappingProxyType(tables),
+        _tables=MappingProxyType({**tables, "assignment_problems": rows.problems}),
     )
 
 

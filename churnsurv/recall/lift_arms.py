@@ -113,7 +113,11 @@ def campaign_arms(
         What errors call these rows.
     """
     arms, arm, strata, stratum = _codes(rows, control, name)
-    cells = arm_cells(arm, stratum, n_arms=len(arms), n_strata=len(strata))
+    cluster = rows.cluster if clustered else None
+    clusters = None if cluster is None else shared_clusters(cluster, arm, len(arms))
+    cells = arm_cells(
+        arm, stratum, n_arms=len(arms), n_strata=len(strata), cluster=None if clusters is None else cluster
+    )
     _refuse_empty(cells, [rows.strata[s] for s in strata], name)
     labels = _labels([rows.arms[a] for a in arms], [rows.strata[s] for s in strata], name)
     time = rows.time
@@ -124,8 +128,6 @@ def campaign_arms(
     columns = _columns(sums, len(arms))
     notes += [f"{name}, {rows.arms[a]}: {r.note}." for a, r in zip(arms[1:], ratios, strict=True) if r.note]
     estimate, between = _estimates(cells, curves, ratios, means, table)
-    cluster = rows.cluster if clustered else None
-    clusters = None if cluster is None else shared_clusters(cluster, arm, len(arms))
     moments = arm_moments(
         table.of, arm, table.n_columns, len(arms), clusters=clusters, stratum=cells.stratum, between=between
     )
@@ -185,6 +187,14 @@ def _refuse_empty(cells: ArmCells, strata: Sequence[str], name: str) -> None:
             f"{name}: {len(empty)} of {cells.n.size} pairs of arm and stratum have no users, first in stratum "
             f"{lacking[0]!r}, so that the arms cannot be compared in them. Merge strata, or leave these out."
         )
+    alone = np.argwhere(cells.n_units == 1)
+    if alone.size and cells.n_strata > 1:
+        what = "user" if cells.n_units is cells.n else "cluster"
+        raise InputError(
+            f"{name}: {len(alone)} of {cells.n.size} pairs of arm and stratum have a single {what}, first in stratum "
+            f"{strata[int(alone[0, 1])]!r}, and one {what} says nothing of how much {what}s vary. Merge strata, so "
+            "that each has two or more in every arm, or leave these out."
+        )
 
 
 def _labels(arms: Sequence[str], strata: Sequence[str], name: str) -> list[str]:
@@ -232,10 +242,11 @@ def _row_table(
     expected: Floats,
     covariates: Sequence[str],
 ) -> tuple[RowTable, tuple[str, ...], list[str]]:
-    share = cells.weight()
+    weight = cells.weight()
     n = cells.n.ravel()
-    tables = [share[:, None, None] * t for t in (curves.influence_on_return(), curves.influence_on_area())]
-    flat = np.array([t.ravel() for t in (*tables, *(ratio.influence for ratio in ratios))])
+    tables = [weight[:, None, None] * t for t in (curves.influence_on_return(), curves.influence_on_area())]
+    tables += [cells.ratio_weight(arm, 0)[:, None, None] * ratio.influence for arm, ratio in enumerate(ratios, start=1)]
+    flat = np.array([t.ravel() for t in tables])
     end = cells.cell * (rows.horizon + 1) + np.minimum(rows.followed, rows.horizon)
     columns, means, used, notes = [], [], [], []
     for name in covariates:
@@ -254,7 +265,7 @@ def _row_table(
         sums=values,
         expected=expected,
         end=end,
-        scale=share / n,
+        scale=weight / n,
         covariates=columns,
         means=np.array(means).reshape(len(columns), n.shape[0]),
         cell=cells.cell,

@@ -21,7 +21,7 @@ from churnsurv.tables import schema
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["balance", "checks"]
+__all__ = ["balance", "checks", "contact_checks"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -94,6 +94,32 @@ def checks(rows: CampaignRows, *, control: str, shares: Mapping[str, float] | No
     found.sort(key=lambda check: names.index(check.campaign))
     table = pd.DataFrame([check.row() for check in found], columns=list(schema("lift_checks").names))
     return table.astype({"n": "float64", "expected": "float64", "statistic": "float64", "p_value": "float64"})
+
+
+def contact_checks(rows: CampaignRows, *, control: str) -> list[Check]:
+    """Of campaigns whose arms nobody drew: whether the control was contacted, and treatments began when users did.
+
+    Parameters
+    ----------
+    rows : CampaignRows
+    control : str
+
+    Returns
+    -------
+    list of Check
+        "contamination" and "immortal time"; none where no deliveries were given.
+
+    Raises
+    ------
+    InputError
+        If a campaign has no such control, or an arm holds only users whose treatment was decided after their
+        assignment.
+    """
+    found: list[Check] = []
+    for campaign in _campaigns(rows, control):
+        found += _contamination(campaign, drawn=False)
+        found += time_zero_checks(campaign.rows, campaign.name, campaign.control, drawn=False)
+    return found
 
 
 def balance(rows: CampaignRows, *, control: str) -> pd.DataFrame:
@@ -430,7 +456,7 @@ def _before(campaign: _Campaign, found: ArmBalance) -> list[Check]:
     return made
 
 
-def _contamination(campaign: _Campaign) -> list[Check]:
+def _contamination(campaign: _Campaign, *, drawn: bool = True) -> list[Check]:
     rows = campaign.rows
     known: Sequence[tuple[str, str, Ints]] = (
         ("delivered_at", "were delivered a message", rows.delivered),
@@ -447,9 +473,16 @@ def _contamination(campaign: _Campaign) -> list[Check]:
     if n == 0:
         return [Check("contamination", campaign.name, name, 0.0, 0.0, words=f"Nobody in {name!r} was contacted.")]
     parts = ", ".join(f"{int((mask & control).sum()):,} {what}" for what, mask in there if (mask & control).any())
-    words = (
-        f"{n:,} of {total:,} users in {name!r} were contacted ({parts}): the lift is that of the assignment, and less "
-        "than that of the contact. exposure='delivered' asks for the latter."
-    )
+    words = f"{n:,} of {total:,} users in {name!r} were contacted ({parts}): "
+    if drawn:
+        words += (
+            "the lift is that of the assignment, and less than that of the contact. exposure='delivered' asks for the "
+            "latter."
+        )
+    else:
+        words += (
+            "the difference is less than that of the contact. Check how arms were written down; leaving these users "
+            "out, or moving them, is right only if they were meant for the contact on the day of assignment."
+        )
     told = "broken" if n / total >= _MOST_CONTACTED else "look"
     return [Check("contamination", campaign.name, name, float(n), 0.0, words=words, told=told)]

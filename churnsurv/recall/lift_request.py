@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from churnsurv.data.assigned import CampaignRows
+from churnsurv.data.assigned_covariates import attribute_names, attribute_of
+from churnsurv.data.assigned_sql import MOMENTS
 from churnsurv.errors import InputError, did_you_mean, require_columns
 from churnsurv.recall.lift_tables import UNITS, Settings, check_lift_adjust
 from churnsurv.survival.frames import as_frame
@@ -19,7 +22,19 @@ if TYPE_CHECKING:
 
     from churnsurv.data import ActivityLog
 
-__all__ = ["DEFAULT_COVARIATES", "Asked", "Sums", "group_of", "own_covariates", "prepared", "with_groups"]
+__all__ = [
+    "APART",
+    "DEFAULT_COVARIATES",
+    "Asked",
+    "Sums",
+    "check_control",
+    "check_shares",
+    "group_of",
+    "groups_asked",
+    "own_covariates",
+    "prepared",
+    "with_groups",
+]
 
 Columns: TypeAlias = "Mapping[str, Mapping[str, str]] | None"
 #: Factors and columns of `CampaignRows` that an outcome adds up.
@@ -27,6 +42,8 @@ Sums: TypeAlias = "dict[str, tuple[tuple[float, str], ...]]"
 
 DEFAULT_COVARIATES = ("pre_active_days", "pre_invested", "pre_balance", "pre_idle_days", "tenure")
 _NEEDS_AMOUNTS = ("reinvested", "net_value")
+#: Between the name of a group and that of a stratum within it.
+APART = "\x1f"
 _DESIGNS, _EXPOSURES = ("randomised", "observational"), ("delivered", "opened")
 
 
@@ -63,10 +80,14 @@ class Asked:
             if value is not None and value not in known:
                 options = " or ".join(map(repr, known))
                 raise InputError(f"{name} must be {options}, not {value!r}.{did_you_mean(str(value), known)}")
-        if isinstance(margin, bool) or not isinstance(margin, (int, float)) or not np.isfinite(margin):
+        if not _is_real(margin) or not np.isfinite(float(margin)):
             raise InputError(f"margin must be a finite number, the worth of a unit re-invested; it is {margin!r}.")
+        if not _is_whole(seed) or seed < 0:
+            raise InputError(f"seed must be a whole number from 0 on; it is {seed!r}.")
         if isinstance(outcomes, str):
             outcomes = (outcomes,)
+        if outcomes is not None and not isinstance(outcomes, Collection):
+            raise InputError(f"outcomes must be a sequence of names, not {outcomes!r}. Outcomes: {', '.join(UNITS)}.")
         for outcome in outcomes or ():
             if outcome not in UNITS:
                 hint = did_you_mean(str(outcome), UNITS)
@@ -74,10 +95,10 @@ class Asked:
         wanted = None if outcomes is None else tuple(name for name in UNITS if name in outcomes)
         if wanted == ():
             raise InputError("outcomes is empty: name some, or leave it out for all.")
-        return cls(wanted, check_level(level), check_lift_adjust(adjust), seed, float(margin))
+        return cls(wanted, check_level(level), check_lift_adjust(adjust), int(seed), float(margin))
 
-    def settings(self, rows: CampaignRows) -> Settings:
-        """The outcomes that these rows can tell of.
+    def settings(self, rows: CampaignRows, *, drawn: bool = True) -> Settings:
+        """The outcomes that these rows can tell of; `drawn` says whether their arms were.
 
         Raises
         ------
@@ -92,6 +113,8 @@ class Asked:
                 f"within {rows.horizon} days hardly anybody who returns can churn again; it needs a horizon of "
                 f"{2 * rows.idle_days} days, twice the idle days of the rule"
             )
+        if not drawn:
+            reasons["hazard_ratio"] = "weighted for a contact that was not drawn, it is not that of users who are alike"
         for name in self.outcomes or ():
             if name in reasons:
                 raise InputError(f"outcomes: {name!r} cannot be told: {reasons[name]}.")
@@ -124,6 +147,8 @@ def prepared(assignments: Any, columns: Columns, strata: str | Sequence[str] | N
     ours = mapping.setdefault("assignments", {})
     if isinstance(strata, str):
         ours["stratum"] = strata
+    elif strata is not None and not len(strata):
+        raise InputError("strata is empty: name columns of the assignments, or leave it out.")
     elif strata is not None:
         frame = as_frame(assignments, what="assignments")
         require_columns("assignments", list(strata), frame.columns)
@@ -148,35 +173,100 @@ def with_groups(log: ActivityLog, assignments: Any, mapping: Mapping[str, Mappin
 
     Strata are named "group" + U+001F + "stratum", so that a name can be taken apart again.
     """
+    import pandas as pd
+
     frame = as_frame(assignments, what="assignments")
     ours = dict(mapping.get("assignments", {}))
+    _refuse_later(by, ours)
     if by in frame.columns:
         values = frame[by]
     else:
-        values = _of_users(log, frame[ours.get("user_id", "user_id")], by, list(frame.columns))
+        _refuse_unknown(log, by, list(frame.columns))
+        found = attribute_of(log, frame[ours.get("user_id", "user_id")], by)
+        values = pd.Series(found, index=frame.index, dtype="string")
     inner = frame.get(ours.pop("stratum", "stratum"))
     groups = values.astype("string").fillna("missing")
     if inner is not None:
-        groups = groups + _APART + inner.astype("string").fillna("missing")
+        groups = groups + APART + inner.astype("string").fillna("missing")
     frame = frame.assign(stratum=groups.astype(object).to_numpy())
     return frame, {**mapping, "assignments": ours}
 
 
-_APART = "\x1f"
-
-
-def _of_users(log: ActivityLog, user_id: pd.Series, by: str, there: Sequence[str]) -> pd.Series:
-    """An attribute of the users for each assignment."""
-    users = log.churn_spells().table
-    if by not in users.columns:
-        known = [*there, *users.columns]
+def _refuse_later(by: str, ours: Mapping[str, str]) -> None:
+    """What came of the assignment makes no groups: who is in them depends on the arm."""
+    if by in {ours.get(each, each) for each in (*MOMENTS, "arm")}:
         raise InputError(
-            f"by: {by!r} is no column of the assignments, and none of the users.{did_you_mean(by, known)} Columns of "
-            f"the assignments: {', '.join(map(repr, there))}."
+            f"by: {by!r} is settled by the assignment or after it, so that arms cannot be compared within its groups. "
+            "Name what was known before."
         )
-    of_user = users.drop_duplicates("user_id").set_index(users.drop_duplicates("user_id")["user_id"].astype(str))[by]
-    found: pd.Series = user_id.astype(str).map(of_user)
-    return found
+
+
+def _refuse_unknown(log: ActivityLog, by: str, there: Sequence[str]) -> None:
+    known = attribute_names(log)
+    if by not in known:
+        hint = did_you_mean(str(by), [*there, *known])
+        raise InputError(
+            f"by: {by!r} is no column of the assignments, and none of the users.{hint} "
+            f"Columns of the assignments: {', '.join(map(repr, there))}; of the users: "
+            f"{', '.join(map(repr, known)) or 'none'}."
+        )
+
+
+def _is_real(value: Any) -> bool:
+    """A number of any library; a boolean is none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return _is_real(value) and isinstance(value, Integral)
+
+
+def groups_asked(by: Any) -> tuple[str, ...]:
+    """Columns whose groups are looked at, each once.
+
+    Examples
+    --------
+    >>> groups_asked("device"), groups_asked(["device", "device"]), groups_asked(None)
+    (('device',), ('device',), ())
+    """
+    if by is None:
+        return ()
+    named = (by,) if isinstance(by, str) else by
+    if not isinstance(named, Collection) or not all(isinstance(each, str) for each in named):
+        raise InputError(f"by must be the name of a column, or a sequence of names, not {by!r}.")
+    return tuple(dict.fromkeys(named))
+
+
+def check_control(control: Any) -> None:
+    """Refuse what cannot be the name of an arm: arms are read as text.
+
+    Examples
+    --------
+    >>> check_control(0)
+    Traceback (most recent call last):
+    churnsurv.errors.InputError: control must be the name of an arm as text, such as '0', not 0.
+    """
+    if not isinstance(control, str):
+        such = "" if control is None else f", such as {str(control)!r}"
+        raise InputError(f"control must be the name of an arm as text{such}, not {control!r}.")
+
+
+def check_shares(shares: Any) -> None:
+    """Refuse shares that are no numbers by arm.
+
+    Examples
+    --------
+    >>> check_shares({"sms": "1x"})
+    Traceback (most recent call last):
+    churnsurv.errors.InputError: shares: that of 'sms' is no number: '1x'. Give the planned share of every arm.
+    """
+    if shares is None:
+        return
+    if not isinstance(shares, Mapping):
+        raise InputError(f"shares must map the name of each arm to its share, not {shares!r}.")
+    for arm, share in shares.items():
+        if not _is_real(share):
+            raise InputError(f"shares: that of {arm!r} is no number: {share!r}. Give the planned share of every arm.")
 
 
 def group_of(stratum: str) -> str:
@@ -187,4 +277,4 @@ def group_of(stratum: str) -> str:
     >>> group_of("web" + chr(31) + "north")
     'web'
     """
-    return stratum.split(_APART, 1)[0]
+    return stratum.split(APART, 1)[0]

@@ -12,7 +12,7 @@ from scipy.special import chdtrc
 from churnsurv.data.assigned import SUMS, CampaignRows, campaign_rows
 from churnsurv.errors import FollowUpError, InputError
 from churnsurv.recall.lift_arms import campaign_arms
-from churnsurv.recall.lift_request import Asked, group_of, with_groups
+from churnsurv.recall.lift_request import APART, Asked, group_of, with_groups
 from churnsurv.recall.lift_tables import Settings, lift_table
 from churnsurv.survival.multiplicity import adjusted
 from churnsurv.tables import schema
@@ -58,7 +58,11 @@ def subgroups(
     parts = []
     for column in by:
         table, names = with_groups(log, assignments, mapping, column)
-        rows = campaign_rows(log, table, columns=names, **read)
+        try:
+            rows = campaign_rows(log, table, columns=names, **read)
+        except FollowUpError as error:
+            words = str(error).replace(repr(APART)[1:-1], " | ")  # names stand in quotes
+            raise FollowUpError(f"by={column!r}: {words} Or leave by={column!r} out.") from error
         for campaign in rows.campaigns:
             mine = rows.only(campaign)
             groups = list(dict.fromkeys(group_of(stratum) for stratum in mine.strata))
@@ -77,10 +81,11 @@ def _one(
     """The lift of one group, without covariates."""
     inside = np.array([group_of(stratum) == group for stratum in rows.strata])
     name = f"{rows.campaigns[0]}, {column} {group!r}"
+    within = tuple(each.split(APART, 1)[-1] for each in rows.strata)
     try:
         found = campaign_arms(
-            of_strata(rows, inside), control=lift.control, sums=asked.sums(settings.outcomes), covariates=(),
-            clustered=clustered, name=name,
+            replace(of_strata(rows, inside), strata=within), control=lift.control, sums=asked.sums(settings.outcomes),
+            covariates=(), clustered=clustered, name=name,
         )  # fmt: skip
     except FollowUpError as error:
         raise FollowUpError(f"{error} Or leave by={column!r} out.") from error

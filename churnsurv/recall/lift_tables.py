@@ -22,7 +22,16 @@ from churnsurv.tables import schema
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["UNITS", "Settings", "check_lift_adjust", "curve_tables", "gain_table", "lift_table"]
+__all__ = [
+    "UNITS",
+    "Settings",
+    "check_lift_adjust",
+    "curve_tables",
+    "gain_table",
+    "lift_table",
+    "needed_outcomes",
+    "with_users_per_return",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -75,16 +84,13 @@ def lift_table(found: CampaignArms, campaign: str, asked: Settings) -> tuple[pd.
 
     records: list[dict[str, Any]] = []
     laws: dict[str, None] = {}
-    for outcome in asked.outcomes:
-        if outcome == "users_per_return":
-            continue
+    for outcome in needed_outcomes(asked.outcomes):
         for vector in (found.plain, found.adjusted):
             if vector is None:
                 continue
             of_outcome = _outcome_rows(found, vector, outcome, asked, campaign, laws)
             records += [{"campaign": campaign, "adjusted": vector is found.adjusted, **row} for row in of_outcome]
-    if "users_per_return" in asked.outcomes:
-        records = _with_users_per_return(records, asked.outcomes)
+    records = with_users_per_return(records, asked.outcomes)
     table = pd.DataFrame.from_records(records, columns=list(schema("lift").names))
     return table, tuple(laws)
 
@@ -217,18 +223,34 @@ def _dunnett(p_value: Floats, correlation: Floats) -> Floats:
     return found
 
 
-def _with_users_per_return(records: list[dict[str, Any]], outcomes: Sequence[str]) -> list[dict[str, Any]]:
-    """Users to contact for one more return, after the risks: only where the interval of the difference is off zero."""
+def needed_outcomes(outcomes: Sequence[str]) -> tuple[str, ...]:
+    """Those that have to be estimated: users for a return are told by the share that returned.
+
+    Examples
+    --------
+    >>> needed_outcomes(["users_per_return", "days_to_return"])
+    ('return_probability', 'days_to_return')
+    """
+    estimated = {"return_probability" if name == "users_per_return" else name for name in outcomes}
+    return tuple(name for name in UNITS if name in estimated)
+
+
+def with_users_per_return(records: list[dict[str, Any]], outcomes: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of the outcomes in their order, with the users to contact for one more return where they are among them.
+
+    These are known only where the interval of the difference is off zero.
+    """
     more = []
     for row in records:
-        if row["outcome"] != "return_probability":
+        if row["outcome"] != "return_probability" or "users_per_return" not in outcomes:
             continue
         off = row["lower"] > 0 or row["upper"] < 0
         turned = {name: 1000.0 / row[of] if off else np.nan for name, of in _TURNED.items()}
         blank = dict.fromkeys(("std_error", "p_value", "adjusted_p_value", "arm_value", "control_value"), np.nan)
         more.append({**row, **turned, **blank, "outcome": "users_per_return", "unit": UNITS["users_per_return"][1]})
     place = {name: i for i, name in enumerate(outcomes)}
-    return sorted([*records, *more], key=lambda row: place[row["outcome"]])
+    shown = [row for row in [*records, *more] if row["outcome"] in place]
+    return sorted(shown, key=lambda row: place[row["outcome"]])
 
 
 _TURNED = {"estimate": "estimate", "lower": "upper", "upper": "lower"}

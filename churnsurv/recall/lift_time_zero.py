@@ -15,7 +15,8 @@ from scipy.special import pdtr
 
 from churnsurv.data.assigned import CampaignRows
 from churnsurv.errors import InputError
-from churnsurv.recall.lift_verdicts import Check
+from churnsurv.recall.lift_verdicts import Check, verdict
+from churnsurv.survival.frames import counted
 
 __all__ = ["time_zero_checks"]
 
@@ -24,9 +25,11 @@ Ints: TypeAlias = NDArray[np.int64]
 
 #: From here down an arm is refused: a chance that no reading of the data explains.
 _CERTAIN = 1e-6
+#: And from this share of the expected returns down: half where lots made the arms alike, else what no choice explains.
+_LEAST_OF = {True: 0.5, False: 0.1}
 
 
-def time_zero_checks(rows: CampaignRows, campaign: str, control: int) -> list[Check]:
+def time_zero_checks(rows: CampaignRows, campaign: str, control: int, *, drawn: bool = True) -> list[Check]:
     """Look whether users of an arm return before their message as often as those of the control do.
 
     Parameters
@@ -36,6 +39,16 @@ def time_zero_checks(rows: CampaignRows, campaign: str, control: int) -> list[Ch
     campaign : str
     control : int
         Code of the control.
+    drawn : bool
+        Whether users were drawn into arms. If not, those of an arm may be slower to return than the control for other
+        reasons, and the worst verdict is to look.
+
+    Notes
+    -----
+    When users without a message would have had theirs nobody knows: it may have been called off because they returned.
+    They count as favourably for the arm as can be: a return before the last message of the arm as one before theirs,
+    and as expected what the control returned before the messages of others in the stratum, on average. Where messages
+    were called off for those who returned, these others had earlier ones, if anything: so no arm as drawn is refused.
 
     Raises
     ------
@@ -49,40 +62,46 @@ def time_zero_checks(rows: CampaignRows, campaign: str, control: int) -> list[Ch
         mine = rows.arm == arm
         if arm == control or not (rows.delivered[mine] > 1).any():
             continue
-        mine &= rows.followed >= rows.delivered[mine].max()
-        # Where some users of the arm never got a message, those who returned before it may be among them.
-        if not (rows.delivered[mine] > 0).all():
-            continue
         seen, expected = _before_delivery(rows, mine, control)
         p = float(pdtr(seen, expected)) if expected > 0 else 1.0
         words = (
-            f"Between the assignment and the message {seen:,} users of {name!r} returned; at the pace of the control "
-            f"{expected:,.1f} would have."
+            f"Between the assignment and the message {counted(seen, 'user')} of {name!r} returned; at the pace of the "
+            f"control {expected:,.1f} would have."
         )
-        if p < _CERTAIN and seen < expected / 2:
+        if p < _CERTAIN and seen < expected * _LEAST_OF[drawn]:
+            how = "drawn into" if drawn else "meant for"
+            when = "arms were drawn" if drawn else "that was decided"
             raise InputError(
                 f"campaign {campaign!r}: {words} So {name!r} holds only users who were still silent when their message "
                 "came: their treatment was decided after the assignment, and the days until then are immortal time. "
-                "Give the arm that each user was drawn into on the day of assignment, or, where arms were drawn on the "
-                "day of the message, that day as assigned_at, for the control too."
+                f"Give the arm that each user was {how} on the day of assignment, or, where {when} on the day of the "
+                "message, that day as assigned_at, for the control too."
             )
-        found.append(Check("immortal time", campaign, name, float(seen), expected, None, p, words))
+        told = "look" if not drawn and verdict(p) == "broken" else None
+        found.append(Check("immortal time", campaign, name, float(seen), expected, None, p, words, told))
     return found
 
 
 def _before_delivery(rows: CampaignRows, mine: NDArray[np.bool_], control: int) -> tuple[int, float]:
     """Returns of an arm before the day of its message, and how many the control's curves of return foretell."""
-    seen = int((rows.returned[mine] & (rows.time[mine] < rows.delivered[mine])).sum())
-    expected = 0.0
+    sent = rows.delivered > 0
+    ends = np.where(sent, rows.delivered, rows.delivered[mine].max())
+    back = mine & rows.returned & (rows.time < ends)
+    seen, expected = 0, 0.0
     for stratum in np.unique(rows.stratum[mine]):
         here = rows.stratum == stratum
         other = here & (rows.arm == control)
-        if not other.any():
+        told = mine & here & sent
+        if not (other.any() and told.any()):
             continue
         returned = _share_returned(rows.time[other], rows.returned[other], rows.horizon)
-        treated = mine & here
-        days = np.minimum(np.minimum(rows.delivered[treated] - 1, rows.followed[treated]), rows.horizon)
+        seen += int((back & here).sum())
+        days = np.minimum(np.minimum(rows.delivered[told] - 1, rows.followed[told]), rows.horizon)
         expected += float(returned[days].sum())
+        day, number = np.unique(rows.delivered[told] - 1, return_counts=True)
+        followed = np.minimum(rows.followed[mine & here & ~sent], rows.horizon)
+        for end, users in zip(*np.unique(followed, return_counts=True), strict=True):
+            expected += float(users * np.average(returned[np.minimum(day, end)], weights=number))
     return seen, expected
 
 

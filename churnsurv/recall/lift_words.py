@@ -35,8 +35,10 @@ def headline(lift: Lift) -> str:
     label = "observational, " if lift.design == "observational" else ""
     p = float(row["p_value"])
     said = "" if np.isnan(p) else ", p < 0.001" if p < 0.001 else f", p = {p:.3f}"
+    # a user of two campaigns is in both
+    one = "user" if len(lift.campaigns) == 1 else "assignment"
     return (
-        f"{label}{counted(lift.n_users, 'user')}, {lift.n_returned:,} returned within {lift.horizon} days; "
+        f"{label}{counted(lift.n_users, one)}, {lift.n_returned:,} returned within {lift.horizon} days; "
         f"{row['arm']} against {lift.control}, {row['outcome']} {row['estimate']:.3g} {row['unit']} "
         f"({row['lower']:.3g} to {row['upper']:.3g}){said}"
     )
@@ -65,9 +67,10 @@ def notes_of(
     notes = [*rows.notes]
     short = int((rows.followed < rows.horizon).sum())
     if short:
+        one = "user" if len(rows.campaigns) == 1 else "assignment"
         notes.append(
-            f"{counted(short, 'user')} of {rows.n:,} could not be followed for {rows.horizon} days yet: they count for "
-            "the days that they were followed for, and are not failures."
+            f"{counted(short, one)} of {rows.n:,} could not be followed for {rows.horizon} "
+            "days yet: they count for the days that they were followed for, and are not failures."
         )
     if {"active_days", "reinvested", "net_value", "days_live"} & set(settings.outcomes):
         notes.append(

@@ -20,9 +20,10 @@ from churnsurv.errors import InputError, did_you_mean
 from churnsurv.numerics.clone_censor import policy_risks
 from churnsurv.numerics.doubly_robust import ArmMeans, by_regression_and_weights, by_weights, e_value
 from churnsurv.numerics.targeting import complete_outcomes
-from churnsurv.recall.lift_tables import UNITS
+from churnsurv.recall.lift_checks import contact_checks
+from churnsurv.recall.lift_tables import UNITS, needed_outcomes, with_users_per_return
 from churnsurv.recall.propensity import Propensity, propensity_of
-from churnsurv.survival.multiplicity import adjusted
+from churnsurv.survival.multiplicity import adjusted, holds_together
 from churnsurv.tables import schema
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def observational_lift(
     covariates: Sequence[str],
     adjust: str,
     level: float,
+    clustered: bool = True,
 ) -> Lift:
     """Compare each arm with the control, one after the other.
 
@@ -61,28 +63,41 @@ def observational_lift(
     sums : Mapping of outcome to (factor, column of `CampaignRows`)
         Outcomes that are added up over days.
     outcomes : sequence of str
-        Those wanted, of "return_probability", "risk_ratio", "days_to_return" and the names of `sums`.
+        Those wanted, of "return_probability", "risk_ratio", "users_per_return", "days_to_return" and the names of
+        `sums`.
     covariates : sequence of str
         Names in ``rows.pre``.
     adjust : str
-        Of p-values, for several arms.
+        Of p-values, for several arms; limits hold together where it is of that kind. "dunnett" is for drawn arms.
     level : float
+    clustered : bool
+        Whether rows of a cluster depend on each other.
 
     Raises
     ------
     InputError
-        If there is no overlap, no covariate, or too few users.
+        If `adjust` is "dunnett", there is no overlap, no covariate, or too few users, or an arm holds only users whose
+        treatment was decided after their assignment.
     """
     from churnsurv.recall.lift import Lift
 
-    made = _Made(level, adjust)
+    if adjust == "dunnett":
+        raise InputError(
+            "adjust='dunnett' needs the joint law of arms that were drawn; weighted comparisons are made two arms at a "
+            "time. Use 'holm'."
+        )
+    made = _Made(tuple(outcomes), adjust)
+    needed = needed_outcomes(outcomes)
     for code, campaign in enumerate(rows.campaigns):
         inside = np.flatnonzero(rows.campaign == code)
         arms = [each for place, each in enumerate(rows.arms) if (rows.arm[inside] == place).any()]
         if control not in arms:
             raise InputError(f"{campaign}: nobody is in the control arm {control!r}.{did_you_mean(control, arms)}")
-        parts = [_compared(rows, inside, campaign, arm, control, sums, outcomes, covariates, level)
-                 for arm in arms if arm != control]  # fmt: skip
+        made.checks += _contacts(rows.only(campaign), control)
+        others = [arm for arm in arms if arm != control]
+        one = 1 - (1 - level) / max(len(others), 1) if holds_together(adjust) else level
+        parts = [_compared(rows, inside, campaign, arm, control, sums, needed, covariates, level, one, clustered)
+                 for arm in others]  # fmt: skip
         made.add(parts)
     return Lift(
         design="observational",
@@ -96,16 +111,16 @@ def observational_lift(
         level=level,
         n_users=rows.n,
         n_returned=int(rows.returned.sum()),
-        notes=(*_notes(covariates), *rows.notes),
-        _tables=MappingProxyType(made.tables()),
+        notes=(*_notes(covariates), *_several(rows, adjust), *rows.notes),
+        _tables=MappingProxyType({**made.tables(), "assignment_problems": rows.problems}),
     )
 
 
 class _Made:
     """Rows of the tables, campaign by campaign."""
 
-    def __init__(self, level: float, adjust: str) -> None:
-        self.level, self.adjust = level, adjust
+    def __init__(self, outcomes: tuple[str, ...], adjust: str) -> None:
+        self.outcomes, self.adjust = outcomes, adjust
         self.rows: dict[str, list[dict[str, Any]]] = {name: [] for name in ("lift", "lift_overlap", "lift_e_values")}
         self.checks: list[dict[str, Any]] = []
         self.curves: list[dict[str, Any]] = []
@@ -120,7 +135,7 @@ class _Made:
             corrected = adjusted(np.array([row["p_value"] for row in same]), self.adjust)
             for row, p in zip(same, corrected, strict=True):
                 row["adjusted_p_value"] = float(p)
-        self.rows["lift"] += lift
+        self.rows["lift"] += with_users_per_return(lift, self.outcomes)
         for part in parts:
             self.rows["lift_overlap"] += part["overlap"]
             self.rows["lift_e_values"] += part["e_values"]
@@ -150,7 +165,10 @@ def _compared(
     outcomes: Sequence[str],
     covariates: Sequence[str],
     level: float,
+    one: float,
+    clustered: bool,
 ) -> dict[str, Any]:
+    """All that is told of an arm; `one` is the level of its own limits, where those of all arms hold at `level`."""
     name = f"{campaign}, {arm!r} against {control!r}"
     codes = [rows.arms.index(each) for each in (control, arm)]
     chosen = inside[np.isin(rows.arm[inside], codes)]
@@ -166,10 +184,12 @@ def _compared(
         True: by_regression_and_weights(outcome, treated, drawn.matrix, drawn.chance),
     }
     named = {"campaign": campaign, "arm": arm}
-    clusters = np.unique(rows.cluster[chosen], return_inverse=True)[1].reshape(-1)
+    clusters = np.arange(chosen.size)
+    if clustered:
+        clusters = np.unique(rows.cluster[chosen], return_inverse=True)[1].reshape(-1)
     lift, ratio = [], (np.nan, np.nan, np.nan)
     for robust, means in found.items():
-        table, told = _rows(means, wanted, outcomes, clusters, level)
+        table, told = _rows(means, wanted, outcomes, clusters, one)
         lift += [named | row | {"adjusted": robust, "n_arm": n[1], "n_control": n[0]} for row in table]
         ratio = told if robust else ratio
     return {
@@ -292,6 +312,13 @@ def _curves(
     return made
 
 
+def _contacts(rows: CampaignRows, control: str) -> list[dict[str, Any]]:
+    """Checks of one campaign as rows of the table: contamination and immortal time, where deliveries are known."""
+    names = schema("lift_checks").names
+    found = [dict(zip(names, check.row(), strict=True)) for check in contact_checks(rows, control=control)]
+    return [{name: np.nan if value is None else value for name, value in row.items()} for row in found]
+
+
 def _checks(drawn: Propensity, named: Mapping[str, str], n: tuple[int, int]) -> list[dict[str, Any]]:
     worst = max((abs(row["weighted_difference"]) for row in drawn.balance()), default=0.0)
     effective = min(e / m for e, m in zip(drawn.effective, n, strict=True))
@@ -311,6 +338,13 @@ def _checks(drawn: Propensity, named: Mapping[str, str], n: tuple[int, int]) -> 
     columns = ("check", "n", "statistic", "verdict", "words")
     nothing = {"expected": np.nan, "p_value": np.nan}
     return [{**named, **nothing, **dict(zip(columns, each, strict=True))} for each in found]
+
+
+def _several(rows: CampaignRows, adjust: str) -> tuple[str, ...]:
+    if len(rows.arms) < 3:
+        return ()
+    hold = "for all of them together" if holds_together(adjust) else "each alone"
+    return (f"{len(rows.arms) - 1} arms are compared with one control: p-values by {adjust}; limits hold {hold}.",)
 
 
 def _notes(covariates: Sequence[str]) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ import numpy as np
 from churnsurv.errors import InputError
 from churnsurv.survival.inputs import check_level
 from churnsurv.tables import Result
-from churnsurv.warning.backtest_origin import FITTED, Asked, Judged, judge
-from churnsurv.warning.backtest_scores import ScoredLog
+from churnsurv.warning.backtest_origin import FITTED, Asked, Judged, check_spec, judge
+from churnsurv.warning.backtest_scores import Coverage, ScoredLog
 from churnsurv.warning.backtest_tables import (
     accuracy_row,
     difference_rows,
@@ -219,7 +219,8 @@ def backtest(
     ------
     InputError
         If both or neither of `scheme` and `spec` are given, an origin is too early to learn from or too late for
-        complete outcomes, a score that is given has no table, or an argument is not understood.
+        complete outcomes, a score that is given has no table or none for the days judged, or an argument is not
+        understood.
 
     Notes
     -----
@@ -255,7 +256,7 @@ def backtest(
         judge(log, span, scheme if scheme is not None else _fitted(log, spec or {}, span), asked, scores)
         for span in spans
     ]
-    return _result(log, spans, judged, asked, level=level, frozen=scheme is not None)
+    return _result(log, spans, judged, asked, scores.covered, level=level, frozen=scheme is not None)
 
 
 def horizons(idle_days: int) -> tuple[int, ...]:
@@ -273,7 +274,14 @@ def _fitted(log: ActivityLog, spec: Mapping[str, Any], span: Window) -> TierSche
 
 
 def _result(
-    log: ActivityLog, spans: Sequence[Window], judged: Sequence[Judged], asked: Asked, *, level: float, frozen: bool
+    log: ActivityLog,
+    spans: Sequence[Window],
+    judged: Sequence[Judged],
+    asked: Asked,
+    covered: Sequence[Coverage],
+    *,
+    level: float,
+    frozen: bool,
 ) -> Backtest:
     idle, pooled = log.rule.idle_days, Judged.pooled(judged)
     rows = [
@@ -297,7 +305,9 @@ def _result(
         n_users=judged[0].n_users,
         level=level,
         churn_rule=log.rule,
-        notes=tuple(notes_of(spans, judged, table, frozen=frozen, own_worth=asked.value is None, level=level)),
+        notes=tuple(
+            notes_of(spans, judged, table, covered=covered, frozen=frozen, own_worth=asked.value is None, level=level)
+        ),
         _table=table,
         _accuracy=frame_of(
             [accuracy_row(hits, horizon=h, policy=policy) for (h, policy), hits in pooled.hits.items()],
@@ -340,6 +350,7 @@ def _check_asked(
             raise InputError(f"spec is a dict of the arguments of fit_tiers; it is {spec!r}.")
         if own := [name for name in ("until", "log") if name in spec]:
             raise InputError(f"spec: {own[0]!r} is set by backtest, origin by origin. Leave it out.")
+        check_spec(spec)
 
 
 def _capacities(capacity: float | Sequence[float] | None) -> tuple[float, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.errors import InputError
+from churnsurv.errors import InputError, did_you_mean
 from churnsurv.numerics.first_alert_gains import Gains, first_alert_gains
 from churnsurv.warning.backtest_judge import Chances, Gaps, Policy, Sums
 from churnsurv.warning.backtest_material import Material, caps_of, check_rule, of_rules
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from churnsurv.warning.backtest_windows import Window
     from churnsurv.warning.scheme import TierScheme
 
-__all__ = ["EVERYBODY", "FITTED", "MOST_ACCURATE", "NOBODY", "Asked", "Judged", "judge", "judge_material"]
+__all__ = ["EVERYBODY", "FITTED", "MOST_ACCURATE", "NOBODY", "Asked", "Judged", "check_spec", "judge", "judge_material"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Curve: TypeAlias = tuple[Gains, float, float]
@@ -104,6 +105,25 @@ class Judged:
 
 def _added(parts: Sequence[Mapping[K, Any]]) -> dict[K, Any]:
     return {key: reduce(add, [part[key] for part in parts]) for key in parts[0] if all(key in part for part in parts)}
+
+
+def check_spec(spec: Mapping[str, Any]) -> None:
+    """Refuse what is no argument of `fit_tiers`.
+
+    Raises
+    ------
+    InputError
+        That names the nearest argument.
+    """
+    from churnsurv.warning.fitting import fit_tiers
+
+    known = [name for name in inspect.signature(fit_tiers).parameters if name not in ("log", "until")]
+    for name in spec:
+        if name not in known:
+            raise InputError(
+                f"spec: {name!r} is no argument of fit_tiers.{did_you_mean(str(name), known)} It takes "
+                f"{', '.join(known)}."
+            )
 
 
 def judge(log: ActivityLog, span: Window, scheme: TierScheme, asked: Asked, scores: ScoredLog | None = None) -> Judged:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.data.feature import BUILT_IN, SPECIAL, Feature
+from churnsurv.data.feature import BUILT_IN, SPECIAL, Feature, resolve
 from churnsurv.data.gap_counts import gap_counts
-from churnsurv.data.score_days import score_days
+from churnsurv.data.score_days import ScoreDays, score_days
 from churnsurv.data.user_blocks import blocks_of_users
 from churnsurv.errors import InputError
+from churnsurv.survival.factors import factor
+from churnsurv.survival.formula import evaluate
+from churnsurv.survival.frames import numeric_column
 from churnsurv.warning.backtest_judge import Gaps, Policy
 from churnsurv.warning.backtest_material import (
     Material,
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from churnsurv.warning.backtest_windows import Window
     from churnsurv.warning.scheme import TierScheme
 
-__all__ = ["ScoredLog"]
+__all__ = ["Coverage", "ScoredLog"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -64,6 +67,32 @@ class _Scored:
     mostly: Flags | None
 
 
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """For which gaps of an origin there is a score.
+
+    Attributes
+    ----------
+    gaps : int
+        Gaps judged.
+    without : Mapping of str to int
+        Those of them that have no number of a variable of the formula.
+    beyond : int
+        Those that have all numbers, and no score.
+    table : Mapping of str to int
+        Of a score that is given: `days`, `days_carried`, `days_before`, `longest_carry` and `never` as in `ScoreDays`,
+        over the gaps judged and, where alerts are limited, those in line with them.
+    rows : Mapping of str to int
+        Rows of the table, as there.
+    """
+
+    gaps: int
+    without: Mapping[str, int] = field(default_factory=dict)
+    beyond: int = 0
+    table: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredLog:
     """A log and, for a score that is given, its table.
@@ -73,10 +102,13 @@ class ScoredLog:
     log : ActivityLog
     score : table, or None
         `user_id, date, score`; None where the scheme holds a fit.
+    covered : list of Coverage
+        One for each window that was scored, in their order.
     """
 
     log: ActivityLog
     score: Any = None
+    covered: list[Coverage] = field(default_factory=list)
     _fetched: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     def material(self, span: Window, scheme: TierScheme, compared: Mapping[str, Rule], *, limited: bool) -> Material:
@@ -93,16 +125,20 @@ class ScoredLog:
         Raises
         ------
         InputError
-            If a score is to be given and is not, or a gap has what the fit has not seen.
+            If a score is to be given and is not, or for none of the gaps judged, or one of them has what the fit has
+            not seen.
         """
-        own = [each for each in scheme.variables if isinstance(each, Feature)]
+        # a rule beside a score that is given may look at the log's own features, too
+        known = {each.name: each for each in resolve(self.log.features) if isinstance(each, Feature)}
+        own = list((known | {each.name: each for each in scheme.variables if isinstance(each, Feature)}).values())
         grids = cuts_of(list(compared.values()), {})
         counts = gap_counts(
             self.log, first_start=span.first, last_start=span.last, grids=grids, features=own, paths=True
         )
         patterns = patterns_of([counts], scheme.missing)
         beside = gaps_of(counts, patterns, 0, span.first, span.last, limited=False)
-        scored = self._fitted(span, scheme, limited=limited)
+        scored, covered = self._fitted(span, scheme, limited=limited)
+        self.covered.append(covered)
         return Material(
             gaps=_gaps(scored, span, counts.n_blocks, limited=limited),
             fitted=Policy(scored.tier, caps_of(scheme)),
@@ -113,16 +149,16 @@ class ScoredLog:
             n_users=counts.n_users,
         )
 
-    def _fitted(self, span: Window, scheme: TierScheme, *, limited: bool) -> _Scored:
+    def _fitted(self, span: Window, scheme: TierScheme, *, limited: bool) -> tuple[_Scored, Coverage]:
         days = days_of(self.log, span, limited=limited)
         if isinstance(scheme.score, GapScore):
-            return _by_fit(self.log, self._gaps_with(scheme), scheme, scheme.score, days)
+            return _by_fit(self._gaps_with(scheme), scheme, scheme.score, span, days)
         if self.score is None:
             raise InputError(
                 "The tiers are cuts of a score that was given: pass it for the days to be judged, too, as score=, a "
                 "table with user_id, date, score."
             )
-        return _by_table(self.log, self.score, scheme, days)
+        return _by_table(self.log, self.score, scheme, span, days)
 
     def _gaps_with(self, scheme: TierScheme) -> pd.DataFrame:
         """All gaps of the log with the columns of the formula, fetched once."""
@@ -137,10 +173,15 @@ class ScoredLog:
         return found
 
 
+def _within(start: Ints, span: Window) -> Flags:
+    """Which gaps begin in the window, by their first day."""
+    first, last = (np.datetime64(each).astype("datetime64[D]").astype(np.int64) for each in (span.first, span.last))
+    return np.asarray((start >= first) & (start <= last))
+
+
 def _gaps(scored: _Scored, span: Window, n_blocks: int, *, limited: bool) -> Gaps:
     """The gaps that begin in the window, and the lines in which they wait."""
-    first, last = (np.datetime64(each).astype("datetime64[D]").astype(np.int64) for each in (span.first, span.last))
-    mine = (scored.start >= first) & (scored.start <= last)
+    mine = _within(scored.start, span)
     idle, n = scored.tier.shape[1], np.ones(scored.start.size, dtype=np.int64)
     lines, group = None, None
     if limited:
@@ -176,46 +217,79 @@ def _tiers(rules: Sequence[Rule], compared: Mapping[str, Floats]) -> NDArray[np.
 
 
 def _by_fit(
-    log: ActivityLog, gaps: pd.DataFrame, scheme: TierScheme, score: GapScore, days: Mapping[str, Any]
-) -> _Scored:
+    gaps: pd.DataFrame, scheme: TierScheme, score: GapScore, span: Window, days: Mapping[str, Any]
+) -> tuple[_Scored, Coverage]:
     """Score gaps by a fit of return; what it says depends on the linear predictor and the idle day alone."""
-    idle = log.rule.idle_days
+    idle = score.idle_days
     start = gaps["start_date"].to_numpy().astype("datetime64[D]")
     here = (start >= np.datetime64(days["first_start"])) & (start <= np.datetime64(days["last_start"]))
     table = gaps[here].reset_index(drop=True)
     returned = table["returned"].to_numpy(dtype=np.bool_) & (table["duration"].to_numpy() <= idle)
-    risk, which = np.unique(score.risk(scheme.filled(table)), return_inverse=True)
+    first_day = start[here].astype(np.int64)
+    by_gap, covered = _risks(scheme.filled(table), score, _within(first_day, span))
+    risk, which = np.unique(by_gap, return_inverse=True)
     rules = [tier.rule for tier in scheme.tiers]
     tier = np.concatenate(
         [np.zeros((0, idle), dtype=np.int8)]
         + [_tiers(rules, score.by_day(risk[at : at + _ROWS])) for at in range(0, risk.size, _ROWS)]
     )
     path, of_risk = np.unique(tier, axis=0, return_inverse=True)
-    level = np.arange(risk.size) * _CLASSES // max(risk.size, _CLASSES)
-    key, pattern = np.unique(of_risk.reshape(-1) * _CLASSES + level, return_inverse=True)
+    # who has no score is in a class apart, the last one
+    level = np.where(np.isnan(risk), _CLASSES, np.arange(risk.size) * _CLASSES // max(risk.size, _CLASSES))
+    key, pattern = np.unique(of_risk.reshape(-1) * (_CLASSES + 1) + level, return_inverse=True)
     pattern = pattern.reshape(-1)
     middle = np.bincount(pattern, risk, key.size) / np.bincount(pattern, minlength=key.size)
     chance = score.by_day(middle, {})[CHANCE]
-    return _Scored(
-        start=start[here].astype(np.int64),
+    scored = _Scored(
+        start=first_day,
         block=table["_block"].to_numpy(dtype=np.int64),
         duration=np.where(returned, table["duration"].to_numpy(dtype=np.int64), idle + 1),
         pattern=pattern[which.reshape(-1)].astype(np.int64),
-        tier=path[key // _CLASSES].astype(np.int64),
+        tier=path[key // (_CLASSES + 1)].astype(np.int64),
         urgency=chance * lead_share(idle),
         mostly=chance > 0.5,
     )
+    return scored, covered
+
+
+def _risks(table: pd.DataFrame, score: GapScore, mine: Flags) -> tuple[Floats, Coverage]:
+    """The linear predictor of each gap, NaN for none; gaps not judged that the fit cannot score stand in no line."""
+    numbers = {name: np.isfinite(numeric_column(table, name, "numbers").astype(np.float64)) for name in score.numbers}
+    there = np.logical_and.reduce([np.ones(len(table), dtype=np.bool_), *numbers.values()])
+    young = np.flatnonzero(there & ~mine)
+    fine = mine.copy()
+    fine[young] = _seen(table.iloc[young], score)
+    risk = np.full(len(table), np.nan)
+    risk[fine] = score.risk(table[fine].reset_index(drop=True))
+    lack = {name: int(np.count_nonzero(mine & ~each)) for name, each in numbers.items()}
+    beyond = int(np.count_nonzero(mine & there & np.isnan(risk)))
+    return risk, Coverage(int(np.count_nonzero(mine)), {name: n for name, n in lack.items() if n}, beyond)
+
+
+def _seen(table: pd.DataFrame, score: GapScore) -> Flags:
+    """Whether the fit knows all categories of each row."""
+    found = np.ones(len(table), dtype=np.bool_)
+    for expression, code in score.fit._encoding.factors.items():
+        category = None if code.categories is None else evaluate(expression, table, dict(code.state)).category
+        if category is not None and len(table):
+            codes, levels = factor(category)
+            plain = [level.item() if hasattr(level, "item") else level for level in levels]
+            found &= np.array([level in code.categories for level in plain])[codes]  # type: ignore[operator]
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------- a table
 
 
-def _by_table(log: ActivityLog, table: Any, scheme: TierScheme, days: Mapping[str, Any]) -> _Scored:
+def _by_table(
+    log: ActivityLog, table: Any, scheme: TierScheme, span: Window, days: Mapping[str, Any]
+) -> tuple[_Scored, Coverage]:
     """Score gaps by what the table says on each idle day; each gap has a path of its own."""
     starts = days.get("starts", "mature")
     found = score_days(
         log, table, rises=False, starts=starts, first_start=days["first_start"], last_start=days["last_start"]
     )
+    covered = _covered(found, span)
     n, idle = found.duration.size, log.rule.idle_days
     by_day = np.full((n, idle), np.nan)
     by_day[found.gap, found.day] = found.score
@@ -225,7 +299,7 @@ def _by_table(log: ActivityLog, table: Any, scheme: TierScheme, days: Mapping[st
         by_day[none, day] = by_day[none, day - 1]
     by_day[:, 0] = np.nan
     tier = _tiers([each.rule for each in scheme.tiers], dict.fromkeys(scheme.score.names, by_day))  # type: ignore[union-attr]
-    return _Scored(
+    scored = _Scored(
         start=found.start,
         block=found.block,
         duration=found.duration,
@@ -234,3 +308,23 @@ def _by_table(log: ActivityLog, table: Any, scheme: TierScheme, days: Mapping[st
         urgency=by_day,
         mostly=None,
     )
+    return scored, covered
+
+
+def _covered(found: ScoreDays, span: Window) -> Coverage:
+    """What a table says of the gaps of a window.
+
+    Raises
+    ------
+    InputError
+        If it is nothing, though they have days on which an alert could come.
+    """
+    mine = _within(found.start, span)
+    n = int(np.count_nonzero(mine))
+    if (mine & (found.duration > 1)).any() and not mine[found.gap].any():
+        raise InputError(
+            f"score: none of the {n:,} gaps that began from {span.first} to {span.last} has a score on an idle day. "
+            "Pass a table for the days to be judged, too."
+        )
+    names = ("days", "days_carried", "days_before", "longest_carry", "never")
+    return Coverage(n, table={name: getattr(found, name) for name in names}, rows=found.rows)

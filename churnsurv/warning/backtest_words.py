@@ -11,9 +11,14 @@ import numpy as np
 
 from churnsurv.warning.backtest_origin import FITTED, Judged
 from churnsurv.warning.backtest_windows import Window
+from churnsurv.warning.scores import GapScore
+from churnsurv.warning.tier_words import may_move
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from churnsurv.warning.backtest_scores import Coverage
+    from churnsurv.warning.scheme import TierScheme
 
 __all__ = ["headline", "notes_of"]
 
@@ -55,11 +60,12 @@ def notes_of(
     judged: Sequence[Judged],
     table: pd.DataFrame,
     *,
+    covered: Sequence[Coverage],
     frozen: bool,
     own_worth: bool,
     level: float,
 ) -> list[str]:
-    """What a reader must know."""
+    """What a reader must know; `covered` says of each origin for which gaps there is a score."""
     days = spans[0].n_days
     what = (
         f"A scheme that had seen days through {judged[0].scheme.known_until} is judged"
@@ -73,7 +79,8 @@ def notes_of(
     ]
     notes += [*_kept(judged, table, own_worth=own_worth), *_overlaps(spans), *_rules(judged, frozen=frozen)]
     capped = [tier.name for tier in judged[0].scheme.tiers if tier.objective["kind"] == "capacity"]
-    notes += _lines(capped, judged)
+    lines = _lines(capped, judged)
+    notes += [*lines, *_moving(judged[0].scheme), *_unscored(covered), *_by_table(covered, in_line=bool(lines))]
     unknown = [str(span.origin) for span, each in zip(spans, judged, strict=True) if not each.curves]
     if unknown:
         notes.append(
@@ -94,6 +101,61 @@ def _lines(capped: Sequence[str], judged: Sequence[Judged]) -> list[str]:
         "are counted by the day on which their gap began, so that their number a day may differ a little. Equals draw "
         "lots: figures are means over them, and their limits take the chances as given."
     ]
+
+
+def _moving(scheme: TierScheme) -> list[str]:
+    """That a score is judged by its value at the beginning of a gap, where it may change in silence."""
+    if not isinstance(scheme.score, GapScore):
+        return []
+    return [
+        f"{note} Here they are judged by it, too; assign takes the value of the day, and may give other tiers."
+        for each in scheme.variables
+        if (note := may_move(each, scheme.churn_rule))
+    ]
+
+
+def _unscored(covered: Sequence[Coverage]) -> list[str]:
+    """Gaps that a fit cannot score, though it was fitted to gaps with all numbers."""
+    n = sum(each.gaps for each in covered)
+    names = dict.fromkeys(name for each in covered for name in each.without)
+    counts = {name: sum(each.without.get(name, 0) for each in covered) for name in names}
+    notes = [
+        f"{name}: {count:,} of the {n:,} gaps judged ({count / n:.1%}) began without a value: no score, and no alert."
+        for name, count in counts.items()
+    ]
+    beyond = sum(each.beyond for each in covered)
+    if beyond:
+        notes.append(
+            f"{beyond:,} of the {n:,} gaps judged ({beyond / n:.1%}) began with numbers for which the formula has no "
+            "value, such as one beyond the bounds of a spline: no score, and no alert."
+        )
+    return notes
+
+
+def _by_table(covered: Sequence[Coverage], *, in_line: bool) -> list[str]:
+    """On how many days of the gaps judged an older score of the table stands in, who has none, and rows left out."""
+    told = [each.table for each in covered if each.table]
+    days, carried, before, never = (
+        sum(each[name] for each in told) for name in ("days", "days_carried", "days_before", "never")
+    )
+    whose = "the gaps judged" + (" and those in line with them" if in_line else "")
+    notes = []
+    if carried:
+        notes.append(
+            f"score: {carried:,} of {days:,} idle days of {whose} ({carried / days:.1%}) have no row of their own and "
+            f"carry the last one before, for up to {max(each['longest_carry'] for each in told):,} days."
+        )
+    if before:
+        notes.append(
+            f"score: {before:,} of {days:,} idle days of {whose} lie before the first score of their user. {never:,} "
+            "gaps never have a score, and no alert."
+        )
+    # the same table for each origin
+    rows = next((each.rows for each in covered if each.rows), {})
+    left = [f"{n:,} {name.replace('_', ' ')}" for name, n in rows.items() if n and name not in ("read", "used")]
+    if left:
+        notes.append(f"score: of {rows['read']:,} rows these are left out: {', '.join(left)}.")
+    return notes
 
 
 def _kept(judged: Sequence[Judged], table: pd.DataFrame, *, own_worth: bool) -> list[str]:

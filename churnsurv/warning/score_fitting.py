@@ -59,7 +59,7 @@ def fit_score_tiers(
     worths = {named[name]: each for name, each in objective.items() if isinstance(each, Value)}
     score = fit_score(formula, table, idle_days=log.rule.idle_days, worths=worths)
     n_blocks = whole_blocks(blocks)
-    gaps = scored(log, table, window, score, variables=variables, missing=filled, blocks=n_blocks, seed=seed)
+    gaps = scored(log, table, window, score, variables=variables, missing=filled, blocks=n_blocks)
     found = fit_cuts(
         gaps,
         objective,
@@ -107,7 +107,8 @@ def _filled(missing: Mapping[str, float] | None, names: Sequence[str]) -> Mappin
     for name, value in (missing or {}).items():
         if name not in names:
             raise InputError(f"missing: {name!r} is not in the formula.{did_you_mean(str(name), names)}")
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+        number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+        if not number or not np.isfinite(value):
             raise InputError(
                 f"missing[{name!r}] is the number that stands in for no value, such as 0; it is {value!r}."
             )

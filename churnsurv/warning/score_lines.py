@@ -82,7 +82,8 @@ def lines_by_fit(
 ) -> ScoreLines:
     """Score all gaps of a log by a fit of return.
 
-    Young gaps without a number, or with a category that the fit has not seen, stand in no line.
+    Young gaps without a number, or with a category or a value outside a spline that the fit has not seen, stand in no
+    line.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from churnsurv.data.feature import BUILT_IN, SPECIAL, Feature, resolve
 from churnsurv.data.gap_counts import GapCounts, gap_counts
+from churnsurv.data.user_blocks import blocks_of_users
 from churnsurv.errors import InputError, did_you_mean
 from churnsurv.numerics.score_search import BlockCells, Crossings, crossings
 from churnsurv.warning.objectives import Value
@@ -123,8 +124,8 @@ def gaps_for(
     Raises
     ------
     InputError
-        If a variable is unknown, a number is missing that nothing stands in for, the balance moves in silence, the log
-        is too short, or nobody churned.
+        If a variable is unknown, a number is missing that nothing stands in for, or one shall stand in for what is no
+        number, the balance moves in silence, the log is too short, or nobody churned.
     """
     import pandas as pd
 
@@ -143,6 +144,7 @@ def gaps_for(
     stays = ~table["returned"] | (table["duration"] > idle_days)
     _check(log, table, stays.to_numpy(), (first, last))
     table["duration"] = np.where(stays, idle_days + 1, table["duration"])
+    _check_numbers(table, [name for name in missing if name in names])
     table = table.fillna({name: value for name, value in missing.items() if name in names})
     for name in names:
         gone = int(table[name].isna().sum())
@@ -152,6 +154,18 @@ def gaps_for(
                 f'in for it, such as missing={{"{name}": 0}}, or leave it out.'
             )
     return table[["user_id", "duration", "registration_gap", *names]], (first, last)
+
+
+def _check_numbers(table: pd.DataFrame, names: Sequence[str]) -> None:
+    """Raise where a number is to stand in for a category."""
+    import pandas as pd
+
+    for name in names:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            raise InputError(
+                f"missing: {name!r} holds categories, for which no number can stand in. Leave it out of missing=: "
+                "without a value is a category of its own."
+            )
 
 
 def require_churn(n: int, churned: int, idle_days: int, window: tuple[datetime.date, datetime.date]) -> None:
@@ -202,21 +216,14 @@ def scored(
     variables: Sequence[str | Feature],
     missing: Mapping[str, float],
     blocks: int,
-    seed: int,
 ) -> ScoredGaps:
-    """Score gaps and deal their users into random blocks."""
-    import pandas as pd
-
-    users = pd.factorize(gaps["user_id"])[0].astype(np.int64)
-    n_users = int(users.max()) + 1
-    n_blocks = min(blocks, n_users)
-    block = np.random.default_rng(seed).permutation(n_users)[users] % n_blocks
+    """Score gaps, with the blocks of their users: by user, so that no seed moves a limit."""
     risk, pattern = np.unique(score.risk(gaps), return_inverse=True)
     training = training_of(
         log,
         window,
-        block=block,
-        n_blocks=n_blocks,
+        block=blocks_of_users(log, gaps["user_id"], blocks=blocks),
+        n_blocks=min(blocks, log._reading.n_users),
         duration=gaps["duration"].to_numpy(dtype=np.int64),
         registration_gap=gaps["registration_gap"].to_numpy(dtype=np.bool_),
         variables=variables,

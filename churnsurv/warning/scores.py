@@ -11,17 +11,24 @@ activity: a user stays in the tier until the next one.
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from churnsurv.errors import InputError
+from churnsurv.survival.covariates import Encoding
 from churnsurv.survival.cox_fit import CoxFit
+from churnsurv.survival.formula import evaluate, parsed
 from churnsurv.survival.frames import numeric_column
+from churnsurv.survival.piecewise import BASES
 from churnsurv.warning.objectives import Value, objective_from_plain
 
 if TYPE_CHECKING:
@@ -36,6 +43,7 @@ CHANCE = "P(churn)"
 #: What they call the expected value of a contact, less that of waiting for the best later day; the highest so far.
 OVER_WAITING = "value over waiting"
 _ROWS = 1 << 16
+_LARGEST = 1e100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +97,11 @@ class GapScore:
         return np.asarray(at[-1] - at)
 
     def risk(self, table: Any) -> Floats:
-        """The linear predictor of each row, higher for who returns sooner; NaN where a number is missing."""
+        """The linear predictor of each row, higher for who returns sooner.
+
+        NaN where a number is missing, an expression of the formula is not finite, or a value lies outside the range of
+        a spline: as in the SQL of the fit.
+        """
         columns = {name: numeric_column(table, name, "numbers").astype(np.float64) for name in self.numbers}
         there = np.ones(len(table), dtype=np.bool_)
         for values in columns.values():
@@ -97,7 +109,10 @@ class GapScore:
         found = np.full(len(table), np.nan)
         if there.any():
             rows = table.loc[there].assign(**{name: values[there] for name, values in columns.items()})
-            found[there] = np.asarray(self.fit.risk(rows))
+            inside = _defined(self.fit._encoding, rows)
+            there[there] = inside
+            if inside.any():
+                found[there] = np.asarray(self.fit.risk(rows if inside.all() else rows.loc[inside]))
         return found
 
     def chance(self, risk: Floats, idle_days: Floats) -> Floats:
@@ -172,8 +187,50 @@ class GapScore:
         )
 
 
+def _defined(encoding: Encoding, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether the numbers of a formula are numbers: finite, and within the range of a spline that ends with it."""
+    found = np.ones(len(rows), dtype=np.bool_)
+    for code in encoding.factors.values():
+        tree, quoted = parsed(code.expression)
+        while isinstance(tree, ast.Call) and ast.unparse(tree.func) == "I":
+            tree = tree.args[0]
+        if code.categories is not None or isinstance(tree, ast.Name):
+            continue
+        low, high = -_LARGEST, _LARGEST
+        if isinstance(tree, ast.Call) and ast.unparse(tree.func) in BASES:
+            low, high = _range(tree, code.state.get(ast.unparse(tree), {}))
+            tree = tree.args[0]
+        number = re.sub(r"\b_quoted_\d+", partial(_with_names, quoted), ast.unparse(tree))
+        # comparisons are not refused where a number is not finite: they are false
+        for sign, bound in ((">=", low), ("<=", high)):
+            held = evaluate(f"({number}) {sign} {bound!r}", rows, dict(code.state)).category
+            found &= np.asarray(held, dtype=np.bool_)
+    return found
+
+
+def _with_names(quoted: Mapping[str, str], stand_in: re.Match[str]) -> str:
+    return f"`{quoted[stand_in.group()]}`" if stand_in.group() in quoted else stand_in.group()
+
+
+def _range(call: ast.Call, state: Mapping[str, Any]) -> tuple[float, float]:
+    """The range of a spline, if it has no values beyond; else all that can be computed with."""
+    import pandas as pd
+
+    everything = -_LARGEST, _LARGEST
+    if "lower_bound" not in state:
+        return everything
+    low, high = float(state["lower_bound"]), float(state["upper_bound"])
+    alone = ast.unparse(ast.Call(call.func, [ast.Name("t"), *call.args[1:]], call.keywords))
+    beyond = pd.DataFrame({"t": [low - (high - low), high + (high - low)]})
+    try:
+        made = evaluate(alone, beyond, {alone: dict(state)}).numeric
+    except InputError:
+        return low, high
+    return everything if all(np.isfinite(column).all() for column in made) else (low, high)
+
+
 def _over_waiting(worth: Value, chance: Floats, stays: Floats) -> Floats:
-    """v(d) - W(d) on day 0, on later days its maximum over days 1 ... d; `stays` is P(gap > d + 1 | gap > d).
+    """v(d) - W(d), its maximum over days 1 ... d; NaN on day 0. `stays` is P(gap > d + 1 | gap > d).
 
     The maximum changes no first alert. Without it a user would leave the tier on the late days of the same silence,
     when a contact is worth little, and be alerted in a lower one.
@@ -181,7 +238,8 @@ def _over_waiting(worth: Value, chance: Floats, stays: Floats) -> Floats:
     if worth.saving is None:
         return np.full(chance.shape, np.nan)
     n_days = chance.shape[1]
-    curve = float(worth.saved_value or 0.0) * worth.saving.at(np.arange(n_days))
+    # nobody is in a tier on the day of an activity, of which a table of savings need not know
+    curve = float(worth.saved_value or 0.0) * np.append(np.nan, worth.saving.at(np.arange(1, n_days)))
     value = np.asarray(curve * chance - float(worth.contact_cost or 0.0))
     waiting = np.zeros(chance.shape)
     for day in range(n_days - 2, -1, -1):

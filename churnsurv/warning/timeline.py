@@ -15,6 +15,7 @@ from churnsurv.data.rule import calendar_day, days_of
 from churnsurv.errors import InputError
 from churnsurv.warning.assign import assign
 from churnsurv.warning.frames import frame_of
+from churnsurv.warning.given_score import SCORE, GivenScore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,8 +61,8 @@ def tier_timeline(
     Raises
     ------
     InputError
-        If the days are not in the log or in the wrong order, the log has another churn rule than the scheme, or there
-        would be more than 4,000 dates.
+        If the days are not in the log or in the wrong order, the log has another churn rule than the scheme, its tiers
+        are cuts of a score that was given, or there would be more than 4,000 dates.
 
     Examples
     --------
@@ -77,6 +78,12 @@ def tier_timeline(
     if scheme.churn_rule != log.rule:
         raise InputError(
             f"The scheme was fitted under another churn rule ({scheme.churn_rule}) than that of the log ({log.rule})."
+        )
+    if isinstance(scheme.score, GivenScore):
+        raise InputError(
+            f"The tiers are cuts of a score that was given, which the log does not hold. For each date, join the score "
+            f"of that day to log.snapshot(date).table as {SCORE!r}, pass it to scheme.assign, and count its tiers "
+            "(.in_tier)."
         )
     names = [tier.name for tier in scheme.tiers]
     rows = []

@@ -218,6 +218,8 @@ def train_on(
         If nobody churned, a variable has no variation, or an argument is not understood.
     """
     log = log if until is None else log.as_of(until)
+    if log.rule.idle_days < 3:
+        raise InputError(f"A warning needs days between activity and churn; the rule has {log.rule.idle_days}.")
     chosen = _chosen(log, variables)
     own = [each for each in chosen if isinstance(each, Feature)]
     names = [each if isinstance(each, str) else each.name for each in chosen]
@@ -300,7 +302,8 @@ def _for_variables(given: Mapping[str, Any] | None, names: Sequence[str], what: 
 def _filled(missing: Mapping[str, float] | None, names: Sequence[str]) -> Mapping[str, float]:
     found = _for_variables(missing, names, "missing")
     for name, value in found.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+        number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+        if not number or not np.isfinite(value):
             raise InputError(
                 f"missing[{name!r}] is the number that stands in for no value, such as 0; it is {value!r}."
             )
@@ -334,8 +337,6 @@ def _check(counts: GapCounts, cells: Mapping[str, Ints], along: Mapping[str, Int
             f"ended with a return within {counts.idle_days} days. There is nothing to warn of under this rule; take a "
             "longer log, or a rule of fewer idle days."
         )
-    if counts.idle_days < 3:
-        raise InputError(f"A warning needs days between activity and churn; the rule has {counts.idle_days}.")
     for name, cell in cells.items():
         every = np.concatenate([cell, along[name].ravel()]) if along else cell
         known = every[every <= len(counts.grids[name])]

@@ -493,7 +493,8 @@ def test_rows_that_cannot_be_used_come_back_with_their_reason() -> None:
     assert found.counts["left_out"] == 9
     assert found.counts["rewards_no_assignment"] == 1
     assert found.rewards.sum() == 0
-    assert any("14 rows are left out" in note for note in found.notes)
+    for table, n in (("assignments", 9), ("rewards", 5)):
+        assert f"{table}: {n} rows are left out; .problems lists them with their reasons." in found.notes
 
 
 def with_row(**values: Any) -> pd.DataFrame:
@@ -582,3 +583,40 @@ def test_an_arm_of_all_who_opened_is_refused() -> None:
         campaign_rows(log, sent, horizon=5)
     sent.loc[0, "opened_at"] = None
     assert campaign_rows(log, sent, horizon=5).opened.tolist() == [0] + [4] * 11 + [0] * 12
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"campaign": "Spring"}, r"4 of 4 rows .* their 'campaign', such as 'Spring'.*Did you mean 'spring'"),
+        ({"campaign": [7.0, None, None, None]}, r"'campaign', such as '7.0', is none of the assignments' \('spring'\)"),
+        ({"user_id": range(70, 74)}, "their 'user_id', such as 70, is none of the users'"),
+    ],
+)
+def test_rewards_that_match_nothing_are_refused(changed: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        spring(rewards=small.rewards().assign(**changed))
+
+
+def test_rewards_of_what_was_not_asked_for_are_no_mistake() -> None:
+    both = pd.concat([small.assignments(), small.assignments().assign(campaign="winter")], ignore_index=True)
+    found = spring(assignments=both, campaign="spring", rewards=small.rewards().assign(campaign="winter"))
+    assert found.rewards.sum() == 0
+    assert found.counts["rewards_no_assignment"] == 4
+
+
+@pytest.mark.parametrize(("campaign", "words"), [(7, "such as '7', not 7"), ([], "empty: name some"), ([None], "text")])
+def test_campaigns_are_named_as_text(campaign: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        spring(campaign=campaign)
+
+
+def test_days_that_are_missing_everywhere_may_be_numbers() -> None:
+    nothing = {"delivered_at": np.nan, "second_contact_at": np.nan}
+    paid = small.rewards().assign(released_at=np.nan)
+    found = spring(assignments=small.assignments().assign(**nothing), rewards=paid)
+    assert found.delivered.tolist() == found.second.tolist() == [0] * 6
+    assert found.rewards.sum() == 0
+    assert found.liability.sum() > 0
+    with pytest.raises(SchemaError, match="delivered_at"):
+        spring(assignments=small.assignments().assign(delivered_at=3.0))

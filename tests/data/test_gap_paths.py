@@ -88,6 +88,24 @@ def test_cells_are_those_of_the_end_of_each_idle_day(seed: int) -> None:
     assert all(any(len(set(along[i])) > 1 for along in counts.paths.values()) for i in range(len(together)))
 
 
+@pytest.mark.parametrize("far", [3e9, 1e19])
+def test_a_tenure_that_nobody_reaches_changes_nothing(far: float) -> None:
+    log = lives(1, n_users=40).log()
+    near, wide = (gap_counts(log, grids={"tenure": cuts}, paths=True) for cuts in ((4.5, 20), (-far, 4.5, 20, far)))
+    assert (near.path >= 0).any()
+    np.testing.assert_array_equal(near.path, wide.path)
+    np.testing.assert_array_equal(near.paths["tenure"] + 1, wide.paths["tenure"])
+    never = gap_counts(log, grids={"tenure": (far,)}, paths=True)
+    assert (never.path == -1).all()
+
+
+def test_a_churn_after_one_day_leaves_no_day_to_move() -> None:
+    log = lives(1, n_users=40).log().with_rule(idle_days=1)
+    counts = gap_counts(log, grids=GRIDS, features=[BUSY, VIEWS], paths=True)
+    assert counts.n.sum() > 0
+    assert (counts.path == -1).all()
+
+
 def test_paths_only_tell_gaps_further_apart() -> None:
     log = lives(3, balances=True).log()
     asked: dict[str, Any] = {"grids": GRIDS, "features": [BUSY, VIEWS], "by": ("channel",), "starts": "all"}

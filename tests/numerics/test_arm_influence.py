@@ -150,3 +150,22 @@ def test_sums_move_as_accumulated_means_do():
         cell=np.zeros(n, dtype=int),
     )
     np.testing.assert_allclose(table.of(slice(None))[0], theirs.influence, atol=1e-14)
+
+
+def test_units_of_cells_are_users_or_their_clusters():
+    arm, stratum = np.array([0, 0, 0, 1, 1, 1, 0, 0, 1, 1]), np.repeat([0, 1], [6, 4])
+    users = arm_cells(arm, stratum, n_arms=2, n_strata=2)
+    np.testing.assert_array_equal(users.n_units, [[3, 2], [3, 2]])
+    share = np.array([0.6, 0.4, 0.6, 0.4])
+    units, both = np.array([3, 2, 3, 2]), np.array([6, 4, 6, 4])
+    np.testing.assert_allclose(users.weight(), share * np.sqrt(units / (units - 1) * (1 - 1 / both + 1 / 10)))
+    np.testing.assert_allclose(users.ratio_weight(1, 0), np.sqrt(both / (both - 1)))
+    # the cluster 7 has users in three cells; the two users of the last one are one cluster
+    cluster = np.array([7, 7, 1, 7, 2, 3, 7, 4, 5, 5])
+    clusters = arm_cells(arm, stratum, n_arms=2, n_strata=2, cluster=cluster)
+    np.testing.assert_array_equal(clusters.n_units, [[2, 2], [3, 1]])
+    np.testing.assert_array_equal(clusters.n, users.n)
+    assert np.isnan(clusters.weight()).tolist() == [False, False, False, True]
+    alone = arm_cells(arm, n_arms=2, cluster=cluster)
+    assert (alone.weight() == 1).all()
+    assert (alone.ratio_weight(1, 0) == 1).all()

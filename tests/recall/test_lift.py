@@ -14,7 +14,7 @@ import churnsurv as ch
 from churnsurv.errors import FollowUpError, InputError
 from churnsurv.recall.lift import ALL_CAMPAIGNS, campaign_lift, lift_of_rows
 from churnsurv.recall.lift_arms import campaign_arms
-from churnsurv.recall.lift_request import Asked
+from churnsurv.recall.lift_request import Asked, with_groups
 from churnsurv.recall.lift_tables import UNITS
 from churnsurv.tables import schema
 
@@ -140,14 +140,55 @@ def test_useless_covariates_do_no_harm():
 
 
 def test_equal_strata_weight_their_own_differences():
-    """Every user twice, in two strata with other names: the same estimate, its variance halved."""
+    """Every user twice, in two strata with other names: the same estimate, its variance halved.
+
+    But for the small numbers of strata: u / (u - 1) (1 - 1 / 400 + 1 / 800) for the u users of an arm, and 400 / 399.
+    """
     once = drawn_rows(7, n=(150, 250))
     fields = {name: np.tile(getattr(once, name), 2) for name in ("time", "returned", "followed", "arm")}
     twice = made_rows(**fields, horizon=30, stratum=np.repeat([0, 1], once.n), given={"amount"})
     for outcome in ("return_probability", "days_to_return", "hazard_ratio"):
         one, two = (row(of(rows, RETURNS), outcome) for rows in (once, twice))
         assert one["estimate"] == pytest.approx(two["estimate"], rel=1e-9)
-        assert one["std_error"] == pytest.approx(np.sqrt(2) * two["std_error"], rel=1e-9)
+        ratio = 2 * two["std_error"] ** 2 / one["std_error"] ** 2
+        if outcome == "hazard_ratio":
+            assert ratio == pytest.approx(400 / 399, rel=1e-9)
+        else:
+            strata = 1 - 1 / 400 + 1 / 800
+            assert 250 / 249 * strata < ratio < 150 / 149 * strata
+
+
+def test_small_strata_have_the_variance_of_their_pairs():
+    """Without censoring: s^2 / n of each arm with n - 1, and of the strata what is not noise of their estimates."""
+    rng = np.random.default_rng(10)
+    S, k = 40, 2
+    stratum, arm = np.repeat(np.arange(S), 2 * k), np.tile(np.repeat([0, 1], k), S)
+    returned = rng.random(arm.size) < 0.4 + 0.1 * arm
+    fields = {"time": np.where(returned, 3, 9), "returned": returned, "followed": np.full(arm.size, 9), "arm": arm}
+    found = row(of(made_rows(**fields, horizon=5, stratum=stratum), RETURNS), "return_probability")
+    y = returned.reshape(S, 2, k).astype(float)
+    within = y.var(axis=2, ddof=1).sum(axis=1) / k
+    apart = y.mean(axis=2) @ [-1, 1]
+    unbiased = within.sum() / S**2 * (1 - 1 / (2 * k) + 1 / arm.size) + apart.var() / arm.size
+    assert found["std_error"] == pytest.approx(1000 * np.sqrt(unbiased), rel=1e-10)
+    # which is the variance of a difference of means, whose strata say nothing here
+    assert found["std_error"] == pytest.approx(1000 * np.sqrt((0.24 + 0.25) / (S * k)), rel=0.1)
+    thrice = {name: np.repeat(values, 3) for name, values in fields.items()}
+    clusters = made_rows(**thrice, horizon=5, stratum=np.repeat(stratum, 3), cluster=np.repeat(np.arange(arm.size), 3))
+    of_clusters = of(clusters, RETURNS)
+    assert row(of_clusters, "return_probability")["std_error"] == pytest.approx(found["std_error"], rel=1e-9)
+    last = of_clusters.over_time.iloc[-1]
+    assert last["upper"] == pytest.approx(row(of_clusters, "return_probability")["upper"], rel=1e-9)
+
+
+def test_a_stratum_of_one_user_an_arm_is_refused():
+    fields = {"time": [3, 9] * 4, "returned": [True, False] * 4, "followed": [9] * 8, "arm": [0, 1, 0, 1, 0, 0, 1, 1]}
+    pairs = made_rows(**fields, horizon=5, stratum=[0, 0, 0, 0, 1, 1, 1, 1])
+    assert row(of(pairs, RETURNS), "return_probability")["std_error"] > 0
+    with pytest.raises(InputError, match=r"4 of 6 pairs of arm and stratum have a single user, first in stratum 's0'"):
+        of(made_rows(**fields, horizon=5, stratum=[0, 0, 1, 1, 2, 2, 2, 2]), RETURNS)
+    with pytest.raises(InputError, match=r"2 of 4 pairs .*a single cluster, first in stratum 's1'.*Merge strata"):
+        of(made_rows(**fields, horizon=5, stratum=[0, 0, 0, 0, 1, 1, 1, 1], cluster=[0, 1, 2, 3, 4, 4, 5, 5]), RETURNS)
 
 
 def test_a_stratum_that_decides_who_is_in_which_arm_is_no_effect():
@@ -346,6 +387,19 @@ def test_those_reached_stand_beside_all_assigned(app):
         ({"covariates": "device"}, "write covariates="),
         ({"by": "chanel"}, "Did you mean 'channel'"),
         ({"level": 95}, "level"),
+        ({"strata": []}, "strata is empty"),
+        ({"control": 0}, "such as '0', not 0"),
+        ({"control": None}, "control must be the name of an arm"),
+        ({"shares": {"sms": "1x"}}, "that of 'sms' is no number: '1x'"),
+        ({"shares": [0.5]}, "shares must map"),
+        ({"outcomes": 5}, "outcomes must be a sequence"),
+        ({"seed": None}, "seed must be a whole number"),
+        ({"seed": -1}, "seed must be a whole number"),
+        ({"margin": True}, "margin must be a finite number"),
+        ({"by": 5}, "by must be the name of a column"),
+        ({"design": "observational", "by": "channel"}, "by compares arms without covariates"),
+        ({"design": "observational", "shares": {"sms": 1}}, "shares are those that arms were drawn with"),
+        ({"design": "observational", "exposure": "opened"}, "exposure needs arms that were drawn"),
     ],
 )
 def test_bad_arguments_are_named(app, wrong, match):
@@ -358,3 +412,58 @@ def test_chances_that_differ_within_a_stratum_are_refused(app):
     uneven = sent.assign(propensity=np.where(sent["user_id"].rank() % 2 == 0, 0.3, 0.5))
     with pytest.raises(InputError, match=r"propensity: within stratum 'all'.*runs from 0.3 to 0.5"):
         campaign_lift(uneven, app.log, control="none")
+
+
+def test_numbers_of_other_libraries_are_numbers():
+    found = Asked.of(None, level=0.95, adjust="holm", seed=np.int64(3), margin=np.int64(1))
+    assert (found.seed, found.margin) == (3, 1.0)
+
+
+def test_groups_of_users_whose_ids_are_written_otherwise():
+    """One missing id makes the ids of the assignments floats; users have whole numbers."""
+    sent = small.assignments()
+    floats = pd.concat([sent, sent.iloc[:1].assign(user_id=np.nan)], ignore_index=True)
+    assert floats["user_id"].dtype == float
+    table, mapping = with_groups(small.log(), floats, {"assignments": {}}, "channel")
+    assert table["stratum"].tolist() == ["a", "b", "a", "b", "a", "b", "missing"]
+    texts = with_groups(small.log(), sent.assign(user_id=sent["user_id"].astype(str)), mapping, "channel")[0]
+    assert texts["stratum"].tolist() == ["a", "b", "a", "b", "a", "b"]
+
+
+def test_groups_known_only_later_are_refused():
+    for by, words in (
+        ("duration", "none of the users"), ("churned", "none of the users"), ("arm", "or after it"),
+        ("delivered_at", "or after it"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=f"by: '{by}' is .*{words}"):
+            with_groups(small.log(), small.assignments(), {}, by)
+    with pytest.raises(InputError, match="'sent' is settled by the assignment or after it"):
+        with_groups(small.log(), small.assignments(), {"assignments": {"delivered_at": "sent"}}, "sent")
+
+
+def test_groups_that_were_not_followed_so_long_are_named():
+    sent = small.assignments().assign(late=["no", "yes", "yes", "no", "no", "yes"], stratum="north")
+    with pytest.raises(FollowUpError, match=r"by='late': .*in stratum 'yes \| north' was .* Or leave by='late' out"):
+        campaign_lift(sent, small.log(), horizon=2, control="none", by="late", outcomes=["return_probability"])
+
+
+def test_users_for_a_return_need_nothing_else(censored, lift):
+    alone = of(censored, ["users_per_return"])
+    assert alone.table["outcome"].tolist() == ["users_per_return"]
+    assert row(alone, "users_per_return")["estimate"] == row(lift, "users_per_return")["estimate"]
+
+
+def test_what_is_left_out_is_listed_and_assignments_are_no_users():
+    sent = small.assignments()
+    both = pd.concat([sent, sent.assign(campaign="winter"), sent.iloc[:1].assign(user_id=99)], ignore_index=True)
+    rewards = pd.concat([small.rewards(), small.rewards().iloc[:1].assign(campaign="autumn")], ignore_index=True)
+    found = campaign_lift(
+        both, small.log(), horizon=2, control="none", covariates=(), outcomes=["net_value"], rewards=rewards
+    )
+    assert tuple(found.problems.columns) == schema("assignment_problems").names
+    assert found.problems[["table", "reason"]].values.tolist() == [
+        ["assignments", "unknown_user"],
+        ["rewards", "no_assignment"],
+    ]
+    assert "rewards: 1 row is left out; .problems lists them with their reasons." in found.notes
+    assert repr(found).startswith("<Lift: 12 assignments, ")

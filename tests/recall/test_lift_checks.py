@@ -13,6 +13,7 @@ from churnsurv.data import ActivityLog
 from churnsurv.data.assigned import CampaignRows, campaign_rows
 from churnsurv.errors import InputError
 from churnsurv.recall.lift_checks import balance, checks
+from churnsurv.recall.observational import observational_lift
 from churnsurv.tables import schema
 
 N = 1_200
@@ -196,6 +197,62 @@ def test_immortal_time_is_refused_with_an_explanation() -> None:
     rows = made(effect=0.0, change=late_messages(7, only_silent=True))
     with pytest.raises(InputError, match=r"0 users of 'sms' returned; .*immortal time.*assigned_at"):
         checks(rows, control="holdout")
+
+
+def test_users_without_a_message_do_not_hide_immortal_time() -> None:
+    """One of the arm, or a fifth of it, was not reached; among those who were, nobody returned before."""
+    rows = made(effect=0.0, change=late_messages(7, only_silent=True))
+    arm = np.flatnonzero(rows.arm == 1)
+    for lost in (arm[:1], arm[::5]):
+        delivered = rows.delivered.copy()
+        delivered[lost] = 0
+        with pytest.raises(InputError, match=r"0 users of 'sms' returned; .*immortal time"):
+            checks(replace(rows, delivered=delivered), control="holdout")
+
+
+def test_messages_called_off_for_those_who_returned_are_fine() -> None:
+    """Drawn on day 1, messages between days 2 and 12, and none for those who have returned by then."""
+    rows = made(effect=0.0)
+    planned = np.random.default_rng(3).integers(2, 13, N)
+    called_off = rows.returned & (rows.time < planned)
+    got = np.where((rows.arm == 1) & ~called_off & (np.arange(N) % 10 > 0), planned, 0)
+    given = replace(rows, delivered=got, given=rows.given | {"delivered_at"})
+    check = found(given, "immortal time")
+    assert check["verdict"] == "fine"
+    # by hand: who got none counts up to the last message, and with the control's mean over the messages that were sent
+    held, arm = rows.arm == 0, rows.arm == 1
+    assert check["n"] == (rows.returned & arm & (rows.time < np.where(got > 0, got, 12))).sum()
+    share = np.array([(rows.returned & held & (rows.time < day)).sum() / held.sum() for day in range(13)])
+    sent = got[arm & (got > 0)]
+    expected = share[sent].sum() + (arm & (got == 0)).sum() * share[sent].mean()
+    assert rows.followed.min() >= 14
+    assert check["expected"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_arms_that_nobody_drew_are_looked_at_too() -> None:
+    rows = made(effect=0.0, change=late_messages(7, only_silent=True))
+    settings = {"control": "holdout", "sums": {}, "outcomes": ("return_probability",), "covariates": ["tenure"]}
+    settings |= {"adjust": "holm", "level": 0.95}
+    with pytest.raises(InputError, match=r"immortal time.*meant for on the day of assignment"):
+        observational_lift(rows, **settings)
+    held = rows.arm == 0
+    late = np.where(held, np.where(np.arange(N) % 5 == 0, 1, 0), 1)
+    table = observational_lift(replace(rows, delivered=late), **settings).checks.set_index("check")
+    assert table.loc["contamination", "verdict"] == "broken"
+    assert table.loc["contamination", "n"] == (late & held).sum()
+    assert "exposure" not in table.loc["contamination", "words"]
+    # a third of the pace of the control may be what the arm was chosen by, and is only looked at
+    drawn = made(effect=0.0, change=late_messages(7, only_silent=False))
+    early = np.flatnonzero((drawn.arm == 1) & drawn.returned & (drawn.time < 8))
+    late = np.delete(early, np.s_[::3])
+    returned, time = drawn.returned.copy(), drawn.time.copy()
+    returned[late], time[late] = False, drawn.horizon
+    slower = replace(drawn, returned=returned, time=time)
+    check = observational_lift(slower, **settings).checks.set_index("check").loc["immortal time"]
+    assert (check["arm"], check["verdict"]) == ("sms", "look")
+    assert check["p_value"] < 1e-6
+    with pytest.raises(InputError, match="immortal time"):
+        checks(slower, control="holdout")
 
 
 def test_messages_that_come_late_to_all_are_fine() -> None:

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 from scipy.stats import binom
 
 from churnsurv.errors import InputError
+from churnsurv.recall.lift_request import Asked
 from churnsurv.recall.observational import observational_lift
 from tests.recall.campaign import made_rows
 
@@ -117,6 +119,25 @@ def test_clusters_widen():
     a, b = (lift(each, outcomes=outcomes).table for each in (one, rows))
     np.testing.assert_allclose(b["estimate"], a["estimate"], rtol=1e-9)
     np.testing.assert_allclose(b["std_error"], a["std_error"], rtol=1e-9)
+    alone = lift(rows, outcomes=outcomes, clustered=False).table
+    np.testing.assert_allclose(alone["std_error"] * np.sqrt(3), a["std_error"], rtol=1e-9)
+
+
+def test_what_can_be_told_without_lots():
+    """Users for a return are the inverse of the difference; a hazard ratio is left out, and refused if asked for."""
+    rows = campaign(600, np.random.default_rng(1))
+    asked = {"level": 0.95, "adjust": "holm", "seed": 0, "margin": 1.0}
+    told = Asked.of(None, **asked).settings(rows, drawn=False).outcomes
+    assert "hazard_ratio" not in told
+    assert "users_per_return" in told
+    with pytest.raises(InputError, match="'hazard_ratio' cannot be told: weighted"):
+        Asked.of(["hazard_ratio"], **asked).settings(rows, drawn=False)
+    alone = lift(rows, outcomes=("users_per_return",)).table
+    risk = lift(rows, outcomes=("return_probability",)).table
+    assert alone["outcome"].tolist() == ["users_per_return"] * 2
+    assert (risk["lower"] > 0).all()
+    for name, of in (("estimate", "estimate"), ("lower", "upper"), ("upper", "lower")):
+        np.testing.assert_allclose(alone[name], 1000 / risk[of])
 
 
 def test_several_arms_are_corrected():
@@ -131,6 +152,12 @@ def test_several_arms_are_corrected():
     for _, both in table.groupby("adjusted"):
         expected = np.minimum(2 * both["p_value"].min(), 1)
         assert both["adjusted_p_value"].min() == pytest.approx(expected)
+    # limits hold for both arms together, where p-values do
+    for adjust, reach in (("holm", ndtri(1 - 0.05 / 4)), ("none", ndtri(0.975))):
+        one = lift(rows, outcomes=("return_probability",), adjust=adjust).table
+        np.testing.assert_allclose(one["upper"] - one["estimate"], reach * one["std_error"])
+    with pytest.raises(InputError, match="'dunnett' needs the joint law"):
+        lift(rows, outcomes=("return_probability",), adjust="dunnett")
 
 
 def test_missing_covariates_are_a_column_of_their_own():

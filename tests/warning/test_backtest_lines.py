@@ -350,6 +350,7 @@ def test_cuts_of_a_score_that_is_given_are_judged_day_by_day(app):
     scheme = dataclasses.replace(made, tiers=tiers)
     judged = {"origins": [origin], "test_days": 60, "value": WORTH}
     found = backtest(log, scheme=scheme, score=table, capacity=1.5, **judged)
+    assert any("idle days of the gaps judged and those in line with them" in note for note in found.notes)
     known: dict[object, dict[int, float]] = {}
     for user, day, score in table.dropna().itertuples(index=False):
         known.setdefault(user, {})[number(day)] = score
@@ -387,3 +388,102 @@ def test_a_score_for_tiers_that_cut_none_is_refused(app, limited):
         backtest(app.log, scheme=limited.schemes[0], score=a_score(app))
     with pytest.raises(ch.InputError, match=r'spec=\{..., "score": table\}'):
         backtest(app.log, spec={"objective": GOALS}, score=a_score(app))
+
+
+# ----------------------------------------------------------------------------------- what a score does not know
+
+
+def test_a_table_that_does_not_cover_the_days_judged_is_said(app):
+    table, log = a_score(app).dropna(), app.log
+    origin = log.observed_until - 90 * DAY
+    spec = {"objective": {"high": Precision(target=0.1)}, "family": "score", "score": table, "bootstrap": 0}
+    scheme = fit_tiers(log, until=str(origin), **spec)
+    judged = {"scheme": scheme, "origins": [origin], "test_days": 40}
+    late = table[table["date"] > pd.Timestamp(origin + 80 * DAY)]
+    with pytest.raises(ch.InputError, match=rf"none of the .* gaps that began from {origin + DAY} .* has a score"):
+        backtest(log, score=late, **judged)
+    # a table that ends five weeks before the origin: all days carry what is older
+    old = table[table["date"] <= pd.Timestamp(origin - 35 * DAY)]
+    gaps = [gap for gap in gaps_by_day(log) if 1 <= gap["start"] - number(origin) <= 40]
+    days = sum(min(gap["length"], IDLE) - 1 for gap in gaps)
+    last = old.groupby("user_id")["date"].max()
+    none = [gap for gap in gaps if gap["user"] not in last.index]
+    before = sum(min(gap["length"], IDLE) - 1 for gap in none)
+    age = max(
+        gap["start"] + min(gap["length"], IDLE) - 1 - number(last[gap["user"]])
+        for gap in gaps
+        if gap["user"] in last.index and gap["length"] > 1
+    )
+    never = sum(gap["length"] > 1 for gap in none)
+    assert days > before > 0 < never
+    odd = pd.DataFrame({"user_id": [10**9], "date": old["date"].iloc[:1].to_numpy(), "score": [1.0]})
+    notes = backtest(log, score=pd.concat([old, odd]), **judged).notes
+    assert (
+        f"score: {days - before:,} of {days:,} idle days of the gaps judged ({(days - before) / days:.1%}) have no row "
+        f"of their own and carry the last one before, for up to {age} days."
+    ) in notes
+    assert any(f"{before:,} of {days:,} idle days" in note and f"{never:,} gaps never" in note for note in notes)
+    assert f"score: of {len(old) + 1:,} rows these are left out: 1 unknown user." in notes
+
+
+def test_gaps_that_a_fit_cannot_score_are_said_or_stand_in_no_line(app):
+    """Who registered after the origin has no number or one beyond a spline; after the window: of a new channel."""
+    log = app.log
+    origin, users = log.observed_until - 150 * DAY, app.users.astype({"channel": str})
+    later = users["registered_at"] > pd.Timestamp(origin + DAY)
+    newest = users["registered_at"] > pd.Timestamp(origin + 61 * DAY)
+    place = np.arange(len(users))
+    users["rank"] = np.where(later, np.where(place % 2, np.nan, 9.0), place % 7.0)
+    channels = [users["channel"], users["channel"].where(~newest, "elsewhere")]
+    logs = [
+        ch.ActivityLog(app.events, users.assign(channel=each), observed_until=log.observed_until) for each in channels
+    ]
+    assert 0 < newest.sum() < later.sum()
+    goals = {"high": Precision(target=0.3)}
+    scheme = fit_tiers(
+        logs[0], objective=goals, family="score", formula="channel + bs(rank, df=4)", bootstrap=0, until=str(origin)
+    )
+    judged = {"origins": [origin], "test_days": 60}
+    found = [backtest(each, scheme=scheme, capacity=0.5, **judged) for each in logs]
+    assert found[0].table.equals(found[1].table)
+    told = logs[0].gaps(features=[]).table
+    told = told[told["start_date"].between(pd.Timestamp(origin + DAY), pd.Timestamp(origin + 60 * DAY))]
+    n, lacking, beyond = len(told), int(told["rank"].isna().sum()), int((told["rank"] == 9).sum())
+    assert lacking > 0 < beyond
+    assert (
+        f"rank: {lacking:,} of the {n:,} gaps judged ({lacking / n:.1%}) began without a value: no score, and no alert."
+    ) in found[0].notes
+    start = f"{beyond:,} of the {n:,} gaps judged ({beyond / n:.1%}) began with numbers for which the formula has no"
+    assert any(note.startswith(start) for note in found[0].notes)
+    # among those judged a new channel is an error
+    seen = ch.ActivityLog(
+        app.events, users.assign(channel=users["channel"].where(~later, "elsewhere"), rank=1.0),
+        observed_until=log.observed_until,
+    )  # fmt: skip
+    with pytest.raises(ch.InputError, match="'elsewhere', which the model was not fitted to"):
+        backtest(seen, scheme=scheme, **judged)
+
+
+def test_what_moves_in_silence_is_said_of_a_fit(app, by_fit):
+    log = app.log.with_rule(activity=("login",))
+    spec = {"objective": {"high": Precision(target=0.3)}, "family": "score", "formula": "n_investments"}
+    notes = backtest(log, spec=spec, origins=1, test_days=40).notes
+    assert any(
+        note.startswith("n_investments counts events that are no activity") and "judged by it, too" in note
+        for note in notes
+    )
+    assert not any("no activity" in note for note in by_fit.notes)
+
+
+def test_rules_beside_a_given_score_may_look_at_features_of_the_log(app):
+    mine = ch.Feature("times_invested", agg="count", kind="invest")
+    log = ch.ActivityLog(app.events, app.users, observed_until=app.log.observed_until, features=[mine])
+    spec = {"objective": {"high": Precision(target=0.1)}, "family": "score", "score": a_score(app)}
+    rules = {
+        name: Rule(((Condition("idle_days", ">", 4), Condition(name, "<", 2)),))
+        for name in ("times_invested", "n_investments")
+    }
+    found = backtest(log, spec=spec, origins=1, test_days=40, rules=rules)
+    same_rule = [row_of(found, name).drop("policy").to_dict() for name in rules]
+    assert same_rule[0]["alerts"] > 0
+    assert str(same_rule[0]) == str(same_rule[1])

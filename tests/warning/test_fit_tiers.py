@@ -329,6 +329,21 @@ def test_what_cannot_be_fitted_is_refused_with_the_reason(log, keywords, message
         fit_tiers(log, **({"objective": {"high": WORTH}, "bootstrap": 0} | keywords))
 
 
+def test_numbers_of_numpy_stand_in_for_no_value(log):
+    schemes = [
+        fit_tiers(log, objective={"high": WORTH}, variables=["balance"], missing={"balance": zero}, bootstrap=0)
+        for zero in (0, np.int64(0))
+    ]
+    assert schemes[0].to_json() == schemes[1].to_json()
+
+
+@pytest.mark.parametrize("variables", [["tenure"], ["score"], []])
+def test_a_rule_without_a_day_for_a_warning_is_refused(variables):
+    log = log_of(PLAIN).with_rule(idle_days=1)
+    with pytest.raises(InputError, match="A warning needs days between activity and churn; the rule has 1"):
+        fitted(log, Precision(target=0.3), variables=variables)
+
+
 def test_a_log_without_churn_is_refused():
     with pytest.raises(InputError, match="Nobody churned"):
         fitted(log_of([(5, [3] * 19, 1.0)], until="2024-02-28"), WORTH)

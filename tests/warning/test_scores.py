@@ -2,6 +2,7 @@
 
 import json
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -70,10 +71,64 @@ def test_value_over_waiting_by_hand():
     # waiting on day 2: nothing, as v(3) is below 0; on day 1: 24 of 30 are still silent on day 2; on day 0: until day 1
     waiting = np.array([max(value[1], 24 / 30 * value[2]), 24 / 30 * value[2], 0.0, 0.0])
     over = value - waiting
-    # rules compare the highest from day 1 on
-    np.testing.assert_allclose(found[OVER_WAITING][0], [over[0], over[1], over[1:3].max(), over[1:].max()], atol=1e-8)
+    # rules compare the highest from day 1 on; on the day of an activity there is none
+    expected = [np.nan, over[1], over[1:3].max(), over[1:].max()]
+    np.testing.assert_allclose(found[OVER_WAITING][0], expected, atol=1e-8)
     again = score.compared(score.risk(pd.DataFrame({"x": [0.0] * 5})), np.array([0.0, 1, 2, 3, 4]))
     np.testing.assert_allclose(again[OVER_WAITING], [*found[OVER_WAITING][0], np.nan])
+
+
+def test_savings_known_from_idle_day_1_on_are_enough():
+    """With day 0 in the table, too, the value over waiting of all days that can have an alert is the same."""
+    gaps = pd.DataFrame({"x": [0.0, 1.0] * 15, "duration": [5, 5] * 10 + [2, 2] * 3 + [3, 3] * 2, "user_id": range(30)})
+    late = Saving.from_table({"idle_days": [1, 2, 3], "s": [0.5, 0.45, 0.1]})
+    worths = {name: Value(saved_value=10, contact_cost=2, saving=s) for name, s in (("late", late), ("all", FALLS))}
+    score = fit_score("x", gaps, idle_days=4, worths=worths)
+    found = score.by_day(np.array([0.0, 0.3]))
+    assert np.isfinite(found["late"][:, 1:]).all()
+    np.testing.assert_array_equal(found["late"], found["all"])
+
+
+@pytest.mark.parametrize(
+    ("formula", "known"),
+    [
+        ("bs(x, df=4)", [False, True, True, True, False]),
+        ("bs(log2(`x`), df=4) + x", [False, True, True, True, False]),
+        ("bs(x, df=4, extrapolation='clip')", [True] * 5),
+        ("cs(x, df=4)", [True] * 5),
+        ("log(x - 0.5)", [False, True, True, True, True]),
+        ("poly(x, 2) + I(x / (x - 100.0))", [True, True, True, True, False]),
+    ],
+)
+def test_what_a_formula_has_no_value_for_has_no_score(formula, known):
+    rng = np.random.default_rng(2)
+    gaps = pd.DataFrame({"x": np.tile(np.arange(1.0, 11.0), 30), "duration": rng.integers(1, 6, 300)})
+    score = fit_score(formula, gaps.assign(user_id=range(300)), idle_days=4, worths={})
+    asked = pd.DataFrame({"x": [0.5, 1.0, 4.5, 10.0, 100.0]})
+    risk = score.risk(asked)
+    assert np.isfinite(risk).tolist() == known
+    np.testing.assert_allclose(risk[known], np.asarray(score.fit.risk(asked[known])), rtol=1e-12)
+    assert np.isnan(score.risk(asked.assign(x=np.nan))).all()
+
+
+def test_a_spline_goes_with_a_capacity_and_the_sql_says_what_assign_does():
+    """Young gaps and later users have more active days than any gap of the fit."""
+    log = ch.simulate_app(400, seed=4, campaigns=()).log
+    scheme = by_score(log, Capacity(per_day=0.3), "bs(active_days, df=4)", until="2022-12-31")
+    snapshot = log.snapshot("2023-06-01", features=scheme.features).table
+    found = scheme.assign(snapshot)
+    unknown = np.isnan(found.table[CHANCE].to_numpy())
+    gaps = log.gaps(features=[]).table
+    most = gaps.loc[gaps["start_date"] <= pd.Timestamp("2022-12-31") - pd.Timedelta(days=30), "active_days"].max()
+    np.testing.assert_array_equal(unknown, snapshot["active_days"] > most)
+    assert 0 < unknown.sum() == found.counts["missing"] < len(unknown)
+    assert found.table["tier"][unknown].isna().all()
+    assert found.in_tier["high"] > 0
+    with duckdb.connect() as connection:
+        connection.register("users", snapshot)
+        told = connection.sql(scheme.to_sql("users", keep=["user_id"])).df().set_index("user_id")["tier"]
+    tiers = found.table.set_index("user_id")["tier"].astype(object)
+    assert tiers.fillna("none").to_dict() == told.fillna("none").to_dict()
 
 
 def test_chances_equal_those_of_the_fit(scheme, app):
@@ -184,7 +239,7 @@ def test_no_other_cut_is_better(app, objective):
     log = app.log.as_of("2023-12-31")
     table, window = gaps_for(log, ("channel",), {})
     score = fit_score("channel", table, idle_days=30, worths={OVER_WAITING: VALUE})
-    gaps = scored(log, table, window, score, variables=("channel",), missing={}, blocks=50, seed=0)
+    gaps = scored(log, table, window, score, variables=("channel",), missing={}, blocks=50)
     name = OVER_WAITING if objective is VALUE else CHANCE
     until = np.full(gaps.risk.size, 30)
     until[0] = 6  # a higher tier takes over
@@ -241,6 +296,15 @@ def test_rounding_costs_little_and_is_told(app):
     cuts = [each.tiers[0].rule.alternatives[0][0].threshold for each in (plain, exact)]
     assert len(f"{cuts[0]:g}") <= len(f"{cuts[1]:.12g}")
     assert plain.tiers[0].fitted == exact.tiers[0].rule
+
+
+def test_no_seed_moves_a_limit(app):
+    """Users have the block of their id, as in rules; a seed is for resamples alone."""
+    keywords = {"objective": Precision(target=0.45), "formula": "log1p(balance)", "until": "2023-09-30", "blocks": 20}
+    one = by_score(app.log, missing={"balance": 0}, seed=0, **keywords)
+    other = by_score(app.log, missing={"balance": np.int64(0)}, seed=1, **keywords)
+    assert 0 < one.table["precision_lower"][0] < one.table["precision"][0]
+    assert one.table.equals(other.table)
 
 
 def test_tables_and_bootstrap(scheme):
@@ -350,6 +414,7 @@ def test_nothing_after_the_day_reaches_the_fit(app):
         ({"formula": "log1p(balance)"}, "'balance' has no value at the beginning of .* missing="),
         ({"missing": {"balanc": 0}}, "'balanc' is not in the formula"),
         ({"missing": {"channel": "x"}}, "the number that stands in"),
+        ({"missing": {"channel": 1.0}}, "'channel' holds categories, for which no number can stand in"),
         ({"grids": {"balance": [1]}}, 'for family="rules"'),
         ({"family": "scores"}, "family is 'rules' or 'score'"),
         ({"family": "rules"}, 'is for family="score"'),

@@ -15,6 +15,7 @@ from churnsurv.errors import InputError
 from churnsurv.tables import schema
 from churnsurv.warning import Precision, Saving, TierScheme, Value, fit_tiers, tier_timeline
 from churnsurv.warning import timeline as module
+from tests.data.test_score_days import log_and_scores
 
 WORTH = Value(saved_value=60, contact_cost=4, saving=Saving.plateau(top=0.3, middle=20, width=3))
 
@@ -97,3 +98,10 @@ def test_too_many_dates_and_another_rule_are_refused(
     other = ch.ActivityLog(app.events, app.users, rule=ch.ChurnRule(14))
     with pytest.raises(InputError, match="another churn rule"):
         tier_timeline(other, scheme)
+
+
+def test_a_score_that_the_log_does_not_hold_is_asked_for_day_by_day() -> None:
+    small, scores = log_and_scores(5, n_users=30)
+    given = fit_tiers(small, objective={"high": Precision(target=0.1)}, family="score", score=scores, bootstrap=0)
+    with pytest.raises(InputError, match=r"a score that was given.*log.snapshot\(date\).*scheme.assign"):
+        tier_timeline(small, given)
