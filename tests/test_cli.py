@@ -83,7 +83,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 # ------------------------------------------------------------------------------------------------- the commands
 
 
-def test_demo_writes_data_study_and_a_report_that_comes_out_again(run: Callable[..., Run], tmp_path: Path) -> None:
+def test_demo_writes_data_study_and_a_report(run: Callable[..., Run], tmp_path: Path) -> None:
     done = run("demo", "shown", "--users", "250", "--seed", "2")
     assert done.code == 0, done.err
     assert done.err == ""
@@ -99,6 +99,10 @@ def test_demo_writes_data_study_and_a_report_that_comes_out_again(run: Callable[
     assert facts["provenance"]["seed"] == 2
     assert str(tmp_path) not in json.dumps(facts)
 
+
+@pytest.mark.slow
+def test_the_demo_comes_out_again(run: Callable[..., Run], tmp_path: Path) -> None:
+    run("demo", "shown", "--users", "250", "--seed", "2")
     before = snapshot(tmp_path / "shown")
     assert run("report", "shown/study.toml").code == 0
     assert snapshot(tmp_path / "shown") == before

@@ -145,6 +145,7 @@ def test_cox_recovers_the_hazard_ratios(app: ProportionalApp, ties: str) -> None
     assert ((table["estimate"] - truth) / table["std_error"]).abs().max() < 4
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_hazard_ratios() -> None:
     covered = []
     for seed in range(40):

@@ -129,7 +129,7 @@ def test_counts_are_those_of_the_gaps(seed: int, starts: Any) -> None:
     assert counted(mine) == expected(log, grids={"busy": (2, 3)}, by=("busy",), features=(BUSY,), starts=starts)
 
 
-@settings(max_examples=15)
+@settings(max_examples=7)
 @given(worlds_over_time())
 def test_counts_are_those_of_the_gaps_in_any_world(some: OverTime) -> None:
     log = some.log()

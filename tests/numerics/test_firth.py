@@ -253,6 +253,7 @@ def test_a_category_without_churn_has_a_finite_estimate():
     assert solution.coefficients[1] - profile.lower[1] > 2 * (profile.upper[1] - solution.coefficients[1])
 
 
+@pytest.mark.slow
 def test_limits_under_separation_cover_the_truth():
     """A smoke test of coverage: 95 % of 40 are 38, with a standard deviation of 1.4."""
     rng, covered, without_churn = np.random.default_rng(20261111), np.zeros(2), 0
@@ -266,6 +267,7 @@ def test_limits_under_separation_cover_the_truth():
     assert (covered >= 33).all()
 
 
+@pytest.mark.slow
 def test_it_takes_bias_away():
     """About twenty churns and a true log hazard ratio of 1: the usual estimate is biased away from zero."""
     rng, plain, firth = np.random.default_rng(20261112), [], []

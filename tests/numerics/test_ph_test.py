@@ -204,6 +204,7 @@ def test_too_few_clusters_give_no_test() -> None:
     assert score.test(np.array([1])).statistic == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_size_under_recurrent_spells() -> None:
     # A shared frailty and a covariate of the user without effect: hazards are proportional, spells are not independent.
     p_values = np.array([_p_values(seed) for seed in range(200)])

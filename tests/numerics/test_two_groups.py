@@ -217,6 +217,7 @@ def test_critical_values_of_independent_and_of_equal_intervals() -> None:
     assert simultaneous_critical([np.eye(5)], 0.95) == simultaneous_critical([np.eye(5)], 0.95)
 
 
+@pytest.mark.slow
 def test_all_true_ratios_are_inside_their_limits_at_once_in_nineteen_of_twenty_worlds() -> None:
     # The risk falls with the cut: 0.6 at or below 1, else 0.3; x is uniform on 0 ... 5.
     rng, cuts = np.random.default_rng(8), np.array([0.0, 1.0, 2.0, 4.0])

@@ -147,7 +147,7 @@ def features_of_user_days(history: Any, day: date) -> dict[tuple[Any, ...], Any]
     return found
 
 
-@profile(7)
+@profile(4)
 @given(
     futures(),
     some_features(),
@@ -182,7 +182,7 @@ def test_no_table_looks_ahead(
     given_.agree(known)
 
 
-@profile(6)
+@profile(4)
 @given(futures(), some_features(), st.sampled_from((None, None, 1, 5)), st.sampled_from((1, 2)))
 def test_no_history_looks_ahead(given_: Futures, features: list[str | Feature], every: int | None, times: int) -> None:
     lag = times * given_.log.world.idle_days

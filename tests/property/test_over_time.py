@@ -65,7 +65,7 @@ def some_features(draw: st.DrawFn) -> list[str | Feature]:
 # -------------------------------------------------------------------------------------------------- against the oracle
 
 
-@profile(30)
+@profile(15)
 @given(
     worlds_over_time(),
     some_features(),
@@ -93,7 +93,7 @@ def test_history_equals_the_oracle(
     assert_counts(found, expected.counts)
 
 
-@profile(14)
+@profile(7)
 @given(worlds_over_time(), some_features(), st.integers(1, 14), st.sampled_from((None, 1, 5, 30)))
 def test_panel_equals_the_oracle(
     given_: OverTime, features: list[str | Feature], every: int, horizon: int | None
@@ -110,7 +110,7 @@ def test_panel_equals_the_oracle(
     assert_counts(found, expected.counts)
 
 
-@profile(12)
+@profile(6)
 @given(worlds_over_time(), some_features(), st.lists(st.integers(0, 10_000), min_size=4, max_size=4))
 def test_snapshot_equals_the_oracle(given_: OverTime, features: list[str | Feature], numbers: list[int]) -> None:
     told, log = given_.oracle(), given_.log()
@@ -122,7 +122,7 @@ def test_snapshot_equals_the_oracle(given_: OverTime, features: list[str | Featu
         assert_counts(found, expected.counts)
 
 
-@profile(16)
+@profile(8)
 @given(worlds_over_time(), some_features())
 def test_gaps_equal_the_oracle(given_: OverTime, features: list[str | Feature]) -> None:
     expected = oracle.gaps(given_.oracle(), features)
@@ -131,7 +131,7 @@ def test_gaps_equal_the_oracle(given_: OverTime, features: list[str | Feature]) 
     assert_counts(found, expected.counts)
 
 
-@profile(3)
+@profile(2)
 @given(worlds_over_time(dirty=False))
 def test_without_a_list_every_built_in_is_there(given_: OverTime) -> None:
     names = {*oracle.BUILT_IN, "balance", "stage"}
@@ -209,7 +209,7 @@ def test_the_worlds_reach_every_case(what: str) -> None:
 # ------------------------------------------------------------------------------------------ what holds of any log
 
 
-@profile(4)
+@profile(2)
 @given(worlds_over_time())
 def test_the_tables_agree_with_one_another(given_: OverTime) -> None:
     """A panel is its snapshots; the spells of a history are those of the spells; gaps fill the log."""

@@ -59,7 +59,7 @@ def assert_same(world: World, log: ch.ActivityLog, **question: Any) -> None:
 # -------------------------------------------------------------------------------------------- against the oracle
 
 
-@profile(100)
+@profile(50)
 @given(worlds(), st.sampled_from(("exclude", "assume_first_spell")))
 def test_spells_equal_the_walk(world: World, left_truncated: str) -> None:
     log = log_of(world)
@@ -67,7 +67,7 @@ def test_spells_equal_the_walk(world: World, left_truncated: str) -> None:
     assert_same(world, log, spells="first", left_truncated=left_truncated)
 
 
-@profile(40)
+@profile(20)
 @given(worlds(), st.integers(0, 9), st.sampled_from(("first", "all")))
 def test_features_at_a_baseline_day_equal_the_walk(world: World, baseline_day: int, spells: str) -> None:
     assert_same(world, log_of(world), spells=spells, features=FEATURES, baseline_day=baseline_day)
@@ -86,7 +86,7 @@ AGGREGATES = (
 )
 
 
-@profile(20)
+@profile(10)
 @given(worlds(), st.integers(0, 9), st.sampled_from((None, 1, 3, 7)))
 def test_every_aggregate_equals_the_walk(world: World, baseline_day: int, last: int | None) -> None:
     asked = [dataclasses.replace(each, last=last) for each in AGGREGATES]
@@ -103,7 +103,7 @@ def test_every_aggregate_equals_the_walk(world: World, baseline_day: int, last: 
     assert in_order(rows_of(found.table)) == rows
 
 
-@profile(15)
+@profile(8)
 @given(worlds(dirty=False))
 def test_another_rule_on_the_same_log_equals_the_walk(world: World) -> None:
     log = log_of(world)
@@ -150,7 +150,7 @@ def reading(world: World) -> dict[str, Any]:
     return {name: value for name, value in world.how().items() if name != "idle_days"}
 
 
-@profile(15)
+@profile(8)
 @given(worlds(), st.randoms(use_true_random=True))
 def test_order_of_rows_changes_nothing(world: World, rng: Random) -> None:
     shuffled = world.but(
@@ -174,14 +174,14 @@ def test_order_of_conflicting_users_changes_nothing() -> None:
     assert len(kept) == 1
 
 
-@profile(10)
+@profile(5)
 @given(worlds(), st.randoms(use_true_random=True))
 def test_a_second_copy_of_an_event_changes_no_spell(world: World, rng: Random) -> None:
     doubled = world.but(events=world.events + rng.choices(world.events, k=5))
     assert everything(log_of(world)) == everything(log_of(doubled))
 
 
-@profile(20)
+@profile(10)
 @given(worlds())
 def test_user_days_are_conserved(world: World) -> None:
     """From registration to the end of the log each day is in one spell or lies between two."""
@@ -213,7 +213,7 @@ def test_user_days_are_conserved(world: World) -> None:
     assert log.counts["users"] == (len(by_user) + spells.counts["undetermined"] + spells.counts["not_seen"])
 
 
-@profile(20)
+@profile(10)
 @given(worlds(dirty=False), st.integers(1, 70))
 def test_days_without_events_only_lengthen_or_decide(world: World, more: int) -> None:
     short = without_days_after(world)
@@ -231,7 +231,7 @@ def test_days_without_events_only_lengthen_or_decide(world: World, more: int) ->
         assert now["last_activity"] == row["last_activity"]
 
 
-@profile(15)
+@profile(8)
 @given(worlds(dirty=False), st.integers(1, 10))
 def test_more_patience_never_finds_more_churn_by_a_day(world: World, more: int) -> None:
     log = log_of(world)

@@ -6,16 +6,13 @@ from scipy.stats import binom
 
 from . import accuracy
 
-FEW = 20
+FEW = 12
 # where a replication takes long
 FEWER = {
     "searched_cuts_by_permutation": 8,
-    "searched_cuts_found": 14,
     "lift_amounts": 8,
-    "lift_censored": 14,
     "planned_campaigns": 5,
     "monitored_campaigns_no_lift": 8,
-    "targeting_curves": 14,
 }
 
 

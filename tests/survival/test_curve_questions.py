@@ -130,6 +130,7 @@ def test_bands_that_are_refused() -> None:
         curves.bands(between=(3, 20))
 
 
+@pytest.mark.slow
 def test_bands_hold_the_whole_curve_as_often_as_they_say() -> None:
     """100 samples of 150 users: 95 % of bands, and many fewer of the intervals of each day, hold all of the curve."""
     held = {"equal-precision": 0, "hall-wellner": 0, "intervals": 0}

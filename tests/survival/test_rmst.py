@@ -182,6 +182,7 @@ def test_a_frequency_is_a_row_repeated(rows: list[tuple], clustered: bool) -> No
 
 
 @pytest.mark.filterwarnings("ignore:The maximum number of subdivisions")  # lifelines integrates steps by quadrature
+@pytest.mark.slow
 def test_the_error_is_that_of_repeated_samples_and_lifelines_is_not() -> None:
     """300 samples of 100 users: the standard error is the spread of the estimates; lifelines' is far off."""
     from lifelines import KaplanMeierFitter
