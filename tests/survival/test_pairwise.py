@@ -12,6 +12,7 @@ from statsmodels.stats.multitest import multipletests
 
 from churnsurv.errors import FollowUpError, InputError
 from churnsurv.survival.cox import cox
+from churnsurv.survival.multiplicity import adjusted
 from churnsurv.survival.pairwise import pairwise_logrank
 from churnsurv.survival.tests_ import logrank
 from churnsurv.tables import schema
@@ -147,3 +148,11 @@ def test_what_cannot_be_compared(table: pd.DataFrame) -> None:
             pairwise_logrank(table, by="plan", horizon=wrong)
     with pytest.raises(InputError, match="weighting must be one of"):
         pairwise_logrank(table, by="plan", weighting="wilcoxon")
+
+
+@pytest.mark.parametrize("adjust", ["holm", "bonferroni", "hommel", "fdr_bh", "fdr_by"])
+def test_adjusted_p_values_are_those_of_statsmodels(adjust: str) -> None:
+    rng = np.random.default_rng(1)
+    for n in (2, 3, 10, 57):
+        p = np.round(rng.random(n) ** 3, 2)  # with ties
+        np.testing.assert_allclose(adjusted(p, adjust), multipletests(p, method=adjust)[1], rtol=1e-14)
