@@ -7,15 +7,16 @@ have levels of their own. Fitted by statsmodels.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError
+from churnsurv.numerics.doubly_robust import logistic_influence
+from churnsurv.recall.logistic import independent, logistic_fit
 from churnsurv.recall.propensity import standardised
 
 __all__ = ["ContactChance", "contact_chance"]
@@ -24,7 +25,6 @@ Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
 _LEAST = 20  # contacts, and as many that were not contacted, that a level is learnt from
-_FLAT = 1e-10
 _SURE = 25.0  # log odds beyond which a fitted chance is 0 or 1 for all purposes
 
 
@@ -147,40 +147,13 @@ def _with_level(matrix: Floats) -> Floats:
 
 def _fitted(row: Ints, day: Ints, matrix: Floats, now: NDArray[np.bool_], when: str, n: int) -> _Fit:
     """A logistic regression, and what each row of the campaign moves its coefficients by."""
-    import statsmodels.api as sm
-    from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
-
-    matrix = matrix[:, _independent(matrix)]
-
-    family: Any = sm.families.Binomial()
-    # where coefficients run away, the fit says so below
-    with np.errstate(over="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", PerfectSeparationWarning)
-        try:
-            fit = sm.GLM(now.astype(np.float64), matrix, family=family).fit(maxiter=50)
-            chance, parameters = np.asarray(fit.fittedvalues), np.asarray(fit.params)
-        except np.linalg.LinAlgError as error:
-            raise _foretold(when) from error
-    if not fit.converged or not np.isfinite(parameters).all() or np.abs(matrix @ parameters).max() > _SURE:
+    matrix = matrix[:, independent(matrix)]  # among the silent fewer columns may vary than among all
+    chance, parameters, ended = logistic_fit(matrix, now)
+    if not ended or np.abs(matrix @ parameters).max() > _SURE:
         raise _foretold(when)
-    score = matrix * (now - chance)[:, None]
-    information = (matrix * (chance * (1.0 - chance))[:, None]).T @ matrix
-    steps = np.linalg.solve(information, score.T).T
     influence = np.zeros((n, matrix.shape[1]))
-    np.add.at(influence, row, steps)
+    np.add.at(influence, row, logistic_influence(matrix, now, chance))
     return _Fit(row, day, matrix, parameters, influence)
-
-
-def _independent(matrix: Floats) -> list[int]:
-    """Columns that do not follow from those before them: among the silent fewer may vary than among all."""
-    kept: list[int] = []
-    for place in range(matrix.shape[1]):
-        column = matrix[:, place]
-        before = matrix[:, kept]
-        rest = column - before @ np.linalg.lstsq(before, column, rcond=None)[0]
-        if rest @ rest > _FLAT * max(float(column @ column), _FLAT):
-            kept.append(place)
-    return kept
 
 
 # ---------------------------------------------------------------------------------------------------------- errors

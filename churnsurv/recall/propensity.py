@@ -6,7 +6,6 @@ taken for it: fitted chances balance the covariates better, and limits become na
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError
+from churnsurv.recall.logistic import FLAT, independent, logistic_fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,6 @@ Flags: TypeAlias = NDArray[np.bool_]
 
 _RARE = 0.02  # chances beyond these make few users stand for many
 _SURE = 1e-6
-_FLAT = 1e-10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,30 +138,21 @@ def standardised(columns: Mapping[str, Floats], n: int) -> tuple[tuple[str, ...]
         missing = np.isnan(values)
         known = values[~missing]
         spread = float(known.std()) if known.size else 0.0
-        added = []
-        if spread > _FLAT * max(1.0, float(np.abs(known).max(initial=0.0))):
-            added.append((name, np.where(missing, 0.0, (values - known.mean()) / spread)))
+        if spread > FLAT * max(1.0, float(np.abs(known).max(initial=0.0))):
+            names.append(name)
+            made.append(np.where(missing, 0.0, (values - known.mean()) / spread))
         if 0 < missing.sum() < n:
-            added.append((f"{name} missing", missing - missing.mean()))
-        for said, column in added:
-            before = np.column_stack(made)
-            rest = column - before @ np.linalg.lstsq(before, column, rcond=None)[0]
-            if rest @ rest > _FLAT * (column @ column):
-                names.append(said)
-                made.append(column)
-    return tuple(names), np.column_stack(made)
+            names.append(f"{name} missing")
+            made.append(missing - missing.mean())
+    matrix = np.column_stack(made)
+    kept = independent(matrix)
+    return tuple(names[place - 1] for place in kept if place > 0), matrix[:, kept]
 
 
 def _fitted(matrix: Floats, treated: Flags, name: str) -> Floats:
-    import statsmodels.api as sm
-    from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
-
-    with np.errstate(over="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", PerfectSeparationWarning)
-        fit = sm.GLM(treated.astype(np.float64), matrix, family=sm.families.Binomial()).fit(maxiter=50)
-        chance = np.asarray(fit.fittedvalues, dtype=np.float64)
+    chance, _, ended = logistic_fit(matrix, treated)
     apart = (chance < _SURE) | (chance > 1 - _SURE)
-    if not fit.converged or not np.isfinite(chance).all() or apart.any():
+    if not ended or apart.any():
         raise InputError(
             f"{name}: by the covariates {int(apart.sum()):,} of {chance.size:,} users were contacted for sure, or "
             "never. They have nobody to be compared with: leave such users out, or the covariate if returns have "
