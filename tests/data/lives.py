@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from churnsurv.data import ActivityLog, ChurnRule
+from tests.data.small import engine
 
 IDLE, LAST = 6, 59
 START = pd.Timestamp("2024-01-01")
@@ -60,7 +61,7 @@ class Lives:
             rows = [(user, date_of(day), balance) for user, day, balance in self.balances]
             settings["balances"] = pd.DataFrame(rows, columns=["user_id", "date", "balance"])
         settings = {"observed_from": date_of(0).date(), "observed_until": date_of(LAST).date()} | settings
-        return ActivityLog(events, users, **{"rule": ChurnRule(idle_days=IDLE), **settings})
+        return ActivityLog(events, users, **{"rule": ChurnRule(idle_days=IDLE), "engine": engine(), **settings})
 
 
 def lives(seed: int, *, n_users: int = 40, balances: bool = False) -> Lives:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 from datetime import date
+from functools import cache
 from typing import Any
 
 import pandas as pd
 
-from churnsurv.data import ActivityLog, ChurnRule
+from churnsurv.data import ActivityLog, ChurnRule, Engine, connect
+
+
+@cache
+def engine() -> Engine:
+    """One engine for all small logs of a process: to open one takes longer than to ask a small log a question."""
+    atexit.register(engine.cache_clear)  # or DuckDB reports leaks when the interpreter ends
+    return connect()
 
 
 def events_of(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
@@ -27,7 +36,7 @@ def users_of(registered: dict[Any, Any]) -> pd.DataFrame:
 
 
 def log_of(users: dict[Any, Any], events: list[tuple[Any, ...]], idle_days: int = 30, **settings: Any) -> ActivityLog:
-    settings.setdefault("rule", ChurnRule(idle_days=idle_days))
+    settings = {"rule": ChurnRule(idle_days=idle_days), "engine": engine()} | settings
     return ActivityLog(events_of(events), users_of(users), **settings)
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import churnsurv as ch
 from tests import oracle
+from tests.data.small import engine
 from tests.property.worlds import DAY, START, World, worlds
 from tests.rows import in_order, rejects_of, rows_of
 
@@ -41,6 +42,7 @@ def log_of(world: World) -> ch.ActivityLog:
         time_zone=world.time_zone,
         observed_from=world.observed_from,
         observed_until=world.observed_until,
+        engine=engine(),
     )
 
 
@@ -59,7 +61,7 @@ def assert_same(world: World, log: ch.ActivityLog, **question: Any) -> None:
 # -------------------------------------------------------------------------------------------- against the oracle
 
 
-@profile(50)
+@profile(30)
 @given(worlds(), st.sampled_from(("exclude", "assume_first_spell")))
 def test_spells_equal_the_walk(world: World, left_truncated: str) -> None:
     log = log_of(world)
@@ -67,7 +69,7 @@ def test_spells_equal_the_walk(world: World, left_truncated: str) -> None:
     assert_same(world, log, spells="first", left_truncated=left_truncated)
 
 
-@profile(20)
+@profile(14)
 @given(worlds(), st.integers(0, 9), st.sampled_from(("first", "all")))
 def test_features_at_a_baseline_day_equal_the_walk(world: World, baseline_day: int, spells: str) -> None:
     assert_same(world, log_of(world), spells=spells, features=FEATURES, baseline_day=baseline_day)

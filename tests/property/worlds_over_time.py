@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import churnsurv as ch
 from tests import oracle_over_time
+from tests.data.small import engine
 from tests.oracle import Feature
 from tests.property.worlds import DAY, START, Maker, Row, World, worlds
 
@@ -74,7 +75,7 @@ class OverTime:
             time_zone=self.world.time_zone,
             observed_from=self.world.observed_from,
             observed_until=self.world.observed_until,
-            **settings,
+            **{"engine": engine(), **settings},
         )
 
     def _balances(self) -> pd.DataFrame | None:

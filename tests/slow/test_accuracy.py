@@ -7,12 +7,22 @@ from scipy.stats import binom
 from . import accuracy
 
 FEW = 12
-# where a replication takes long
+# Where a replication takes long: a ratio of standard errors has an upper bound from 11 replications on, a share from 1.
 FEWER = {
-    "searched_cuts_by_permutation": 8,
-    "lift_amounts": 8,
-    "planned_campaigns": 5,
+    "idle_risk": 11,
+    "lift_amounts": 3,
+    "lift_small_holdout": 4,
     "monitored_campaigns_no_lift": 8,
+    "planned_campaigns": 5,
+    "prediction_quality": 11,
+    "registration_bursts": 4,
+    "searched_cuts_by_permutation": 8,
+    "searched_cuts_found": 4,
+    "simultaneous_bands": 4,
+    "targeting_curves": 11,
+    "tests_of_no_difference": 4,
+    "weighted_recurrent_spells": 4,
+    "weighted_tests": 4,
 }
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import churnsurv as ch
 from churnsurv.study import StudyResult, check_study, in_words
+from tests.study.conftest import write_study
 
 MODEL = """
 [rule]
@@ -30,9 +31,9 @@ level = 0.9
 StudyFile = Callable[..., Path]
 
 
-@pytest.fixture
-def result(study_file: StudyFile) -> StudyResult:
-    return ch.Study.from_toml(study_file(MODEL)).run()
+@pytest.fixture(scope="module")
+def result(app_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    return ch.Study.from_toml(write_study(app_folder, tmp_path_factory.mktemp("study"), MODEL)).run()
 
 
 def test_the_result_is_what_the_functions_give(result: StudyResult, app_folder: Path) -> None:

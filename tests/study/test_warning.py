@@ -34,7 +34,7 @@ saved_value = 60
 contact_cost = 4
 saving = {SAVING}
 [warning.backtest]
-origins = 2
+origins = 1
 capacity = [1]
 [rule]
 sensitivity = []
@@ -74,7 +74,7 @@ def test_every_part_is_what_its_function_gives(study_file: StudyFile) -> None:
     same(warning.value, idle_risk(log, level=0.9).value(objective["high"], variants=True))
     same(warning.surface.table, idle_risk(log, {"balance": tiers.grids["balance"]}, level=0.9).table)
     same(warning.timeline, tier_timeline(log, tiers, every=14))
-    same(warning.backtest.table, backtest(log, spec=asked, origins=2, capacity=[1], level=0.9).table)
+    same(warning.backtest.table, backtest(log, spec=asked, origins=1, capacity=[1], level=0.9).table)
     assert (dict(warning.absent), warning.notes, result.notes) == ({}, (), ())
     told = json.loads(to_report(result, lang="en").to_json())
     assert {"warning", "backtest"} <= {each["id"] for each in told["sections"]}
@@ -84,7 +84,7 @@ def test_every_part_is_what_its_function_gives(study_file: StudyFile) -> None:
             "low": {"per_day": 2.0},
             "high": {"saved_value": 60.0, "contact_cost": 4.0, "saving": saving.to_plain()},
         },
-        "backtest": {"origins": 2, "test_days": 90, "capacity": [1.0]},
+        "backtest": {"origins": 1, "test_days": 90, "capacity": [1.0]},
     }  # fmt: skip
 
 

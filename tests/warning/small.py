@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 import churnsurv as ch
+from tests.data.small import engine
 
 __all__ = ["log_of"]
 
@@ -32,4 +33,5 @@ def log_of(
         rule=ch.ChurnRule(idle_days=idle_days),
         observed_from="2024-01-01",
         observed_until=until,
+        engine=engine(),
     )

@@ -81,7 +81,7 @@ def row_of(found, policy: str, tier: str | None = None) -> pd.Series:
 
 @pytest.fixture(scope="module")
 def app():
-    return ch.simulate_app(200, seed=11)
+    return ch.simulate_app(120, seed=11)
 
 
 # ----------------------------------------------------------------------------------------------------------- lines
