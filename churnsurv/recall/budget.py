@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from churnsurv.data.assigned import CampaignRows
-from churnsurv.errors import InputError, did_you_mean
+from churnsurv.errors import InputError
 from churnsurv.numerics.allocation import AllocationCurve, allocation, allocation_curve, stacked_covariance
 from churnsurv.recall.row_values import Targets, targets, units
 from churnsurv.recall.student_limits import band_critical, t_quantile, two_sided
@@ -179,16 +178,10 @@ def budget_curve(
     """
     level = check_level(level)
     given = {} if isinstance(scores, UpliftScores) else {str(arm): values for arm, values in scores.items()}
-    settled = [*given.values(), *(costs or {}).values()]
-    if not isinstance(assignments, CampaignRows) and any(isinstance(each, (np.ndarray, list)) for each in settled):
-        raise InputError(
-            "scores and costs as arrays need rows in a known order: pass what campaign_rows(log, assignments, ...) "
-            "returns instead of the table, or make them columns of the assignments."
-        )
     found = targets(
         assignments, log, control=control, campaign=campaign, outcome=outcome, horizon=horizon, covariates=covariates,
-        own=[each for each in settled if isinstance(each, str)], rewards=rewards, margin=margin, strata=strata,
-        cluster=cluster, columns=columns, exclude_conflicts=exclude_conflicts,
+        given={"scores": given.values(), "costs": (costs or {}).values()}, rewards=rewards, margin=margin,
+        strata=strata, cluster=cluster, columns=columns, exclude_conflicts=exclude_conflicts,
     )  # fmt: skip
     if isinstance(scores, UpliftScores):
         scores.check_rows(found)
@@ -196,30 +189,18 @@ def budget_curve(
         expected = np.column_stack([scores.sequential[arm] for arm in arms])
         parts = [np.flatnonzero(scores.fold == k) for k in range(1, scores.folds)]
     else:
-        arms = _arms(found, given)
+        arms = found.some(given, "scores")
+        if not arms:
+            raise InputError("scores is empty: give the foretold effect of one arm or more.")
         expected = np.column_stack([found.column(given[arm], f"scores of {arm!r}") for arm in arms])
         parts = [np.arange(found.n)]
+    found.some(costs or {}, "costs")
     cost = np.column_stack([_cost(found, arm, costs) for arm in arms])
     return _result(found, arms, expected, cost, parts, _budgets(budgets), level)
 
 
-def _arms(found: Targets, given: Mapping[str, Any]) -> tuple[str, ...]:
-    for arm in given:
-        if arm not in found.arms:
-            raise InputError(
-                f"scores: there is no arm {arm!r} to compare with {found.control!r}.{did_you_mean(arm, found.arms)} "
-                f"Arms: {', '.join(map(repr, found.arms))}."
-            )
-    if not given:
-        raise InputError("scores is empty: give the foretold effect of one arm or more.")
-    return tuple(arm for arm in found.arms if arm in given)
-
-
 def _cost(found: Targets, arm: str, costs: Mapping[str, Any] | None) -> Floats:
     """Cost of a contact with each row."""
-    for name in costs or {}:
-        if name not in found.arms:
-            raise InputError(f"costs: there is no arm {name!r}.{did_you_mean(str(name), found.arms)}")
     if costs is None:
         if "cost" not in found.rows.given:
             raise InputError("the assignments have no column cost: pass costs={arm: cost of a contact}.")

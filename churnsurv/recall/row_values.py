@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -99,6 +100,23 @@ class Targets:
         weights = [rows.weights[key] for key in keys]
         return follow_up_terms(rows.followed, cell, weights, self.arm, len(self.order))
 
+    def some(self, arms: Iterable[str], what: str) -> tuple[str, ...]:
+        """Those of the arms that are asked for, in the order of `arms`.
+
+        Raises
+        ------
+        InputError
+            If there is no such arm; the nearest is given.
+        """
+        wanted = tuple(arms)
+        for arm in wanted:
+            if arm not in self.arms:
+                raise InputError(
+                    f"{what}: there is no arm {arm!r} to compare with {self.control!r}."
+                    f"{did_you_mean(str(arm), self.arms)} Arms: {', '.join(map(repr, self.arms))}."
+                )
+        return tuple(arm for arm in self.arms if arm in wanted)
+
     def column(self, values: Any, name: str) -> Floats:
         """One number a row: an array in the order of the rows, or the name of a covariate.
 
@@ -155,7 +173,7 @@ def targets(
     outcome: str,
     horizon: int | str | None,
     covariates: Sequence[str] | None,
-    own: Sequence[str] = (),
+    given: Mapping[str, Iterable[Any]] = MappingProxyType({}),
     rewards: Any = None,
     margin: float = 1.0,
     strata: str | Sequence[str] | None = None,
@@ -172,24 +190,33 @@ def targets(
         With a table.
     control, campaign, outcome, horizon, covariates, rewards, margin, strata, cluster, columns, exclude_conflicts
         As in `churnsurv.recall.campaign_lift`.
-    own : sequence of str
-        Further columns of the assignments that are asked for.
+    given : Mapping of str to iterable
+        What is asked for by row, by the name of the argument: columns of the assignments, and arrays in the order of
+        the rows. Anything else is left alone.
 
     Raises
     ------
     InputError
-        If the campaign, the control or an outcome is not there.
+        If the campaign, the control or an outcome is not there, or an array is given for a table, whose rows are in no
+        known order.
     """
     units(outcome)
+    own = [each for values in given.values() for each in values]
+    if not isinstance(assignments, CampaignRows) and any(np.ndim(each) for each in own):
+        raise InputError(
+            f"{' and '.join(given)} as arrays need rows in a known order: pass what campaign_rows(log, assignments, "
+            "...) returns instead of the table, or make them columns of the assignments."
+        )
     if isinstance(assignments, CampaignRows):
         rows = _as_given(assignments, horizon, rewards=rewards, strata=strata, columns=columns, cluster=cluster)
     elif log is None:
         raise InputError("a table of assignments needs the log: pass log=, or what campaign_rows(log, ...) returns.")
     else:
         table, mapping = prepared(assignments, columns, strata, cluster)
+        named = [each for each in own if isinstance(each, str)]
         rows = campaign_rows(
             log, table, horizon=_DEFAULT_HORIZON if horizon is None else horizon, rewards=rewards, columns=mapping,
-            covariates=list(dict.fromkeys([*own_covariates(covariates), *own_covariates(own)])), campaign=campaign,
+            covariates=list(dict.fromkeys([*own_covariates(covariates), *own_covariates(named)])), campaign=campaign,
             exclude_conflicts=exclude_conflicts,
         )  # fmt: skip
     rows = _one_campaign(rows, campaign)

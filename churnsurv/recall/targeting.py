@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from churnsurv.data.assigned import CampaignRows
-from churnsurv.errors import InputError, did_you_mean
+from churnsurv.errors import InputError
 from churnsurv.numerics.rank_effects import (
     AreaEffects,
     Ranking,
@@ -233,18 +232,12 @@ def targeting_curve(
     """
     level, at = check_level(level), _shares(shares)
     given = _named(scores)
-    known = (str, UpliftScores)
-    if not isinstance(assignments, CampaignRows) and any(not isinstance(each, known) for each in given.values()):
-        raise InputError(
-            "scores as arrays need rows in a known order: pass what campaign_rows(log, assignments, ...) returns "
-            "instead of the table, or make the scores columns of the assignments."
-        )
     found = targets(
         assignments, log, control=control, campaign=campaign, outcome=outcome, horizon=horizon, covariates=covariates,
-        own=[each for each in given.values() if isinstance(each, str)], rewards=rewards, margin=margin, strata=strata,
-        cluster=cluster, columns=columns, exclude_conflicts=exclude_conflicts,
+        given={"scores": given.values()}, rewards=rewards, margin=margin, strata=strata, cluster=cluster,
+        columns=columns, exclude_conflicts=exclude_conflicts,
     )  # fmt: skip
-    chosen = _chosen(found, arms)
+    chosen = found.arms if arms is None else found.some((arms,) if isinstance(arms, str) else arms, "arms")
     rows = _rows(found, given)
     return _result(found, chosen, rows, _ranked(found, chosen, rows, given), at, level)
 
@@ -271,19 +264,6 @@ def _named(scores: Any) -> dict[str, Any]:
     if not named:
         raise InputError("scores is empty: name one or more.")
     return named
-
-
-def _chosen(found: Targets, arms: str | Sequence[str] | None) -> tuple[str, ...]:
-    if arms is None:
-        return found.arms
-    wanted = (arms,) if isinstance(arms, str) else tuple(arms)
-    for arm in wanted:
-        if arm not in found.arms:
-            raise InputError(
-                f"there is no arm {arm!r} to compare with {found.control!r}.{did_you_mean(arm, found.arms)} Arms: "
-                f"{', '.join(map(repr, found.arms))}."
-            )
-    return tuple(arm for arm in found.arms if arm in wanted)
 
 
 def _rows(found: Targets, scores: Mapping[str, Any]) -> _Rows:

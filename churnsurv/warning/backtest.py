@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -15,15 +16,17 @@ from churnsurv.warning.backtest_origin import FITTED, Asked, Judged, check_spec,
 from churnsurv.warning.backtest_scores import Coverage, ScoredLog
 from churnsurv.warning.backtest_tables import (
     accuracy_row,
+    changes_per_1000,
     difference_rows,
     gains_rows,
     rule_rows,
     sums_row,
 )
 from churnsurv.warning.backtest_windows import Window, windows
-from churnsurv.warning.backtest_words import headline, notes_of
+from churnsurv.warning.backtest_words import headline, held_notes, notes_of
 from churnsurv.warning.frames import frame_of
 from churnsurv.warning.given_score import GivenScore
+from churnsurv.warning.hysteresis import check_hysteresis, check_widths
 from churnsurv.warning.objectives import Value
 from churnsurv.warning.rules import Rule
 
@@ -68,6 +71,11 @@ class Backtest(Result):
     churn_rule : ChurnRule
     notes : tuple of str
         What a reader must know.
+    hysteresis : Mapping of str to float
+        Relative widths by what rules compare; empty where users leave a tier as soon as its rule holds no more.
+    tier_changes : Mapping of str to float
+        With hysteresis: changes of tier within a silence per 1,000 gaps ("changes"), those of them to a lower tier or
+        none ("falls"), and what both would be without ("changes_without", "falls_without").
     """
 
     _schema: ClassVar[str] = "backtest"
@@ -85,6 +93,8 @@ class Backtest(Result):
     level: float
     churn_rule: ChurnRule
     notes: tuple[str, ...]
+    hysteresis: Mapping[str, float]
+    tier_changes: Mapping[str, float]
     _table: pd.DataFrame
     _accuracy: pd.DataFrame
     _differences: pd.DataFrame
@@ -161,6 +171,11 @@ class Backtest(Result):
             "rule": {"idle_days": self.churn_rule.idle_days, "activity": self.churn_rule.activity},
             "level": self.level,
             "notes": list(self.notes),
+            **(
+                {"hysteresis": dict(self.hysteresis), "tier_changes": dict(self.tier_changes)}
+                if self.hysteresis
+                else {}
+            ),
             **{what: {str(name): t[name].tolist() for name in t.columns} for what, t in tables.items()},
         }
 
@@ -176,6 +191,7 @@ def backtest(
     capacity: float | Sequence[float] | None = None,
     value: Value | None = None,
     score: Any = None,
+    hysteresis: Mapping[str, float] | None = None,
     level: float = 0.95,
 ) -> Backtest:
     """Judge warning rules on gaps that begin after everything they were learnt from.
@@ -205,6 +221,10 @@ def backtest(
     score : table, optional
         For a ready `scheme` that cuts a score of your own: `user_id, date, score` as in `fit_tiers`, for the days to be
         judged. With `spec` it stands there.
+    hysteresis : Mapping of str to float, optional
+        Relative widths, above 0 and below 1: ``{"balance": 0.1}`` keeps who entered a tier by "balance < 100" in it
+        below 110. Of balance and score columns alone: "balance" of rules; "score" of a score that is given, and of a
+        Cox score, where "P(churn)" and the names of its values may stand alone.
     level : float
         Confidence level of all limits.
 
@@ -219,8 +239,8 @@ def backtest(
     ------
     InputError
         If both or neither of `scheme` and `spec` are given, an origin is too early to learn from or too late for
-        complete outcomes, a score that is given has no table or none for the days judged, or an argument is not
-        understood.
+        complete outcomes, a score that is given has no table or none for the days judged, hysteresis is asked for
+        another variable, or an argument is not understood.
 
     Notes
     -----
@@ -232,6 +252,12 @@ def backtest(
     A tier of a `Capacity` and the policies of `capacity` have no more than so many first alerts on any calendar day,
     the most urgent first; who is left waits for the next day while the rule holds. Gaps that begin before and after
     the days judged stand in line, too. Among equals lots are drawn: figures are means over them.
+
+    With `hysteresis` a user who is in a tier by its own rule stays in it while the rule holds with each threshold t of
+    the variable moved by h |t| to where more users are. A higher tier is entered on the day on which its own rule
+    holds; at an activity, and on leaving the tier, all is forgotten. A held user waits in line like the others. First
+    alerts in a tier or a higher one come on the same days with and without it, where nothing limits them. Policies
+    that the tiers are compared with have none.
 
     Examples
     --------
@@ -250,7 +276,7 @@ def backtest(
     _check_asked(log, scheme, spec, value, score)
     known_until = None if scheme is None else scheme.known_until
     spans = windows(log, origins, test_days, known_until=known_until)
-    asked = Asked(rules or {}, _capacities(capacity), value, horizons(log.rule.idle_days))
+    asked = Asked(rules or {}, _capacities(capacity), value, horizons(log.rule.idle_days), check_widths(hysteresis))
     scores = ScoredLog(log, score if spec is None else spec.get("score"))
     judged = [
         judge(log, span, scheme if scheme is not None else _fitted(log, spec or {}, span), asked, scores)
@@ -292,6 +318,8 @@ def _result(
     whole = pooled.sums[FITTED, None]
     schemes = tuple(each.scheme for each in judged)
     table = frame_of(rows, "backtest")
+    widths = check_hysteresis(asked.hysteresis, schemes[0])
+    changes = changes_per_1000(pooled.changes, float(whole.gaps.sum()))
     return Backtest(
         origins=tuple(span.origin for span in spans),
         test_days=spans[0].n_days,
@@ -305,9 +333,12 @@ def _result(
         n_users=judged[0].n_users,
         level=level,
         churn_rule=log.rule,
-        notes=tuple(
-            notes_of(spans, judged, table, covered=covered, frozen=frozen, own_worth=asked.value is None, level=level)
+        notes=(
+            *notes_of(spans, judged, table, covered=covered, frozen=frozen, own_worth=asked.value is None, level=level),
+            *held_notes([each.scheme for each in judged], widths, changes),
         ),
+        hysteresis=MappingProxyType(widths),
+        tier_changes=MappingProxyType(changes),
         _table=table,
         _accuracy=frame_of(
             [accuracy_row(hits, horizon=h, policy=policy) for (h, policy), hits in pooled.hits.items()],

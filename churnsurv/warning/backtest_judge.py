@@ -226,6 +226,13 @@ class Gaps:
             n_days=float(self.n_days),
         )
 
+    def changes(self, policy: Policy) -> tuple[float, float]:
+        """How often users change their tier while they are silent, and how often it is down or out of all tiers."""
+        before, after = policy.tier[:, :-1], policy.tier[:, 1:]
+        lasts = np.minimum(self.duration, self.idle_days) - 1
+        each, down = (days_in(flags)[self.pattern, lasts] for flags in (after != before, after > before))
+        return float((self.n * each).sum()), float((self.n * down).sum())
+
     def hits(self, members: Flags, horizon: int) -> tuple[float, float, float, float]:
         """User-days in all, with churn within `horizon` days, foretold, and both.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,6 +16,7 @@ from churnsurv.data.gap_counts import GapCounts, gap_counts
 from churnsurv.errors import InputError
 from churnsurv.warning.backtest_judge import Gaps, Policy
 from churnsurv.warning.capped import days_silent, lines_of
+from churnsurv.warning.hysteresis import wider_rules
 from churnsurv.warning.objectives import Capacity, objective_from_plain
 from churnsurv.warning.patterns import Patterns, patterns_of, shares_by_day, tiers_by_day
 from churnsurv.warning.rules import IDLE_DAYS, Rule
@@ -62,6 +63,8 @@ class Material:
     compared : Mapping of str to Policy
         These policies, over the patterns of `beside`.
     n_users : int
+    own : Policy or None
+        The tiers if nobody were held in one by hysteresis; None where there is none.
     """
 
     gaps: Gaps
@@ -71,6 +74,7 @@ class Material:
     beside: Gaps
     compared: Mapping[str, Policy]
     n_users: int
+    own: Policy | None = None
 
 
 def caps_of(scheme: TierScheme) -> tuple[float, ...]:
@@ -85,7 +89,13 @@ def lead_share(idle_days: int) -> Floats:
 
 
 def of_rules(
-    log: ActivityLog, span: Window, scheme: TierScheme, compared: Mapping[str, Rule], *, limited: bool
+    log: ActivityLog,
+    span: Window,
+    scheme: TierScheme,
+    compared: Mapping[str, Rule],
+    *,
+    limited: bool,
+    widths: Mapping[str, float],
 ) -> Material:
     """Count the gaps of a window for tiers that are rules.
 
@@ -98,14 +108,22 @@ def of_rules(
         Other rules that are judged.
     limited : bool
         Whether only so many alerts a day are worked off, in a tier or in another policy.
+    widths : Mapping of str to float
+        Of hysteresis, as `check_hysteresis` gives them.
     """
-    grids = cuts_of([*(tier.rule for tier in scheme.tiers), *compared.values()], scheme.grids)
+    rules, wider = [tier.rule for tier in scheme.tiers], wider_rules(scheme, widths) if widths else []
+    ranks = cuts_of([*rules, *compared.values()], scheme.grids)
+    grids = cuts_of(wider, ranks)
     own = [each for each in scheme.variables if isinstance(each, Feature)]
     settings: dict[str, Any] = {"grids": grids, "features": own, "paths": True}
     counts = gap_counts(log, **days_of(log, span, limited=limited), **settings)
     known = _known(log, span.origin, settings)
-    patterns = patterns_of([counts] if known is None else [counts, known], scheme.missing)
-    fitted = Policy(tiers_by_day([tier.rule for tier in scheme.tiers], patterns), caps_of(scheme))
+    # who stays in a tier is told by more cuts than rank users: ranks are the same with and without hysteresis
+    patterns = patterns_of(
+        [counts] if known is None else [counts, known], scheme.missing, ranked_by=ranks if wider else None
+    )
+    unheld = Policy(tiers_by_day(rules, patterns), caps_of(scheme))
+    fitted = replace(unheld, tier=tiers_by_day(rules, patterns, wider)) if wider else unheld
     gaps, share, urgency = gaps_of(counts, patterns, 0, span.first, span.last, limited=limited), None, None
     if known is not None:
         before = gaps_of(known, patterns, 1, known.first_start, known.last_start, limited=False)
@@ -119,6 +137,7 @@ def of_rules(
         beside=gaps,
         compared=policies_of(compared, patterns),
         n_users=counts.n_users,
+        own=unheld if wider else None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -16,6 +16,7 @@ from churnsurv.errors import InputError, did_you_mean
 from churnsurv.numerics.first_alert_gains import Gains, first_alert_gains
 from churnsurv.warning.backtest_judge import Chances, Gaps, Policy, Sums
 from churnsurv.warning.backtest_material import Material, caps_of, check_rule, of_rules
+from churnsurv.warning.hysteresis import check_hysteresis
 from churnsurv.warning.objectives import Value, objective_from_plain
 from churnsurv.warning.rules import IDLE_DAYS, Condition, Rule
 
@@ -49,12 +50,15 @@ class Asked:
         What a contact is worth, whatever the tiers were fitted for.
     horizons : tuple of int
         Of the accuracy.
+    hysteresis : Mapping of str to float
+        Relative widths by variable, as they were given.
     """
 
     rules: Mapping[str, Rule]
     capacities: tuple[float, ...]
     value: Value | None
     horizons: tuple[int, ...]
+    hysteresis: Mapping[str, float] = field(default_factory=dict)
 
     def worths(self, scheme: TierScheme) -> tuple[dict[str, Value], Value | None]:
         """What a contact is worth by tier, for those of which it is known; and for whole policies."""
@@ -81,6 +85,9 @@ class Judged:
         See `Gaps.hits`.
     curves : tuple of (Gains, churned, n_days)
         Empty where nothing was known before the origin.
+    changes : Mapping of str to (2,) float64
+        How often tiers change in silence, and how often it is down or out, with hysteresis ("held") and without
+        ("own"); empty where there is none.
     """
 
     scheme: TierScheme
@@ -89,6 +96,7 @@ class Judged:
     values: Mapping[tuple[str, str], Floats]
     hits: Mapping[tuple[int, str], Floats]
     curves: tuple[Curve, ...]
+    changes: Mapping[str, Floats] = field(default_factory=dict)
 
     @classmethod
     def pooled(cls, parts: Sequence[Judged]) -> Judged:
@@ -100,6 +108,7 @@ class Judged:
             _added([part.values for part in parts]),
             _added([part.hits for part in parts]),
             tuple(curve for part in parts for curve in part.curves),
+            _added([part.changes for part in parts]),
         )
 
 
@@ -141,18 +150,19 @@ def judge(log: ActivityLog, span: Window, scheme: TierScheme, asked: Asked, scor
     Raises
     ------
     InputError
-        If a rule looks at other variables or holds on the day of an activity, or a capacity is above the number of
-        users.
+        If a rule looks at other variables or holds on the day of an activity, a capacity is above the number of users,
+        or a variable of the scheme can have no hysteresis.
     """
+    widths = check_hysteresis(asked.hysteresis, scheme)
     limited = bool(asked.capacities) or min(caps_of(scheme), default=np.inf) < np.inf
     compared = _compared(log, scheme, asked)
     if scheme.score is not None and scores is not None:
-        material = scores.material(span, scheme, compared, limited=limited)
+        material = scores.material(span, scheme, compared, limited=limited, widths=widths)
     else:
         names = [each if isinstance(each, str) else each.name for each in scheme.variables]
         for tier in scheme.tiers:
             check_rule(tier.rule, names, f"tier {tier.name!r}")
-        material = of_rules(log, span, scheme, compared, limited=limited)
+        material = of_rules(log, span, scheme, compared, limited=limited, widths=widths)
     for each in asked.capacities:
         if each > material.n_users:
             raise InputError(
@@ -199,6 +209,7 @@ def judge_material(material: Material, scheme: TierScheme, asked: Asked) -> Judg
         _values(material, scheme, by_tier),
         {(h, name): np.array(gaps.hits(there, h)) for h in asked.horizons for name, (gaps, there) in told.items()},
         () if material.urgency is None else (_curve(material.gaps, material.urgency),),
+        _changes(material),
     )
 
 
@@ -225,6 +236,14 @@ def _sums(
         found[FITTED, tier.name] = gaps.sums(_first(material, [place]), inside, by_tier.get(tier.name))
     found[FITTED, None] = gaps.sums(_first(material), gaps.by_pattern(fitted.members()), common)
     return found | {(name, None): _beside(material, each, common) for name, each in material.compared.items()}
+
+
+def _changes(material: Material) -> dict[str, Floats]:
+    """How often tiers change in silence, with hysteresis and without."""
+    if material.own is None:
+        return {}
+    both = {"held": material.fitted, "own": material.own}
+    return {name: np.array(material.gaps.changes(policy)) for name, policy in both.items()}
 
 
 def _most_urgent(

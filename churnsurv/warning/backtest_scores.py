@@ -14,6 +14,7 @@ from churnsurv.data.gap_counts import gap_counts
 from churnsurv.data.score_days import ScoreDays, score_days
 from churnsurv.data.user_blocks import blocks_of_users
 from churnsurv.errors import InputError
+from churnsurv.numerics.held import held_on
 from churnsurv.survival.factors import factor
 from churnsurv.survival.formula import evaluate
 from churnsurv.survival.frames import numeric_column
@@ -28,6 +29,7 @@ from churnsurv.warning.backtest_material import (
     policies_of,
 )
 from churnsurv.warning.capped import lines_of
+from churnsurv.warning.hysteresis import entered_tiers, stays_in, wider_rules
 from churnsurv.warning.patterns import patterns_of
 from churnsurv.warning.rules import IDLE_DAYS, Rule
 from churnsurv.warning.scores import CHANCE, GapScore
@@ -55,7 +57,8 @@ class _Scored:
     """Gaps one by one, and the paths of what their score says.
 
     `start`, `block`, `duration`, `pattern` are (n_gaps,), the others (n_patterns, idle_days): `tier` as in `Policy`,
-    `urgency`, and `mostly`, None where the score is no chance.
+    `urgency`, `mostly`, None where the score is no chance, and `own`, the tiers if nobody were held in one, None where
+    nobody is.
     """
 
     start: Ints
@@ -65,6 +68,7 @@ class _Scored:
     tier: Ints
     urgency: Floats
     mostly: Flags | None
+    own: Ints | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,15 @@ class ScoredLog:
     covered: list[Coverage] = field(default_factory=list)
     _fetched: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
-    def material(self, span: Window, scheme: TierScheme, compared: Mapping[str, Rule], *, limited: bool) -> Material:
+    def material(
+        self,
+        span: Window,
+        scheme: TierScheme,
+        compared: Mapping[str, Rule],
+        *,
+        limited: bool,
+        widths: Mapping[str, float],
+    ) -> Material:
         """Score the gaps of a window, and count them for the rules beside the tiers.
 
         Parameters
@@ -121,6 +133,8 @@ class ScoredLog:
         compared : Mapping of str to Rule
         limited : bool
             Whether only so many alerts a day are worked off.
+        widths : Mapping of str to float
+            Of hysteresis, as `check_hysteresis` gives them.
 
         Raises
         ------
@@ -137,7 +151,8 @@ class ScoredLog:
         )
         patterns = patterns_of([counts], scheme.missing)
         beside = gaps_of(counts, patterns, 0, span.first, span.last, limited=False)
-        scored, covered = self._fitted(span, scheme, limited=limited)
+        tiers = _Tiers.of(scheme, widths)
+        scored, covered = self._fitted(span, scheme, tiers, limited=limited)
         self.covered.append(covered)
         return Material(
             gaps=_gaps(scored, span, counts.n_blocks, limited=limited),
@@ -147,18 +162,19 @@ class ScoredLog:
             beside=beside,
             compared=policies_of(compared, patterns),
             n_users=counts.n_users,
+            own=None if scored.own is None else Policy(scored.own, caps_of(scheme)),
         )
 
-    def _fitted(self, span: Window, scheme: TierScheme, *, limited: bool) -> tuple[_Scored, Coverage]:
+    def _fitted(self, span: Window, scheme: TierScheme, tiers: _Tiers, *, limited: bool) -> tuple[_Scored, Coverage]:
         days = days_of(self.log, span, limited=limited)
         if isinstance(scheme.score, GapScore):
-            return _by_fit(self._gaps_with(scheme), scheme, scheme.score, span, days)
+            return _by_fit(self._gaps_with(scheme), scheme, scheme.score, tiers, span, days)
         if self.score is None:
             raise InputError(
                 "The tiers are cuts of a score that was given: pass it for the days to be judged, too, as score=, a "
                 "table with user_id, date, score."
             )
-        return _by_table(self.log, self.score, scheme, span, days)
+        return _by_table(self.log, self.score, scheme, tiers, span, days)
 
     def _gaps_with(self, scheme: TierScheme) -> pd.DataFrame:
         """All gaps of the log with the columns of the formula, fetched once."""
@@ -201,23 +217,47 @@ def _gaps(scored: _Scored, span: Window, n_blocks: int, *, limited: bool) -> Gap
     )
 
 
-def _tiers(rules: Sequence[Rule], compared: Mapping[str, Floats]) -> NDArray[np.int8]:
-    """The place of the tier by idle day, from what rules compare by idle day; on idle day 0 nobody is in one."""
-    shape = next(iter(compared.values())).shape
-    tier = np.full(shape, len(rules), dtype=np.int8)
-    for day in range(1, shape[1]):
-        table = {name: values[:, day] for name, values in compared.items()}
-        table[IDLE_DAYS] = np.full(shape[0], float(day))
-        for place in reversed(range(len(rules))):
-            tier[rules[place].holds(table), day] = place  # type: ignore[arg-type]
-    return tier
+@dataclass(frozen=True, slots=True)
+class _Tiers:
+    """The rules of tiers, highest first, and those by which who is in one stays in it; none without hysteresis."""
+
+    rules: Sequence[Rule]
+    wider: Sequence[Rule]
+
+    @classmethod
+    def of(cls, scheme: TierScheme, widths: Mapping[str, float]) -> _Tiers:
+        return cls([tier.rule for tier in scheme.tiers], wider_rules(scheme, widths) if widths else [])
+
+    def by_day(self, compared: Mapping[str, Floats]) -> NDArray[np.int8]:
+        """The place of the tier by idle day, from what rules compare by idle day; on idle day 0 nobody is in one.
+
+        Returns
+        -------
+        (n, idle_days) int8
+            With hysteresis (n, 2 idle_days): those held, and those by the own rules.
+        """
+        n, idle = next(iter(compared.values())).shape
+        own = np.full((n, idle), len(self.rules), dtype=np.int8)
+        held = own.copy() if self.wider else own[:, :0]
+        for day in range(1, idle):
+            table = {name: values[:, day] for name, values in compared.items()}
+            table[IDLE_DAYS] = np.full(n, float(day))
+            own[:, day] = entered_tiers(self.rules, table)
+            if self.wider:
+                held[:, day] = held_on(held[:, day - 1], own[:, day], stays_in(self.wider, table))
+        return np.hstack([held, own])
+
+    def apart(self, both: NDArray[np.integer], idle: int) -> tuple[Ints, Ints | None]:
+        """The tiers, and with hysteresis those by the own rules, from what `by_day` gives."""
+        whole = both.astype(np.int64)
+        return whole[:, :idle], whole[:, idle:] if self.wider else None
 
 
 # ------------------------------------------------------------------------------------------------------------ a fit
 
 
 def _by_fit(
-    gaps: pd.DataFrame, scheme: TierScheme, score: GapScore, span: Window, days: Mapping[str, Any]
+    gaps: pd.DataFrame, scheme: TierScheme, score: GapScore, tiers: _Tiers, span: Window, days: Mapping[str, Any]
 ) -> tuple[_Scored, Coverage]:
     """Score gaps by a fit of return; what it says depends on the linear predictor and the idle day alone."""
     idle = score.idle_days
@@ -228,10 +268,8 @@ def _by_fit(
     first_day = start[here].astype(np.int64)
     by_gap, covered = _risks(scheme.filled(table), score, _within(first_day, span))
     risk, which = np.unique(by_gap, return_inverse=True)
-    rules = [tier.rule for tier in scheme.tiers]
     tier = np.concatenate(
-        [np.zeros((0, idle), dtype=np.int8)]
-        + [_tiers(rules, score.by_day(risk[at : at + _ROWS])) for at in range(0, risk.size, _ROWS)]
+        [tiers.by_day(score.by_day(risk[at : at + _ROWS])) for at in range(0, max(risk.size, 1), _ROWS)]
     )
     path, of_risk = np.unique(tier, axis=0, return_inverse=True)
     # who has no score is in a class apart, the last one
@@ -240,14 +278,16 @@ def _by_fit(
     pattern = pattern.reshape(-1)
     middle = np.bincount(pattern, risk, key.size) / np.bincount(pattern, minlength=key.size)
     chance = score.by_day(middle, {})[CHANCE]
+    held, own = tiers.apart(path[key // (_CLASSES + 1)], idle)
     scored = _Scored(
         start=first_day,
         block=table["_block"].to_numpy(dtype=np.int64),
         duration=np.where(returned, table["duration"].to_numpy(dtype=np.int64), idle + 1),
         pattern=pattern[which.reshape(-1)].astype(np.int64),
-        tier=path[key // (_CLASSES + 1)].astype(np.int64),
+        tier=held,
         urgency=chance * lead_share(idle),
         mostly=chance > 0.5,
+        own=own,
     )
     return scored, covered
 
@@ -282,7 +322,7 @@ def _seen(table: pd.DataFrame, score: GapScore) -> Flags:
 
 
 def _by_table(
-    log: ActivityLog, table: Any, scheme: TierScheme, span: Window, days: Mapping[str, Any]
+    log: ActivityLog, table: Any, scheme: TierScheme, tiers: _Tiers, span: Window, days: Mapping[str, Any]
 ) -> tuple[_Scored, Coverage]:
     """Score gaps by what the table says on each idle day; each gap has a path of its own."""
     starts = days.get("starts", "mature")
@@ -298,15 +338,17 @@ def _by_table(
         none = np.isnan(by_day[:, day])
         by_day[none, day] = by_day[none, day - 1]
     by_day[:, 0] = np.nan
-    tier = _tiers([each.rule for each in scheme.tiers], dict.fromkeys(scheme.score.names, by_day))  # type: ignore[union-attr]
+    both = tiers.by_day(dict.fromkeys(scheme.score.names, by_day))  # type: ignore[union-attr]
+    tier, own = tiers.apart(both, idle)
     scored = _Scored(
         start=found.start,
         block=found.block,
         duration=found.duration,
         pattern=np.arange(n, dtype=np.int64),
-        tier=tier.astype(np.int64),
+        tier=tier,
         urgency=by_day,
         mostly=None,
+        own=own,
     )
     return scored, covered
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from churnsurv.warning.scheme import TierScheme
 
-__all__ = ["accuracy_row", "difference_rows", "gains_rows", "rule_rows", "sums_row"]
+__all__ = ["accuracy_row", "changes_per_1000", "difference_rows", "gains_rows", "rule_rows", "sums_row"]
 
 Row: TypeAlias = dict[str, Any]
 Floats: TypeAlias = NDArray[np.float64]
@@ -69,6 +69,24 @@ def accuracy_row(hits: NDArray[np.floating], *, horizon: int, policy: str) -> Ro
         "accuracy": _over(rows - wrong, rows),
         "precision": _over(both, foretold),
         "recall": _over(both, churn),
+    }
+
+
+def changes_per_1000(changes: Mapping[str, Floats], gaps: float) -> dict[str, float]:
+    """How often tiers change within a silence per 1,000 gaps; see `Backtest.tier_changes`.
+
+    Parameters
+    ----------
+    changes : Mapping of str to (2,) float64
+        As in `Judged`.
+    gaps : float
+        How many there are.
+    """
+    names = {"held": ("changes", "falls"), "own": ("changes_without", "falls_without")}
+    return {
+        name: _over(1000.0 * float(n), gaps)
+        for which, sums in changes.items()
+        for name, n in zip(names[which], sums, strict=True)
     }
 
 

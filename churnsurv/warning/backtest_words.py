@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from churnsurv.warning.backtest_origin import FITTED, Judged
 from churnsurv.warning.backtest_windows import Window
+from churnsurv.warning.hysteresis import hysteresis_notes
 from churnsurv.warning.scores import GapScore
 from churnsurv.warning.tier_words import may_move
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from churnsurv.warning.backtest_scores import Coverage
     from churnsurv.warning.scheme import TierScheme
 
-__all__ = ["headline", "notes_of"]
+__all__ = ["headline", "held_notes", "notes_of"]
 
 
 def headline(
@@ -89,6 +90,41 @@ def notes_of(
             + (f" Alerts of {' and '.join(capped)} are drawn by lot." if capped else "")
         )
     return notes
+
+
+def held_notes(schemes: Sequence[TierScheme], widths: Mapping[str, float], changes: Mapping[str, float]) -> list[str]:
+    """What hysteresis did.
+
+    Parameters
+    ----------
+    schemes : sequence of TierScheme
+        Of each origin.
+    widths : Mapping of str to float
+    changes : Mapping of str to float
+        As `changes_per_1000` gives them.
+    """
+    if not widths:
+        return []
+    first = dict.fromkeys(hysteresis_notes(scheme, widths)[0] for scheme in schemes)
+    still = dict.fromkeys(note for scheme in schemes for note in hysteresis_notes(scheme, widths)[1:])
+    told = [*first, *still]
+    if len(first) > 1:
+        named = ", ".join(f"{name} {width:.12g}" for name, width in widths.items())
+        told[: len(first)] = [
+            f"Hysteresis ({named}): up to the next activity a user stays in a tier while its rule, that of the origin, "
+            "holds with these thresholds moved by that share of them. A higher tier is entered at once."
+        ]
+    how = (
+        f"Within a silence users change their tier {changes['changes']:,.4g} times per 1,000 gaps, "
+        f"{changes['falls']:,.4g} of them down or out; without hysteresis {changes['changes_without']:,.4g} and "
+        f"{changes['falls_without']:,.4g}."
+    )
+    if isinstance(schemes[0].score, GapScore):
+        how += (
+            " Here a score is that of the state at the beginning of a gap: it only rises in silence, so that hardly "
+            "anybody has a tier to be held in."
+        )
+    return [*told, how]
 
 
 def _lines(capped: Sequence[str], judged: Sequence[Judged]) -> list[str]:

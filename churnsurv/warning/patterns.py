@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.numerics.first_alert_gains import shrunken_shares
+from churnsurv.numerics.held import held_on
+from churnsurv.warning.hysteresis import entered_tiers, stays_in
 from churnsurv.warning.rules import IDLE_DAYS, Rule
 
 if TYPE_CHECKING:
@@ -37,11 +39,14 @@ class Patterns:
         The combination on each idle day.
     rows : tuple of (n_rows,) int64
         The pattern of each row of each of the counts.
+    ranked : (n_cells,) int64, or None
+        The combination by fewer cuts, those by which users are ranked; None where that is the cell itself.
     """
 
     states: Mapping[str, Floats]
     cell: Ints
     rows: tuple[Ints, ...]
+    ranked: Ints | None = None
 
     @property
     def n_cells(self) -> int:
@@ -53,7 +58,12 @@ class Patterns:
         return np.asarray(values[self.cell, np.arange(self.cell.shape[1])])
 
 
-def patterns_of(counts: Sequence[GapCounts], missing: Mapping[str, float]) -> Patterns:
+def patterns_of(
+    counts: Sequence[GapCounts],
+    missing: Mapping[str, float],
+    *,
+    ranked_by: Mapping[str, Sequence[float]] | None = None,
+) -> Patterns:
     """The patterns of several counts over the same grids.
 
     Parameters
@@ -61,6 +71,8 @@ def patterns_of(counts: Sequence[GapCounts], missing: Mapping[str, float]) -> Pa
     counts : sequence of GapCounts
     missing : Mapping of str to float
         What stands in where a variable is missing.
+    ranked_by : Mapping of str to sequence of float, optional
+        Of each variable the cuts by which users are ranked, among those of its grid; by default all.
     """
     grids, idle = counts[0].grids, counts[0].idle_days
     if not grids:
@@ -81,7 +93,21 @@ def patterns_of(counts: Sequence[GapCounts], missing: Mapping[str, float]) -> Pa
         states[name] = numbers[combined[:, place]]
     paths, pattern = np.unique(cell.reshape(-1, idle), axis=0, return_inverse=True)
     ends = np.cumsum([each.n.size for each in counts])[:-1]
-    return Patterns(states, paths.astype(np.int64), tuple(np.split(pattern.ravel().astype(np.int64)[row], ends)))
+    return Patterns(
+        states,
+        paths.astype(np.int64),
+        tuple(np.split(pattern.ravel().astype(np.int64)[row], ends)),
+        None if ranked_by is None else _ranked(combined, grids, ranked_by),
+    )
+
+
+def _ranked(combined: Ints, grids: Mapping[str, Sequence[float]], ranked_by: Mapping[str, Sequence[float]]) -> Ints:
+    """The combination of each cell by some of the cuts; missing values stay apart."""
+    fewer = np.empty_like(combined)
+    for place, (name, cuts) in enumerate(grids.items()):
+        kept = np.cumsum(np.isin(cuts, ranked_by[name]))
+        fewer[:, place] = np.concatenate([[0], kept, [kept[-1] + 1]])[combined[:, place]]
+    return np.asarray(np.unique(fewer, axis=0, return_inverse=True)[1].reshape(-1), dtype=np.int64)
 
 
 def _distinct(counts: Sequence[GapCounts]) -> tuple[Ints, Ints]:
@@ -99,8 +125,16 @@ def _n_paths(counts: GapCounts) -> int:
     return max((len(each) for each in counts.paths.values()), default=0)
 
 
-def tiers_by_day(rules: Sequence[Rule], patterns: Patterns) -> Ints:
+def tiers_by_day(rules: Sequence[Rule], patterns: Patterns, wider: Sequence[Rule] = ()) -> Ints:
     """Place of the highest rule that holds on each idle day, as many as there are rules for none: highest first.
+
+    Parameters
+    ----------
+    rules : sequence of Rule
+    patterns : Patterns
+    wider : sequence of Rule, optional
+        Rules by which who is in a tier stays in it, see `churnsurv.warning.hysteresis`; their thresholds are among the
+        cuts. By default a tier has no memory.
 
     Returns
     -------
@@ -109,10 +143,16 @@ def tiers_by_day(rules: Sequence[Rule], patterns: Patterns) -> Ints:
     n_cells, idle = patterns.n_cells, patterns.cell.shape[1]
     tier = np.full((n_cells, idle), len(rules), dtype=np.int64)
     for day in range(idle):
-        table = {**patterns.states, IDLE_DAYS: np.full(n_cells, float(day))}
-        for place in reversed(range(len(rules))):
-            tier[rules[place].holds(table), day] = place  # type: ignore[arg-type]
-    return np.asarray(patterns.by_day(tier), dtype=np.int64)
+        tier[:, day] = entered_tiers(rules, _states_on(patterns, day))
+    found = np.asarray(patterns.by_day(tier), dtype=np.int64)
+    for day in range(1, idle if wider else 0):
+        stays = stays_in(wider, _states_on(patterns, day))[:, patterns.cell[:, day]]
+        found[:, day] = held_on(found[:, day - 1], found[:, day], stays)
+    return found
+
+
+def _states_on(patterns: Patterns, day: int) -> dict[str, Floats]:
+    return {**patterns.states, IDLE_DAYS: np.full(patterns.n_cells, float(day))}
 
 
 def shares_by_day(patterns: Patterns, silent: Floats, churned: Floats) -> Floats:
@@ -127,7 +167,8 @@ def shares_by_day(patterns: Patterns, silent: Floats, churned: Floats) -> Floats
         Those that end in churn.
     """
     idle = silent.shape[1]
-    place = (patterns.cell * idle + np.arange(idle)).ravel()
+    cell = patterns.cell if patterns.ranked is None else patterns.ranked[patterns.cell]
+    place = (cell * idle + np.arange(idle)).ravel()
     lost = np.broadcast_to(churned[:, None], silent.shape)
     counted = [np.bincount(place, each.ravel(), patterns.n_cells * idle).reshape(-1, idle) for each in (silent, lost)]
-    return np.asarray(patterns.by_day(shrunken_shares(*counted, prior=PRIOR)), dtype=np.float64)
+    return shrunken_shares(*counted, prior=PRIOR)[cell, np.arange(idle)]

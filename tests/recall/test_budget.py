@@ -1,6 +1,7 @@
 """Budget curves: against targeting curves, learnt scores by fold, costs, bad input."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -109,3 +110,13 @@ def test_what_cannot_be_used_is_named(rows, how, said):
     given = {"scores": {"push": np.ones(900), "sms": np.ones(900)}, "costs": COSTS, "covariates": ()}
     with pytest.raises(InputError, match=said):
         budget_curve(rows, **{**given, **how})
+
+
+@pytest.mark.parametrize("values", [np.ones(3), [1.0, 1.0, 1.0], (1.0, 1.0, 1.0), pd.Series([1.0, 1.0, 1.0])])
+@pytest.mark.parametrize("argument", ["scores", "costs"])
+def test_numbers_by_row_need_rows_in_a_known_order(values, argument):
+    """A table is read by the engine, in any order: whatever has a place for each row would be of other users."""
+    table = pd.DataFrame({"user_id": [1, 2, 3], "campaign": "a", "arm": ["sms", "holdout", "sms"], "score": 1.0})
+    given = {"scores": {"sms": "score"}, "costs": {"sms": 1.0}, argument: {"sms": values}}
+    with pytest.raises(InputError, match="scores and costs as arrays need rows in a known order"):
+        budget_curve(table, **given)
