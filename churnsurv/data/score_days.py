@@ -221,8 +221,12 @@ def _window(
 
 
 @contextmanager
-def _scored(reading: Reading, table: object) -> Iterator[tuple[str, Mapping[str, int]]]:
-    """Table `_user_key, day, score` of the rows that can be used, one a user and day; and how the rows divide."""
+def _scored(reading: Reading, table: object, *, later: bool = False) -> Iterator[tuple[str, Mapping[str, int]]]:
+    """Table `_user_key, day, score` of the rows that can be used, one a user and day; and how the rows divide.
+
+    With `later` all of them may be of days after the log, as on a day before the first score, and users who register
+    after it are known.
+    """
     if table is None:
         raise InputError("score: no table was given.")
     engine = reading.engine
@@ -233,10 +237,11 @@ def _scored(reading: Reading, table: object) -> Iterator[tuple[str, Mapping[str,
     read = engine.statement(source.view).rpartition(" FROM ")[2]
     made = [source.view, *([read] if _MADE.fullmatch(read) else [])]
     try:
-        judged = engine.view("score_judged", _judged_sql(reading, source))
+        users = reading.known_users if later else reading.users
+        judged = engine.view("score_judged", _judged_sql(reading, source, users))
         made.insert(0, judged)
         by_reason: dict[str | None, int] = dict(engine.rows(f"SELECT _reason, count(*) FROM {judged} GROUP BY _reason"))
-        _check_reasons(reading, judged, by_reason)
+        _check_reasons(reading, judged, by_reason, empty=later and by_reason.get("outside_log", 0) > 0)
         scores = engine.table(
             "score_rows",
             "SELECT _user_key, _day AS day, min(score) AS score, max(score) AS highest, count(*) AS n"
@@ -245,7 +250,7 @@ def _scored(reading: Reading, table: object) -> Iterator[tuple[str, Mapping[str,
         made.insert(0, scores)
         _check_single(engine, judged, scores)
         used = int(engine.rows(f"SELECT count(*) FROM {scores}")[0][0])
-        fine = by_reason.pop(None)
+        fine = by_reason.pop(None, 0)
         rows = {"read": fine + sum(by_reason.values()), "used": used, "repeated": fine - used}
         yield scores, rows | {reason: by_reason.get(reason, 0) for reason in _LEFT_OUT}
     finally:
@@ -253,9 +258,9 @@ def _scored(reading: Reading, table: object) -> Iterator[tuple[str, Mapping[str,
             engine.drop(each)
 
 
-def _judged_sql(reading: Reading, source: Source) -> str:
+def _judged_sql(reading: Reading, source: Source, known: str) -> str:
     """SQL of the rows with their user's key and the reason why a row is left out (null: it is not)."""
-    users = Source("users", reading.users, {"user_id": reading.engine.describe(reading.users)["user_id"]})
+    users = Source("users", known, {"user_id": reading.engine.describe(known)["user_id"]})
     ids = user_ids(reading.engine, {"users": users, _TABLE: source})
     rows, day = dated(source, reading.clock, ids[_TABLE])
     score = number(source, "score")
@@ -271,18 +276,18 @@ def _judged_sql(reading: Reading, source: Source) -> str:
         f" CASE {reasons} END AS _reason"
         f" FROM (SELECT _user_id AS user_id, _at, {day} AS _day, {score.value} AS given, {score.bad} AS _bad,"
         f' CAST("score" AS VARCHAR) AS shown FROM {rows}) AS s'
-        f" LEFT JOIN (SELECT _user_key, {ids['users']} AS user_id FROM {reading.users}) AS u ON s.user_id = u.user_id"
+        f" LEFT JOIN (SELECT _user_key, {ids['users']} AS user_id FROM {known}) AS u ON s.user_id = u.user_id"
     )
 
 
-def _check_reasons(reading: Reading, judged: str, by_reason: Mapping[str | None, int]) -> None:
+def _check_reasons(reading: Reading, judged: str, by_reason: Mapping[str | None, int], *, empty: bool) -> None:
     if bad := by_reason.get(_NO_NUMBER):
         example = reading.engine.rows(f"SELECT min(shown) FROM {judged} WHERE _reason = '{_NO_NUMBER}'")[0][0]
         raise InputError(
             f"score: {bad:,} values are infinite or no numbers, such as {example!r}. A score is a finite number; "
             "leave it empty where there is none."
         )
-    if not by_reason.get(None):
+    if not by_reason.get(None) and not empty:
         listed = ", ".join(f"{n:,} {str(reason).replace('_', ' ')}" for reason, n in sorted(by_reason.items(), key=str))
         raise InputError(
             f"score: no row can be used ({listed}). The table has the ids of the log's users, and dates from "

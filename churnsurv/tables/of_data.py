@@ -112,7 +112,7 @@ LAYOUTS = (
     ),
     layout(
         "rejects",
-        ("table", "text", "the input table: events, users or balances"),
+        ("table", "text", "the input table: events, users, balances or feedback"),
         (
             "row",
             "integer",

@@ -308,9 +308,55 @@ _BACKTEST = (
     ),
 )
 
+_ALERTS = (
+    layout(
+        "alerts",
+        ("user_id", "any", "as in the log"),
+        ("date", "date", "day of the alerts; all is as known at its end"),
+        ("status", "text", "against the day before: new, continued, upgraded, lowered, resolved (in no tier)"),
+        ("resolved_by", "text", "activity, churn or state (no rule holds any more); null unless resolved"),
+        ("tier", "text", "ordered from the lowest up; null where resolved"),
+        ("previous_tier", "text", "tier at the end of the day before, ordered alike; null where new"),
+        ("since", "date", "day from which on the user is in some tier without a break; where resolved, was"),
+        ("tier_since", "date", "the same of this tier; where resolved, of the previous one"),
+        ("idle_days", "integer", "days since the last activity"),
+        ("days_left", "integer", "days to formal churn if the user stays silent; 0 where it is on this day"),
+        ("churn_date", "date", "the day on which they are over"),
+        (
+            "risk",
+            "number",
+            "P(churn | idle days, what the rules look at); null after activity or churn, without mature gaps, and with "
+            "a score that is given",
+        ),
+        ("risk_lower", "number", "lower limit of it at `level`, users being independent"),
+        ("risk_upper", "number", "upper limit of it"),
+        ("fired", "text", "the conditions that hold, each alternative whole; null where resolved"),
+        ("held", "boolean", "only hysteresis keeps the user in this tier: `fired` has the wider thresholds"),
+        (
+            "weighs",
+            "text",
+            "what speaks for churn most: idle_days or a variable of the rules, or a term of the score's model",
+        ),
+        (
+            "weight",
+            "number",
+            "by how much. Rules: log odds of churn, by idle days against idle day 0, by a variable's cell against all "
+            "on the same idle day. Scores: log hazard of return lost against the mean of all gaps; of idle_days, "
+            "named where no term speaks for churn, against idle day 0",
+        ),
+        ("margin", "number", "what the user is worth, as given; null where that is not said"),
+        ("value_at_risk", "number", "risk times margin"),
+        ("value_lower", "number", "lower limit of it at `level`, the margin being known"),
+        ("value_upper", "number", "upper limit of it"),
+        ("urgency", "number", "risk x days_left / idle_days, times the margin if there is one; orders the rows"),
+        open=True,
+    ),
+)
+
 LAYOUTS: tuple[Schema, ...] = (
     *_CUTS,
     *_IDLE_RISK,
     *_TIERS,
     *_BACKTEST,
+    *_ALERTS,
 )

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from churnsurv.errors import InputError, did_you_mean
 from churnsurv.tables.layout import Schema
+from churnsurv.tables.of_action import LAYOUTS as ACTION
 from churnsurv.tables.of_data import LAYOUTS as DATA
 from churnsurv.tables.of_diagnosis import LAYOUTS as DIAGNOSIS
+from churnsurv.tables.of_reasons import LAYOUTS as REASONS
 from churnsurv.tables.of_recall import LAYOUTS as RECALL
 from churnsurv.tables.of_survival import LAYOUTS as SURVIVAL
 from churnsurv.tables.of_warning import LAYOUTS as WARNING
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMAS", "Result", "plain", "schema"]
 
-SCHEMAS: Mapping[str, Schema] = {layout.name: layout for layout in (*DATA, *SURVIVAL, *DIAGNOSIS, *WARNING, *RECALL)}
+SCHEMAS: Mapping[str, Schema] = {
+    layout.name: layout for layout in (*DATA, *SURVIVAL, *DIAGNOSIS, *REASONS, *WARNING, *RECALL, *ACTION)
+}
 
 
 def schema(name: str) -> Schema:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from churnsurv.doors import doors
 
 _HOME = {
+    "Alerts": "alerts",
     "Backtest": "backtest",
     "Capacity": "objectives",
     "ChangePoints": "change_points",
@@ -21,6 +22,7 @@ _HOME = {
     "TierRule": "scheme",
     "TierScheme": "scheme",
     "Value": "objectives",
+    "alerts": "alerts",
     "backtest": "backtest",
     "change_points": "change_points",
     "cutpoint": "cutpoint",
