@@ -1,6 +1,6 @@
 """The command line: parse, call the study room, print. Nothing is computed here.
 
-Exit codes: 0 fine, 2 the input is at fault, 3 the data is not ready, 1 our fault.
+Exit codes: 0 fine, 2 the input is at fault, 3 the data is not ready, 1 our fault, 130 and 143 stopped from outside.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+#: What is left with after Ctrl-C, and after a plain kill.
+_STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file, such as study.toml.")]
 Overrides = Annotated[
     list[str] | None,
@@ -46,6 +49,10 @@ def main() -> None:
         signal.signal(signal.SIGTERM, _leave)
     try:
         app()
+    except SystemExit as left:
+        if left.code in _STOPPED:
+            _say("churnsurv: stopped before the end. Run it again: nothing is done twice.", to=sys.stderr)
+        raise
     except ChurnsurvError as error:
         _say(f"churnsurv: {error}", to=sys.stderr)
         sys.exit(error.exit_code)
@@ -90,6 +97,7 @@ def demo(
     _list(made.findings)
     _say(f"\nReport: {_from_here(made.report)}")
     _say(f"Study:  {made.study}   (change it and run: churnsurv report {made.study})")
+    _say(f"Daily:  churnsurv tiers {made.study}; churnsurv score {made.study} --as-of {made.last_day}")
 
 
 @app.command()
@@ -140,6 +148,45 @@ def report(
     page = result.report(output or read.folder, formats=read.config.formats, lang=read.config.lang, progress=True)
     _list(result.findings)
     _say(f"\nReport: {_from_here(page)}")
+
+
+@app.command()
+def tiers(
+    study: StudyFile,
+    overrides: Overrides = None,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="Fit to what was known at the end of this day; by default to all."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to save them; by default score.scheme of the study.")
+    ] = None,
+) -> None:
+    """Fit the warning tiers of a study and save them for `score`."""
+    from churnsurv.study import Study, fit_study_tiers
+
+    scheme, path, remarks = fit_study_tiers(Study.from_toml(study, _parsed(overrides)), until=until, output=output)
+    for tier in scheme.tiers:
+        _say(f"{tier.name}: {tier.rule}")
+    _list(remarks)
+    _say(f"\nTiers: {_from_here(path)}")
+
+
+@app.command()
+def score(
+    study: StudyFile,
+    as_of: Annotated[str, typer.Option("--as-of", metavar="DATE", help="The day; all is as known at its end.")],
+    overrides: Overrides = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Record nothing; write into a folder dry-run beside the others.")
+    ] = False,
+) -> None:
+    """Run a day: check that it is there, list the alerts, plan the contacts, record and write them."""
+    from churnsurv.study import Study
+
+    done = Study.from_toml(study, _parsed(overrides)).score(as_of, dry_run=dry_run, progress=True)
+    _say(done.to_text())
+    _say(f"\nPage: {_from_here(done.page)}")
 
 
 def _parsed(overrides: Iterable[str] | None) -> dict[str, object]:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,11 @@ import pytest
 
 import churnsurv as ch
 from churnsurv import cli
+from churnsurv.study import demo
+from churnsurv.study.config import read_config
 
 APP = ch.simulate_app(300, seed=9)
+WINDOW = {"first": APP.observed_from, "last": APP.observed_until}
 
 
 @dataclass
@@ -59,7 +63,9 @@ def write_study(
         "rule": {"sensitivity": [30, 45]},
         "groups": {"by": ["channel"]},
         "cox": {"formula": "channel", "ties": "grouped"},  # a quarter of the users churns on day 30
-        "who_churns": {"on": False},  # half of the time of a run, and the demonstration has it
+        # most of the time of a run, and the demonstration has them
+        "who_churns": {"on": False},
+        "warning": {"on": False},
     }
     lines = []
     for section, keys in (sections | settings).items():
@@ -83,18 +89,32 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 # ------------------------------------------------------------------------------------------------- the commands
 
 
-def test_demo_writes_data_study_and_a_report(run: Callable[..., Run], tmp_path: Path) -> None:
+def test_demo_writes_data_study_and_a_report(
+    run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without tiers and backtest, two thirds of its time: their keys are read here, their parts have tests."""
+    tiers = demo.STUDY.index("# What tiers are for"), demo.STUDY.index("[campaigns]")
+    assert "[warning.tiers.high]" in demo.STUDY[slice(*tiers)]
+    assert "[warning.backtest]" in demo.STUDY[slice(*tiers)]
+    whole = read_config(tomllib.loads(demo.STUDY.format(n_users=1, seed=2, per_day=1, calendar="", **WINDOW)))
+    assert whole[0].warning_tiers.keys() == {"high", "medium", "low"}
+    assert whole[1] == []
+    monkeypatch.setattr(demo, "STUDY", demo.STUDY[: tiers[0]] + demo.STUDY[tiers[1] :])
     done = run("demo", "shown", "--users", "250", "--seed", "2")
     assert done.code == 0, done.err
     assert done.err == ""
     assert sorted(path.name for path in (tmp_path / "shown").iterdir()) == [
         "balances.parquet", "campaigns.parquet", "costs.parquet", "events.parquet", "feedback.parquet",
-        "report", "study.toml", "users.parquet",
+        "opt_outs.csv", "policy.toml", "report", "study.toml", "users.parquet",
     ]  # fmt: skip
     assert (tmp_path / "shown/report/report.html").stat().st_size > 10_000
     assert done.out.startswith("- 250 users were followed")
     assert len([line for line in done.out.splitlines() if line.startswith("- ")]) >= 5
     assert f"Report: {Path('shown/report/report.html')}" in done.out
+    assert "Daily:  churnsurv tiers shown/study.toml; churnsurv score shown/study.toml --as-of 2025-06-29" in done.out
+    from churnsurv.action import Policy
+
+    assert Policy.from_toml(tmp_path / "shown/policy.toml").tiers == ("high", "medium", "low")
     facts = json.loads((tmp_path / "shown/report/result.json").read_text(encoding="utf-8"))
     assert facts["provenance"]["seed"] == 2
     assert str(tmp_path) not in json.dumps(facts)
@@ -122,7 +142,7 @@ def test_init_then_check_then_report_on_csv(run: Callable[..., Run], tmp_path: P
     checked = run("check", "sub/mine.toml")
     assert (checked.code, checked.err) == (0, "")
     assert "sub/mine.toml: fine" in checked.out.replace("\\", "/")
-    reported = run("report", "sub/mine.toml", "--set", "who_churns.on=false")
+    reported = run("report", "sub/mine.toml", "--set", "who_churns.on=false", "--set", "warning.on=false")
     assert reported.code == 0, reported.err
     assert (tmp_path / "sub/report/report.html").is_file()
     facts = json.loads((tmp_path / "sub/report/result.json").read_text(encoding="utf-8"))
@@ -176,6 +196,34 @@ def test_check_lists_every_problem_at_once_and_writes_nothing(run: Callable[...,
     assert "'duration' is part of the outcome" in done.out
     assert "cannot run (4 errors" in done.err
     assert snapshot(tmp_path) == before
+
+
+# ------------------------------------------------------------------------------------------------- the daily run
+
+
+def test_tiers_then_score(run: Callable[..., Run], tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"warning.tiers.high": {"precision": 0.5}, "score": {"ready": {"replay": 0}}}
+    write_study(tmp_path, **settings)
+    early = run("score", "study.toml", "--as-of", "2025-05-01")
+    assert early.code == 2
+    assert "Fit the tiers of the study once: churnsurv tiers STUDY" in early.err
+    fitted = run("tiers", "study.toml", "--until", "2025-03-31")
+    assert fitted.code == 0, fitted.err
+    assert fitted.out.startswith("high: ")
+    assert fitted.out.endswith("\nTiers: tiers.json\n")
+    before = snapshot(tmp_path)
+    not_ready = run("score", "study.toml", "--as-of", "2025-07-15")
+    assert not_ready.code == 3
+    assert "2025-07-15 is not ready:\n  log: The log ends on 2025-06-29, 16 days before" in not_ready.err
+    assert not_ready.out == ""
+    assert snapshot(tmp_path) == before
+    done = run("score", "study.toml", "--as-of", "2025-05-01", "--set", "score.ready.thin=0")
+    assert done.code == 0, done.err
+    assert f"Page: {Path('score/alerts/as_of=2025-05-01/operators.html')}" in done.out
+    written = snapshot(tmp_path)
+    run("score", "study.toml", "--as-of", "2025-05-01", "--set", "score.ready.thin=0")
+    assert snapshot(tmp_path) == written
+    assert "as_of must be a date" in run("score", "study.toml", "--as-of", "yesterday").err
 
 
 # ---------------------------------------------------------------------------------------------------- bad input
@@ -310,6 +358,19 @@ def test_errors_have_their_exit_codes(
     assert (done.code, done.err) == (code, "churnsurv: x\n")
 
 
+@pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+def test_a_run_that_is_stopped_says_so(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, end: BaseException, code: int
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise end
+
+    monkeypatch.setattr("churnsurv.study.Study.from_toml", fail)
+    done = run("report", "study.toml")
+    assert (done.code, done.out) == (code, "")
+    assert "stopped before the end" in done.err
+
+
 def test_an_unexpected_error_is_ours(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("broken")
@@ -341,7 +402,7 @@ def test_user_text_cannot_steer_the_terminal(run: Callable[..., Run], tmp_path: 
 
 
 def test_it_runs_as_a_module_and_without_a_bar_where_there_is_no_terminal(tmp_path: Path) -> None:
-    write_study(tmp_path)
+    write_study(tmp_path, rule={"sensitivity": []}, groups={}, cox={})
     command = [sys.executable, "-m", "churnsurv", "report", "study.toml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, encoding="utf-8")
     assert (done.returncode, done.stderr) == (0, "")

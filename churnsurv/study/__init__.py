@@ -10,6 +10,7 @@ from churnsurv.doors import doors
 
 _HOME = {
     "Campaigns": "recall",
+    "Score": "score",
     "Study": "study",
     "StudyConfig": "config",
     "StudyResult": "result",
@@ -17,6 +18,7 @@ _HOME = {
     "WhoChurns": "who",
     "check_study": "check",
     "demo_study": "demo",
+    "fit_study_tiers": "score",
     "in_words": "check",
     "init_study": "init",
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from churnsurv.data.check import Check, Problem
 from churnsurv.errors import ChurnsurvError, did_you_mean
 from churnsurv.study.progress import stages
+from churnsurv.study.score_check import daily_problems
 from churnsurv.tables import schema
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ def check_tables(study: Study, *, fit: bool = False) -> Check:
     study : Study
     fit : bool
         Also try the Cox model, which shows collinear columns and separation, and weigh the channels where there are
-        costs, which shows those without one, fit the warning tiers where there are any, which are not judged, and
-        estimate the returns of campaigns.
+        costs, which shows those without one, fit the warning tiers where there are any, which are not judged, estimate
+        the returns of campaigns, and look at what the daily run takes.
     """
     try:
         problems = list(study.log.check().problems)
@@ -81,6 +82,7 @@ def check_tables(study: Study, *, fit: bool = False) -> Check:
         problems += _weighed(study)
         problems += _warned(study)
         problems += _brought_back(study)
+        problems += [_error(where, what) for where, what in daily_problems(study)]
     return Check(tuple(problems))
 
 

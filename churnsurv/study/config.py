@@ -17,6 +17,10 @@ A study file is TOML. Only `[sources]` is needed; every other key has the defaul
     calendar = "calendar.csv"            # optional; campaigns and holidays: name, first, last, perhaps kind; one file
     assignments = "campaigns.parquet"    # optional; who was in which arm, as in churnsurv.campaign_lift: one file
     rewards = "rewards.parquet"          # optional; what was promised to whom: one file
+    opt_outs = "opt_outs.csv"            # with a policy; who must not be contacted: user_id, perhaps channel; one file
+    responses = "responses.csv"          # optional; who answered: user_id, responded_on, perhaps channel: one file
+    margins = "margins.parquet"          # optional; what users are worth: user_id and the column score.margin
+    scores = "scores.parquet"            # for tiers of a score that is given: user_id, date, score: one file
 
     [columns.events]                     # ours = "theirs"; also of the other sources
     event_at = "created"
@@ -92,6 +96,23 @@ A study file is TOML. Only `[sources]` is needed; every other key has the defaul
     margin = 1.0                         # what a unit of money re-invested is worth
     smallest_lift = 1.2                  # by default none; odds ratio below which a running campaign may be given up
 
+    [score]                              # the daily run: `churnsurv tiers` once, `churnsurv score` every day
+    scheme = "tiers.json"                # the warning tiers, as fitted once
+    policy = "policy.toml"               # by default none: alerts alone
+    ledger = "contacts.duckdb"           # what was sent to whom
+    folder = "score"                     # where alerts and plans go
+    margin = "yearly_margin"             # what a user is worth: a column of margins, or without that table of users
+    hysteresis = { balance = 0.1 }       # by default none; a tier is left where its thresholds are missed by a tenth
+    rows = 500                           # alerts on the operators' page
+    late = 2                             # a day so many days before the end of the log is planned; an earlier one dry
+
+    [score.ready]                        # when a day is there in full
+    weeks = 8                            # weeks before that it is compared with
+    thin = 0.7                           # share of what is expected below which a count may stop the run
+    rejects = 0.05                       # by how much the share of rejected rows may rise
+    jump = 2.0                           # by how much the alerts may multiply
+    replay = 3                           # weeks back in which the alerts of the same weekday are replayed
+
     [[calendar]]                         # once for each campaign or holiday, instead of sources.calendar
     name = "spring"
     kind = "campaign"                    # optional
@@ -121,6 +142,8 @@ import churnsurv.study.readers as read
 from churnsurv.data.feature import Feature
 from churnsurv.errors import did_you_mean
 from churnsurv.report.catalogue import LANGUAGES
+from churnsurv.study.config_checks import Problem, check_together
+from churnsurv.study.score_keys import ReadyKeys, ready_keys, widths
 from churnsurv.study.tier_keys import (
     BacktestKeys,
     backtest_keys,
@@ -131,10 +154,12 @@ from churnsurv.study.tier_keys import (
 )
 from churnsurv.warning.objectives import Objective
 
-__all__ = ["LOG_TABLES", "SECTIONS", "Dated", "Problem", "Source", "StudyConfig", "read_config"]
+__all__ = ["LOG_TABLES", "SCORE_TABLES", "SECTIONS", "Dated", "Problem", "Source", "StudyConfig", "read_config"]
 
 LOG_TABLES = ("events", "users", "balances")
-TABLES = (*LOG_TABLES, "costs", "calendar", "assignments", "rewards")
+#: What the daily run takes beside the log; nothing else of a study looks at it.
+SCORE_TABLES = ("opt_outs", "responses", "margins", "scores")
+TABLES = (*LOG_TABLES, "costs", "calendar", "assignments", "rewards", *SCORE_TABLES)
 FORMATS = ("html",)
 
 
@@ -160,14 +185,6 @@ class Dated:
     kind: str | None
     first: date
     last: date
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong in a study file: `where` is the key (``rule.idle_days``), `what` the sentence about it."""
-
-    where: str
-    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +237,15 @@ class StudyConfig:
     campaigns_by: tuple[str, ...] = ()
     campaigns_margin: float = 1.0
     campaigns_smallest_lift: float | None = None
+    score_scheme: str = "tiers.json"
+    score_policy: str | None = None
+    score_ledger: str = "contacts.duckdb"
+    score_folder: str = "score"
+    score_margin: str | None = None
+    score_hysteresis: Mapping[str, float] = field(default_factory=dict)
+    score_rows: int = 500
+    score_late: int = 2
+    score_ready: ReadyKeys = field(default_factory=ReadyKeys)
     calendar: tuple[Dated, ...] = ()
     formats: tuple[str, ...] = ("html",)
     horizon: int = 90
@@ -278,6 +304,17 @@ class StudyConfig:
             "campaigns": {
                 key: list(value) if isinstance(value := getattr(self, name), tuple) else value
                 for key, (name, _) in SECTIONS["campaigns"].items()
+            },
+            "score": {
+                "scheme": self.score_scheme,
+                "policy": self.score_policy,
+                "ledger": self.score_ledger,
+                "folder": self.score_folder,
+                "margin": self.score_margin,
+                "hysteresis": dict(self.score_hysteresis),
+                "rows": self.score_rows,
+                "late": self.score_late,
+                "ready": asdict(self.score_ready),
             },
             "calendar": [
                 {"name": each.name, "kind": each.kind, "first": each.first.isoformat(), "last": each.last.isoformat()}
@@ -357,6 +394,17 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, Reader]]] = MappingProxyType(
             "margin": ("campaigns_margin", read.number),
             "smallest_lift": ("campaigns_smallest_lift", read.number),
         },
+        "score": {
+            "scheme": ("score_scheme", read.text),
+            "policy": ("score_policy", read.text),
+            "ledger": ("score_ledger", read.text),
+            "folder": ("score_folder", read.text),
+            "margin": ("score_margin", read.text),
+            "hysteresis": ("score_hysteresis", widths),
+            "rows": ("score_rows", read.whole(1)),
+            "late": ("score_late", read.whole(0)),
+            "ready": ("score_ready", ready_keys),
+        },
         "calendar": {  # a list of such sections
             "name": ("name", read.text),
             "kind": ("kind", read.text),
@@ -412,7 +460,7 @@ def read_config(
             _read_section(section, body, values, problems)
     _fill_sources(values, problems)
     config = StudyConfig(**values)
-    _check_together(config, problems)
+    problems += check_together(config, [name for name, _ in SECTIONS["campaigns"].values()])
     return config, problems
 
 
@@ -473,75 +521,6 @@ def _fill_sources(values: dict[str, Any], problems: list[Problem]) -> None:
         if name not in values["sources"] and where not in named and "sources" not in named:
             what = f'is missing. Name the {name} table: {name} = "{name}.parquet" or {{ sql = "SELECT ..." }}.'
             problems.append(Problem(where, what))
-
-
-def _check_together(config: StudyConfig, problems: list[Problem]) -> None:
-    """What no single key can tell."""
-    start, end = config.observed_from, config.observed_until
-    if start and end and start > end:
-        problems.append(Problem("window.observed_from", f"{start} is after observed_until, {end}."))
-    if config.features and config.baseline_day is None:
-        what = "features need baseline_day, the day after registration at whose end they are known (such as 30)."
-        problems.append(Problem("cox.features", what))
-    if config.formula is None and (config.features or config.strata or config.reference):
-        problems.append(Problem("cox.formula", 'is missing. Such as formula = "channel".'))
-    if config.calendar and "calendar" in config.sources:
-        problems.append(Problem("calendar", "stands under [sources] and as [[calendar]]. Keep one of the two."))
-    problems += _check_who(config)
-    problems += _check_warning(config)
-    problems += _check_campaigns(config)
-    problems += [
-        Problem(f"columns.{name}", f"sources.{name} is missing.")
-        for name in config.columns
-        if name not in config.sources
-    ]
-
-
-def _check_who(config: StudyConfig) -> list[Problem]:
-    found = []
-    alive, plain = config.who_window + config.idle_days, StudyConfig()
-    asked = (config.who_window, config.who_profile_horizon) != (plain.who_window, plain.who_profile_horizon)
-    if asked and config.who_profile_horizon <= alive:
-        what = (
-            f"must be later than day {alive}, window and idle_days together: users are compared from then on. It is "
-            f"{config.who_profile_horizon}."
-        )
-        found.append(Problem("who_churns.profile_horizon", what))
-    if config.who_margin and "costs" not in config.sources:
-        what = 'needs sources.costs, what channels cost: costs = "costs.csv".'
-        found.append(Problem("who_churns.margin", what))
-    return found
-
-
-def _check_warning(config: StudyConfig) -> list[Problem]:
-    known = ("balance", "n_investments") if config.warning_variables is None else config.warning_variables
-    found = [
-        Problem(f"warning.missing.{name}", f"is not among the variables.{did_you_mean(name, known)}")
-        for name in config.warning_missing
-        if name not in known
-    ]
-    if config.warning_backtest is not None and not config.warning_tiers:
-        found.append(Problem("warning.backtest", "needs tiers to judge: sections such as [warning.tiers.high]."))
-    return found
-
-
-def _check_campaigns(config: StudyConfig) -> list[Problem]:
-    found = []
-    plain = StudyConfig()
-    asked = any(
-        getattr(config, name) != getattr(plain, name)
-        for name, _ in SECTIONS["campaigns"].values()
-        if name != "campaigns_on"
-    )
-    if asked and "assignments" not in config.sources:
-        what = 'needs sources.assignments, who was in which arm: assignments = "assignments.parquet".'
-        found.append(Problem("campaigns", what))
-    if "rewards" in config.sources and "assignments" not in config.sources:
-        found.append(Problem("sources.rewards", "needs sources.assignments, the campaigns that promised them."))
-    if config.campaigns_smallest_lift is not None and config.campaigns_smallest_lift < 1:
-        what = f"is an odds ratio of at least 1; it is {config.campaigns_smallest_lift:g}."
-        found.append(Problem("campaigns.smallest_lift", what))
-    return found
 
 
 def _override(document: Mapping[str, Any], overrides: Mapping[str, object], problems: list[Problem]) -> dict[str, Any]:

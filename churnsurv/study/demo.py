@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
+from churnsurv.study.provenance import hash_text
 from churnsurv.study.text import write_text
 
 __all__ = ["Demo", "demo_study"]
@@ -26,6 +28,7 @@ users = "users.parquet"
 balances = "balances.parquet"        # balance at the end of each day on which money moved
 costs = "costs.parquet"              # what registrations cost, by day and channel
 assignments = "campaigns.parquet"    # who was drawn into which arm of which campaign
+opt_outs = "opt_outs.csv"            # who must not be contacted; nobody yet
 
 [window]
 observed_from = {first}
@@ -93,10 +96,57 @@ horizon = 60                         # days, the assignment's being the first; t
 by = ["channel"]                     # returns by group
 margin = 0.0066                      # what a unit re-invested brings: the margin above, for a year
 smallest_lift = 1.2                  # odds ratio of return below which a running campaign may be given up
+
+[score]                              # the daily run: churnsurv tiers study.toml, then every day churnsurv score
+scheme = "tiers.json"                # the warning tiers as they were fitted
+policy = "policy.toml"               # who is contacted how
+ledger = "contacts.duckdb"           # what was sent to whom: the only file that remembers anything
+folder = "score"                     # where alerts and plans go
+hysteresis = {{ balance = 0.1 }}       # in a tier at "balance < 100", a user stays in it up to 110
 {calendar}
 [report]
 horizon = 90                         # days
 level = 0.95
+"""
+POLICY = """\
+# Who is contacted how: a policy of the daily run. A tier has a sequence of contacts; the next one follows where nobody
+# answers the one before. Offers are tried from the top, and the first whose conditions hold is made.
+
+campaign = "early-warning"           # lots are drawn once for each campaign and user; a new name draws anew
+key = "{key}"   # keeps lots from being guessed: choose your own, and never change it during a campaign
+holdout = 0.1                        # this share is never contacted, so that the effect can be measured
+
+[channels.sms]
+cost = 0.08
+per_day = {per_day}
+
+[channels.push]
+cost = 0.02
+
+[channels.in_app]
+
+[contacts]
+high = ["sms"]
+medium = ["in_app", "push", {{ channel = "sms", after = 3 }}]
+low = ["push"]
+
+[[offers]]                           # high value, and the money is gone: a reward for investing again
+name = "red envelope"
+when = ["total_amount >= 50000", "balance < 100"]
+reward = {{ share = 0.01, reinvest = 0.1, balance_below = 100, cap = 2000 }}
+
+[[offers]]
+name = "experience voucher"
+when = ["n_investments <= 2"]
+messages = ["Try a plan with a voucher of 50"]
+
+[[caps]]                             # no user more than two contacts a week, over all channels
+most = 2
+days = 7
+
+[quiet]                              # no contact at night
+start = "21:00"
+end = "09:00"
 """
 CALENDAR = """
 [[calendar]]
@@ -115,6 +165,7 @@ class Demo:
     study: Path
     report: Path
     findings: tuple[str, ...]
+    last_day: date
 
 
 def demo_study(folder: str | Path, *, n_users: int = 20_000, seed: int = 0, progress: bool = False) -> Demo:
@@ -124,7 +175,7 @@ def demo_study(folder: str | Path, *, n_users: int = 20_000, seed: int = 0, prog
     ----------
     folder : str or Path
         Made where it is not there. The app's tables (`events.parquet`, `users.parquet`, `balances.parquet`, ...),
-        `study.toml` and the folder `report` in it are replaced.
+        `study.toml`, `policy.toml`, `opt_outs.csv` and the folder `report` in it are replaced.
     n_users : int
     seed : int
         The same seed gives the same files.
@@ -145,7 +196,10 @@ def demo_study(folder: str | Path, *, n_users: int = 20_000, seed: int = 0, prog
     per_day = max(3 * n_users // 1000, 1)
     text = STUDY.format(n_users=n_users, seed=seed, per_day=per_day, calendar=calendar, **window)
     path = write_text(folder / "study.toml", text)
+    key = hash_text(f"churnsurv demo {seed}")[:24]
+    write_text(folder / "policy.toml", POLICY.format(key=key, per_day=per_day))
+    write_text(folder / "opt_outs.csv", "user_id,channel\n")
     study = Study.from_toml(path)
     result = study.run(progress=progress)
     report = result.report(study.folder, progress=progress)
-    return Demo(folder, path, report, result.findings)
+    return Demo(folder, path, report, result.findings, app.observed_until)

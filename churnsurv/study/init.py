@@ -60,6 +60,12 @@ min_users = 30                       # smaller groups are pooled
 # control = "holdout"                  # the arm without a contact
 # horizon = 30                         # days, the assignment's being the first
 
+# The daily run: churnsurv tiers STUDY once, then churnsurv score STUDY --as-of DAY every day. Alerts need nothing more
+# than tiers; contacts need a policy, sources.opt_outs (user_id, perhaps channel) and
+# [score]
+# policy = "policy.toml"
+# ledger = "contacts.duckdb"
+
 # Campaigns and holidays, to match with bursts of registrations; one such section for each:
 # [[calendar]]
 # name = "spring"

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from churnsurv.study.config import Source, StudyConfig
+from churnsurv.study.config import SCORE_TABLES, Source, StudyConfig
 
 __all__ = ["PACKAGES", "hash_text", "provenance"]
 
@@ -42,7 +42,9 @@ def provenance(config: StudyConfig, base: Path, study_text: str, overrides: Mapp
     facts: dict[str, Any] = {
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "study": {"sha256": hash_text(study_text), "overrides": {k: str(v) for k, v in sorted(overrides.items())}},
-        "inputs": {table: _input(source, base) for table, source in config.sources.items()},
+        "inputs": {
+            table: _input(source, base) for table, source in config.sources.items() if table not in SCORE_TABLES
+        },
     }
     if config.about is not None:
         facts["study"]["about"] = config.about

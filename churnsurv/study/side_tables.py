@@ -1,11 +1,12 @@
-"""Tables beside the log: what channels cost, the calendar of campaigns and holidays, and who was in which campaign."""
+"""Tables beside the log: costs of channels, the calendar, who was in which campaign, and what the daily run takes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churnsurv.errors import InputError
+from churnsurv.errors import InputError, require_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from churnsurv.data.engine import Engine
     from churnsurv.study.config import StudyConfig
 
-__all__ = ["assignments_of", "calendar_of", "costs_of", "numbers_of_decimals", "rewards_of"]
+__all__ = ["assignments_of", "calendar_of", "costs_of", "numbers_of_decimals", "people_of", "rewards_of", "table_of"]
 
 
 def costs_of(config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame | None:
@@ -52,6 +53,49 @@ def rewards_of(config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame 
     return _read("rewards", config, base, engine)
 
 
+def table_of(name: str, config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame | None:
+    """Return a table of the daily run, margins or scores; None where the study has none.
+
+    Raises
+    ------
+    InputError
+        If the file or query cannot be read.
+    """
+    return _read(name, config, base, engine)
+
+
+def people_of(name: str, config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame | None:
+    """Return opt-outs or responses; None where the study has none.
+
+    Ids of a CSV file stay text, so that none of them loses its leading zeros and is then nobody's.
+
+    Raises
+    ------
+    InputError
+        If the file or query cannot be read, or has no column of users.
+    """
+    import pandas as pd
+
+    source = config.sources.get(name)
+    if source is None or source.sql is not None or not str(source.path).lower().endswith(".csv"):
+        found = _read(name, config, base, engine)
+    else:
+        file = base / str(source.path)
+        if not file.is_file():
+            raise InputError(f"sources.{name}: there is no file {source.path!r}. Check the path.")
+        theirs = config.columns.get(name, {})
+        try:
+            # a user may be called NA; an empty cell alone is none
+            ids = {theirs.get("user_id", "user_id"): str}
+            found = pd.read_csv(file, dtype=ids, keep_default_na=False, na_values=[""])
+        except (ValueError, UnicodeDecodeError) as error:
+            raise InputError(f"sources.{name}: {source.path!r} cannot be read as CSV: {error}") from error
+        found = _renamed(found, theirs, name)
+    if found is not None:
+        require_columns(f"sources.{name}", ["user_id"], found.columns)
+    return found
+
+
 def calendar_of(config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame | None:
     """Return campaigns and holidays, as `churnsurv.cohort_bursts` takes them; None where the study has none.
 
@@ -84,8 +128,11 @@ def _read(name: str, config: StudyConfig, base: Path, engine: Engine) -> pd.Data
         require_one_file(source.sql, base)
         given = engine.sql(source.sql)
     frame = as_frame(given, what=name)
-    theirs = config.columns.get(name, {})
-    frame = as_frame(frame, needed=list(theirs.values()), what=name)
+    return _renamed(frame, config.columns.get(name, {}), name)
+
+
+def _renamed(frame: pd.DataFrame, theirs: Mapping[str, str], name: str) -> pd.DataFrame:
+    require_columns(name, list(theirs.values()), frame.columns)
     return numbers_of_decimals(frame.rename(columns={each: ours for ours, each in theirs.items()}))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from churnsurv.study.config import Problem, StudyConfig, read_config
 if TYPE_CHECKING:
     from churnsurv.data import ActivityLog, Check, Spells
     from churnsurv.study.result import StudyResult
+    from churnsurv.study.score import Score
 
 __all__ = ["Study", "read_study"]
 
@@ -124,6 +126,61 @@ class Study:
         from churnsurv.study.run import run_study
 
         return run_study(self, progress=progress)
+
+    def fit_tiers(self, until: date | str | None = None, output: str | Path | None = None) -> Path:
+        """Fit the warning tiers to what was known at the end of a day, and save them for the daily run.
+
+        Parameters
+        ----------
+        until : date or ISO text, optional
+            By default the end of the log.
+        output : path, optional
+            By default `score.scheme` of the study.
+
+        Returns
+        -------
+        Path
+            Of the file.
+
+        Raises
+        ------
+        InputError
+            If the study has no tiers, or the log cannot tell them.
+        """
+        from churnsurv.study.score import fit_study_tiers
+
+        return fit_study_tiers(self, until=until, output=output)[1]
+
+    def score(self, as_of: date | str, *, dry_run: bool = False, progress: bool = False) -> Score:
+        """Run a day: is it there in full, who is warned about, what is planned; record it, and write it for others.
+
+        Parameters
+        ----------
+        as_of : date or ISO text
+            The day at whose end everything is as it was known. It may be later than `window.observed_until`.
+        dry_run : bool
+            Record nothing; the files go into a folder `dry-run` beside the others.
+        progress : bool
+            Show a progress bar on a terminal.
+
+        Returns
+        -------
+        Score
+            Files stand in ``score.folder``: `alerts/as_of=DAY/` and, with a policy, `plan/as_of=DAY/`. The same day
+            run again gives the same bytes, and a recorded day keeps its files whatever has changed. A day before the
+            last one recorded, or more than `score.late` days before the end of the log, is a dry run by itself.
+
+        Raises
+        ------
+        DataNotReadyError
+            If the data of the day are not there in full, or another process has the ledger open or was faster.
+        InputError
+            If a file of the daily run is missing or wrong, the ledger does not know contacts that were handed over, or
+            contacts of another campaign would be replaced.
+        """
+        from churnsurv.study.score import score_study
+
+        return score_study(self, as_of, dry_run=dry_run, progress=progress)
 
     def __repr__(self) -> str:
         config = self.config

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from churnsurv.warning.idle_risk import IdleRisk
     from churnsurv.warning.scheme import TierScheme
 
-__all__ = ["VARIABLES", "ThresholdsAndTiers", "thresholds_and_tiers"]
+__all__ = ["VARIABLES", "ThresholdsAndTiers", "thresholds_and_tiers", "tiers_of"]
 
 #: The parts and what notes call them.
 PARTS: Mapping[str, str] = MappingProxyType(
@@ -113,7 +113,7 @@ def thresholds_and_tiers(study: Study, *, only_try: bool = False) -> ThresholdsA
     by = _groups(config)
     risk = _part("risk", absent, lambda: _risk(study, None))
     risk_by = _part("risk_by", absent, lambda: _risk(study, by)) if by and risk is not None else None
-    tiers = _part("tiers", absent, lambda: _tiers(study, remarks)) if config.warning_tiers else None
+    tiers = _part("tiers", absent, lambda: tiers_of(study, remarks)) if config.warning_tiers else None
     found: dict[str, Any] = {}
     if tiers is not None:
         makers: dict[str, Callable[[], Any]] = {"backtest": lambda: _backtest(study, tiers, only_try=only_try)}
@@ -149,7 +149,7 @@ def _risk(study: Study, by: Any) -> IdleRisk:
     return idle_risk(study.log, by, level=study.config.level)
 
 
-def _tiers(study: Study, remarks: list[str]) -> TierScheme:
+def tiers_of(study: Study, remarks: list[str]) -> TierScheme:
     """Fit over the variables that the study names; unless it names any, over as many of the usual ones as will do.
 
     Raises

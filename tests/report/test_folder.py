@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from churnsurv.errors import InputError
-from churnsurv.report import Report, folder, write
+from churnsurv.report import Report, folder, whole_folder, write
 from churnsurv.report.figures import figure_csv
 from churnsurv.report.model import Figure
 
@@ -120,7 +120,7 @@ def test_a_failure_leaves_everything_as_it_was(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(folder, part, fail)
+    monkeypatch.setattr(whole_folder if part == "_take_the_place" else folder, part, fail)
     with pytest.raises(RuntimeError, match="broken"):
         write(small(title="New"), target)
     assert files(tmp_path) == before
@@ -141,7 +141,8 @@ def test_a_swap_that_fails_puts_the_old_report_back(
         return rename(self, to)
 
     monkeypatch.setattr(Path, "rename", fail)
-    monkeypatch.setattr(folder, "_swap", lambda *_: False)  # as on a system that can't swap two folders in one step
+    # as on a system that can't swap two folders in one step
+    monkeypatch.setattr(whole_folder, "_swap", lambda *_: False)
     with pytest.raises(InputError, match=r"No space left on device\. Check that the disk has room"):
         write(small(title="New"), target)
     monkeypatch.undo()

@@ -12,6 +12,7 @@ import pytest
 import churnsurv as ch
 from churnsurv.study import config as module
 from churnsurv.study.config import SECTIONS, Dated, StudyConfig, read_config
+from churnsurv.study.score_keys import ReadyKeys
 
 SOURCES = {"sources": {"events": "e.csv", "users": "u.csv"}}
 
@@ -31,6 +32,10 @@ costs = "c.csv"
 calendar = { sql = "SELECT * FROM 'days.csv'" }
 assignments = "a.csv"
 rewards = "r.csv"
+opt_outs = "o.csv"
+responses = "answers.csv"
+margins = "m.csv"
+scores = "s.csv"
 
 [columns.events]
 event_at = "ts"
@@ -103,6 +108,17 @@ by = "device"
 margin = 0.01
 smallest_lift = 1.1
 
+[score]
+scheme = "own.json"
+policy = "own.toml"
+ledger = "sent.duckdb"
+folder = "daily"
+margin = "worth"
+hysteresis = { balance = 0.2 }
+rows = 50
+late = 5
+ready = { weeks = 6, thin = 0.5, rejects = 0.1, jump = 3, replay = 0 }
+
 [report]
 formats = ["html"]
 horizon = 60
@@ -138,6 +154,8 @@ def test_every_section_and_key_is_read() -> None:
     assert config.features == ("n_investments", ch.Feature("logins", agg="count", kind="login", last=14))
     assert config.sources["costs"].path == "c.csv"
     assert config.sources["calendar"].sql == "SELECT * FROM 'days.csv'"
+    assert config.score_hysteresis == {"balance": 0.2}
+    assert config.score_ready == ReadyKeys(weeks=6, thin=0.5, rejects=0.1, jump=3.0, replay=0)
     assert (config.who_on, config.who_horizons, config.who_window, config.who_profile_horizon) == (
         True,
         (30, 90),
