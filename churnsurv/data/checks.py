@@ -38,6 +38,8 @@ _ADVICE = {
     "amount_too_large": "Floats of 9e12 or more can't be added exactly: give them as decimals or in a larger unit.",
     "balance_too_large": "Floats of 9e12 or more can't be added exactly: give them as decimals or in a larger unit.",
     "duplicate_user": "A user has several different rows; the earliest registration is kept.",
+    "missing_reason": "An answer without a reason says nothing; look at the export.",
+    "outside_window": "Answers of days that the log does not cover can't be joined to it; check observed_until.",
     "registered_after_window": "These users registered after the log ends; check observed_until.",
 }
 #: Why dates could not be read, where the error itself says more; the first that fits.
@@ -185,6 +187,7 @@ def _rejects(log: _Log) -> Iterator[Problem]:
     if "balances" in reading.sources:
         view = reading.judged("balances")
         accepted["balances"] = log.one(f"SELECT count(*) FROM {view} WHERE _reason IS NULL")
+    accepted["feedback"] = reading.feedback_counts.get("feedback", 0)
     for (table, reason), values in counts.items():
         example = next((value for value in values if value), None)
         yield _reject(table, reason, len(values), example, fine=accepted[table] > 0)

@@ -1,4 +1,4 @@
-"""Clean events and balances: each row judged once by a view, so that nothing is copied and nothing goes unsaid."""
+"""Clean events, balances and feedback: each row judged once by a view; nothing is copied and nothing goes unsaid."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def judge(engine: Engine, source: Source, user_id: str, clock: Clock, users: str
     """Make the view of a source with its day, its user's key and the reason why a row can't be used (null: it can).
 
     The view is `_user_key, _day, _at, _reason, user_id` and the columns of the source; `amount` and `balance` are
-    numbers. The engine reads from the source only the columns that a question names.
+    numbers, `kind`, `reason` and `route` text. The engine reads from the source only the columns that a question names.
     """
     rows, day = dated(source, clock, user_id, with_row=with_row)
     columns = ["_user_id AS user_id", "_at", f"{day} AS _day", *_values(source)]
@@ -90,8 +90,11 @@ def judge(engine: Engine, source: Source, user_id: str, clock: Clock, users: str
         reasons.append("WHEN e.kind IS NULL THEN 'missing_kind'")
     if source.table == "events":
         reasons.append("WHEN e._day < u.registered_at THEN 'before_registration'")
-    amount = _AMOUNTS[source.table]
-    reasons.append(f"WHEN e._bad THEN '{amount}_not_a_number'")
+    if source.table == "feedback":
+        reasons.append("WHEN e.reason IS NULL THEN 'missing_reason'")
+    amount = _AMOUNTS.get(source.table, "")
+    if amount:
+        reasons.append(f"WHEN e._bad THEN '{amount}_not_a_number'")
     if amount in source.columns and (large := too_large(source.columns[amount], f"e.{amount}")) != "FALSE":
         reasons.append(f"WHEN {large} THEN '{amount}_too_large'")
     return engine.view(
@@ -103,11 +106,15 @@ def judge(engine: Engine, source: Source, user_id: str, clock: Clock, users: str
 
 def _values(source: Source) -> list[str]:
     """SQL of the other columns: the kind as text, the amount as a number and as found, the rest as they are."""
-    amount = _AMOUNTS[source.table]
-    special = {"user_id", MOMENTS[source.table], amount, "kind"}
+    amount = _AMOUNTS.get(source.table, "")
+    words = ("reason", "route") if source.table == "feedback" else ("kind",)
+    special = {"user_id", MOMENTS[source.table], amount, *words}
     columns = [name(column) for column in source.columns if column not in special]
-    if "kind" in source.columns:
-        columns.append(f"{text_or_null(name('kind'), source.columns['kind'], always=True)} AS kind")
+    columns += [
+        f"{text_or_null(name(word), source.columns[word], always=True)} AS {word}"
+        for word in words
+        if word in source.columns
+    ]
     if amount not in source.columns:
         return [*columns, "CAST(NULL AS VARCHAR) AS _amount", "FALSE AS _bad"]
     values = number(source, amount)

@@ -13,8 +13,8 @@ from churnsurv.data.engine import Engine
 from churnsurv.data.feature import Feature, resolve
 from churnsurv.data.reading import Reading
 from churnsurv.data.rule import ChurnRule, Stages, calendar_day
-from churnsurv.data.sources import NEEDED
-from churnsurv.errors import InputError, did_you_mean
+from churnsurv.data.sources import column_mapping
+from churnsurv.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +49,8 @@ class ActivityLog:
         What counts as churn.
     balances : table, optional
         `user_id, date, balance`.
+    feedback : table, optional
+        What users answered when asked why they left: `user_id, date, reason` and perhaps `route`; it may have no rows.
     features : sequence of str or Feature, optional
         The default list for builders that take features over time.
     stages : Stages, optional
@@ -94,6 +96,7 @@ class ActivityLog:
         *,
         rule: ChurnRule = _RULE,
         balances: object = None,
+        feedback: object = None,
         features: Sequence[str | Feature] | None = None,
         stages: Stages | None = None,
         timestamps: str = "UTC",
@@ -103,7 +106,8 @@ class ActivityLog:
         columns: Mapping[str, Mapping[str, str]] | None = None,
         engine: Engine | None = None,
     ) -> None:
-        tables = {"events": events, "users": users} | ({} if balances is None else {"balances": balances})
+        tables = {"events": events, "users": users}
+        tables |= {name: data for name, data in (("balances", balances), ("feedback", feedback)) if data is not None}
         for table, data in tables.items():
             if data is None:
                 raise InputError(f"{table}: no table was given.")
@@ -119,7 +123,7 @@ class ActivityLog:
         if first is not None and last is not None and first > last:
             raise InputError(f"observed_from ({first}) is after observed_until ({last}): the log covers no day.")
         clock = Clock(timestamps, time_zone)
-        reading = Reading(tables, _mapping(columns, tables), clock, first, last, engine)
+        reading = Reading(tables, column_mapping(columns, tables), clock, first, last, engine)
         object.__setattr__(self, "rule", rule)
         object.__setattr__(self, "features", resolve(features or ()))
         object.__setattr__(self, "stages", stages)
@@ -164,6 +168,7 @@ class ActivityLog:
                 "other_kinds": audit.accepted - audit.activity(self._kinds),
                 "equal_users_collapsed": read.n_collapsed,
                 "equal_events": reading.equal_events,
+                **reading.feedback_counts,
             }
         )
 
@@ -477,7 +482,7 @@ class ActivityLog:
         dialect : {"duckdb", "spark"}
         sources : Mapping of str to str, optional
             What the raw tables are called there: ``{"events": "analytics.events"}``, or a SELECT in parentheses. By
-            default events, users and balances.
+            default events, users, balances and feedback.
         **settings
             Those of the method that builds the table.
 
@@ -571,18 +576,3 @@ class ActivityLog:
         reading = self._reading
         from_, until = reading.first or "first day", reading.last or "last event"
         return f"<ActivityLog: {self.rule}; {from_} to {until}, {reading.clock}>"
-
-
-def _mapping(
-    columns: Mapping[str, Mapping[str, str]] | None, tables: Mapping[str, object]
-) -> dict[str, dict[str, str]]:
-    checked: dict[str, dict[str, str]] = {}
-    for table, names in (columns or {}).items():
-        if table not in NEEDED:
-            raise InputError(f"columns: there is no table {table!r}.{did_you_mean(table, NEEDED)}")
-        if table not in tables:
-            raise InputError(f"columns maps names of {table!r}, but no such table was given.")
-        if not isinstance(names, Mapping) or not all(isinstance(n, str) for pair in names.items() for n in pair):
-            raise InputError(f"columns[{table!r}] maps our names to theirs, both text; it is {names!r}.")
-        checked[table] = dict(names)
-    return checked

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from churnsurv.data.engine import Engine, connect
 from churnsurv.data.events import Audit, audit_events, day_range, judge, rejects_sql
+from churnsurv.data.feedback_sql import count_feedback, feedback_rejects_sql
 from churnsurv.data.ids import user_ids
 from churnsurv.data.sources import NEEDED, Source, open_source
 from churnsurv.data.spells_sql import Window, long_gaps_sql
@@ -49,7 +50,7 @@ class Reading:
     Attributes
     ----------
     data : Mapping of str to object
-        The tables as given; balances only where there are some.
+        The tables as given; balances and feedback only where there are some.
     columns : Mapping of str to Mapping
         Our column names to theirs.
     clock : Clock
@@ -171,7 +172,7 @@ class Reading:
         return int(self.engine.rows(f"SELECT count(*) FROM {self.users}")[0][0])
 
     def judged(self, table: str, *, with_row: bool = False) -> str:
-        """View of the events or balances with a verdict on each row."""
+        """View of the events, balances or feedback with a verdict on each row."""
         key = (table, with_row)
         if key not in self._views:
             source, user_id = self.sources[table], self.ids[table]
@@ -221,17 +222,27 @@ class Reading:
 
     @cached_property
     def rejects(self) -> pa.Table:
-        """Every row that could not be used, users first, then events, then balances, in the order of the source."""
+        """Every row that could not be used: users, events, balances, feedback, each in the order of the source."""
         parts = [user_rejects_sql(self.users_read, self.window.last)]
         if self.audit.rejected:
             parts.append(rejects_sql(self.judged("events", with_row=True), "events"))
         if "balances" in self.sources:
             parts.append(rejects_sql(self.judged("balances", with_row=True), "balances"))
+        if "feedback" in self.sources:
+            parts.append(feedback_rejects_sql(self.judged("feedback", with_row=True), self.window))
         union = " UNION ALL ".join(parts)
         return self.engine.arrow(
             f'SELECT "table", row, user_id, reason, value FROM ({union})'
-            " ORDER BY CASE \"table\" WHEN 'users' THEN 0 WHEN 'events' THEN 1 ELSE 2 END, row, user_id, reason, value"
+            " ORDER BY CASE \"table\" WHEN 'users' THEN 0 WHEN 'events' THEN 1 WHEN 'balances' THEN 2 ELSE 3 END,"
+            " row, user_id, reason, value"
         )
+
+    @cached_property
+    def feedback_counts(self) -> Mapping[str, int]:
+        """Answers read, accepted and rejected; empty where the log has no feedback."""
+        if "feedback" not in self.sources:
+            return {}
+        return count_feedback(self.engine, self.judged("feedback"), self.window)
 
     @cached_property
     def equal_events(self) -> int:

@@ -37,8 +37,8 @@ def to_sql(
     dialect : {"duckdb", "spark"}
         Spark's needs SQLGlot.
     sources : Mapping of str to str, optional
-        What stands in FROM for events, users and balances, in that dialect: the name of a table, or a SELECT in
-        parentheses. By default tables of these names.
+        What stands in FROM for events, users, balances and feedback, in that dialect: the name of a table, or a SELECT
+        in parentheses. By default tables of these names.
 
     Raises
     ------

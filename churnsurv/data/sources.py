@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 
     from churnsurv.data.engine import Engine
 
-__all__ = ["COUNTED", "NEEDED", "RESERVED", "MissingColumnsError", "Source", "open_source"]
+__all__ = ["COUNTED", "NEEDED", "RESERVED", "MissingColumnsError", "Source", "column_mapping", "open_source"]
 
 #: The columns that a table must have. `kind` is needed too, unless every event counts.
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "events": ("user_id", "event_at"),
     "users": ("user_id", "registered_at"),
     "balances": ("user_id", "date", "balance"),
+    "feedback": ("user_id", "date", "reason"),
 }
+#: Tables that may have no rows: nobody has answered yet.
+_MAY_BE_EMPTY = ("feedback",)
 #: The position of a row where the engine reads the rows in their order.
 COUNTED = "row_number() OVER () - 1"
 #: Names that our own statements add to a source.
@@ -46,7 +49,7 @@ class Source:
     Attributes
     ----------
     table : str
-        events, users or balances.
+        events, users, balances or feedback.
     view : str
         Quoted name of the view or temporary table with our column names.
     columns : Mapping of str to str
@@ -80,6 +83,35 @@ class Source:
         return f"(SELECT *, {position} AS _row FROM {self.view})"
 
 
+def column_mapping(
+    columns: Mapping[str, Mapping[str, str]] | None, tables: Mapping[str, object]
+) -> dict[str, dict[str, str]]:
+    """Check the mapping of our column names to theirs, and return it as plain dictionaries.
+
+    Parameters
+    ----------
+    columns : Mapping of str to Mapping, or None
+        By table.
+    tables : Mapping of str to object
+        The tables that were given.
+
+    Raises
+    ------
+    InputError
+        If it maps names of a table that there is none of, or maps anything but text to text.
+    """
+    checked: dict[str, dict[str, str]] = {}
+    for table, names in (columns or {}).items():
+        if table not in NEEDED:
+            raise InputError(f"columns: there is no table {table!r}.{did_you_mean(table, NEEDED)}")
+        if table not in tables:
+            raise InputError(f"columns maps names of {table!r}, but no such table was given.")
+        if not isinstance(names, Mapping) or not all(isinstance(n, str) for pair in names.items() for n in pair):
+            raise InputError(f"columns[{table!r}] maps our names to theirs, both text; it is {names!r}.")
+        checked[table] = dict(names)
+    return checked
+
+
 def open_source(
     engine: Engine, table: str, data: object, mapping: Mapping[str, str], needed: tuple[str, ...]
 ) -> Source:
@@ -89,7 +121,7 @@ def open_source(
     ----------
     engine : Engine
     table : str
-        events, users or balances.
+        events, users, balances or feedback.
     data : object
         A data frame, an Arrow table, a path or glob, or a relation.
     mapping : Mapping of str to str
@@ -115,7 +147,8 @@ def open_source(
         picked = [f"{_typed(wanted, theirs)} AS {name(ours)}" for ours, wanted in chosen.items()]
         position = [f"{raw.position} AS _row"] if raw.position else []
         view = engine.view(f"named_{table}", f"SELECT {', '.join(picked + position)} FROM {raw.sql}")
-        if engine.rows(f"SELECT count(*) FROM (SELECT 1 FROM {view} LIMIT 1)") == [(0,)]:
+        empty = engine.rows(f"SELECT count(*) FROM (SELECT 1 FROM {view} LIMIT 1)") == [(0,)]
+        if empty and table not in _MAY_BE_EMPTY:
             raise InputError(f"{table}: the table has no rows. Check the source and its filter.")
     except (duckdb.Error, UnreadableDataError) as error:
         raise InputError(f"{table}: the table cannot be read: {error}") from error

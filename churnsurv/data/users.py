@@ -29,7 +29,13 @@ __all__ = [
 
 
 #: The column with the time or date of a row.
-MOMENTS: Mapping[str, str] = {"events": "event_at", "users": "registered_at", "balances": "date", "score": "date"}
+MOMENTS: Mapping[str, str] = {
+    "events": "event_at",
+    "users": "registered_at",
+    "balances": "date",
+    "feedback": "date",
+    "score": "date",
+}
 
 
 class TakenNameError(SchemaError):

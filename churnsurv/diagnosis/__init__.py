@@ -6,17 +6,23 @@ from churnsurv.doors import doors
 
 _HOME = {
     "ChannelValue": "channels",
+    "ChurnMonitor": "monitor",
     "ChurnProfile": "profile",
+    "ChurnReasons": "reasons",
     "ChurnStructure": "structure",
     "CohortBursts": "bursts",
     "ProgressiveReward": "rewards",
     "RuleSweep": "sweep",
+    "ShockEffect": "shock",
     "SpellProfile": "profile",
     "channel_value": "channels",
+    "churn_monitor": "monitor",
     "churn_profile": "profile",
+    "churn_reasons": "reasons",
     "churn_structure": "structure",
     "cohort_bursts": "bursts",
     "rule_sweep": "sweep",
+    "shock_effect": "shock",
 }
 
 __all__ = [*_HOME]

@@ -112,7 +112,7 @@ class SimulatedApp:
 
     @property
     def log(self) -> ActivityLog:
-        """The `ActivityLog` of events, users and balances, with the window of the app and the 30-day rule."""
+        """The `ActivityLog` of events, users, balances and feedback, with the window of the app and the 30-day rule."""
         if "log" not in self._made:
             from churnsurv.data import ActivityLog
 
@@ -121,6 +121,7 @@ class SimulatedApp:
                 tables["events"],
                 tables["users"],
                 balances=tables["balances"],
+                feedback=tables["feedback"],
                 observed_from=self.observed_from,
                 observed_until=self.observed_until,
             )

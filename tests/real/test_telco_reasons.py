@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from churnsurv.data import ActivityLog
+from churnsurv.diagnosis import ChurnReasons, churn_reasons
 from churnsurv.survival.competing import cumulative_incidence
 from churnsurv.survival.fine_gray import fine_gray
 from churnsurv.survival.fine_gray_fit import incidence_totals
@@ -123,3 +125,63 @@ def test_fine_gray_without_covariates_to_speak_of_is_the_incidence(table: pd.Dat
         assert abs(fit.table["statistic"].iloc[0]) < 3
     totals = incidence_totals(fits, pd.DataFrame({"noise": [0.0]}), 60)
     assert totals["total"].iloc[0] < 1
+
+
+LAST_DAY = pd.Timestamp("2024-12-31")
+
+
+@pytest.fixture(scope="module")
+def rows(telco_folder: Path) -> pd.DataFrame:
+    table = pd.read_csv(telco_folder / "telco_churn_with_reasons.csv.gz")
+    table = table.rename(columns={"Tenure Months": "months", "Churn Value": "left", "Churn Reason": "code"})
+    return table.assign(contract=table["Contract"], user_id=np.arange(len(table)))
+
+
+def asked(rows: pd.DataFrame, told: pd.DataFrame, **settings: object) -> ChurnReasons:
+    """The customers as users who log in every 30 days for so many months; who left was last seen 75 days before."""
+    last = LAST_DAY - pd.to_timedelta(rows["left"] * 75, unit="D")
+    first = last - pd.to_timedelta(30 * rows["months"], unit="D")
+    visits = rows["months"].to_numpy()
+    nth = np.arange(visits.sum()) - np.repeat(np.cumsum(visits) - visits, visits) + 1
+    events = pd.DataFrame(
+        {
+            "user_id": np.repeat(rows["user_id"].to_numpy(), visits),
+            "event_at": np.repeat(first.to_numpy(), visits) + nth * np.timedelta64(30, "D"),
+            "kind": "login",
+        }
+    )
+    users = rows[["user_id", "contract"]].assign(registered_at=first)
+    feedback = told.assign(date=last[told.index] + pd.Timedelta(days=40)).rename(columns={"code": "reason"})
+    log = ActivityLog(
+        events, users, feedback=feedback[["user_id", "date", "reason"]], observed_until=str(LAST_DAY.date())
+    )
+    how = {"mapping": {code: kind(code) for code in rows["code"].dropna().unique()}, "models": False, "horizon": None}
+    return churn_reasons(log, **{**how, "weights_on": ["contract", "tenure"], **settings})  # type: ignore[arg-type]
+
+
+def test_twenty_codes_are_five_reasons_and_those_who_do_not_know(rows: pd.DataFrame) -> None:
+    found = asked(rows, rows.dropna(subset=["code"]), by="contract")
+    assert found.counts["churns"] == 1869
+    assert found.counts["known"] == 1869 - 154
+    assert found.unmapped.to_dict("records") == [{"code": "Don't know", "n": 154, "n_users": 154}]
+    assert found.table["n"].sum() == 1869 - 154
+    own = rows.dropna(subset=["code"]).assign(reason=lambda table: table["code"].map(kind))
+    counts = own.groupby("contract")["reason"].value_counts()
+    for row in found.table.itertuples():
+        mine = own.loc[own["contract"] == row.contract, "reason"]
+        n, silent = counts.get((row.contract, row.reason), 0), mine.isna().sum()
+        assert row.n == n
+        assert (row.bound_lower, row.bound_upper) == pytest.approx((n / mine.size, (n + silent) / mine.size))
+        assert row.bound_lower <= row.weighted_share <= row.bound_upper
+
+
+def test_reasons_that_are_hidden_by_contract_and_tenure_are_found_again(rows: pd.DataFrame) -> None:
+    """Of those who know, customers of long contracts and long tenure answer much more often."""
+    knows = rows[rows["code"].map(kind, na_action="ignore").notna()]
+    logit = -1.6 + 1.5 * (knows["contract"] != "Month-to-month") + 0.35 * np.log2(1 + knows["months"])
+    answers = np.random.default_rng(3).random(len(knows)) < 1 / (1 + np.exp(-logit))
+    left = rows[(rows["left"] == 0) | rows.index.isin(knows.index)]
+    found = asked(left, knows[answers]).table.set_index("reason")
+    truth = knows["code"].map(kind).value_counts(normalize=True).reindex(found.index)
+    assert ((found["weighted_lower"] < truth) & (truth < found["weighted_upper"])).all()
+    assert ((found["bound_lower"] <= truth) & (truth <= found["bound_upper"])).all()

@@ -23,6 +23,7 @@ from . import (
     logrank,
     prediction_quality,
     predictions,
+    reasons,
     recall_checks,
     recall_lift,
     recall_monitor,
@@ -222,6 +223,7 @@ EXPERIMENTS: dict[str, Callable[[int], list[Figure]]] = {
     **recall_policies.EXPERIMENTS,
     **recall_monitor.EXPERIMENTS,
     **recall_targeting.EXPERIMENTS,
+    **reasons.EXPERIMENTS,
 }
 
 

@@ -1,0 +1,223 @@
+"""Which days a shock is judged on, which it is compared with, and which dates before it stand in for it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from churnsurv.data.rule import calendar_day
+from churnsurv.diagnosis.calendar import Event, read_calendar
+from churnsurv.errors import FollowUpError, InputError
+
+if TYPE_CHECKING:
+    from churnsurv.data import ActivityLog
+
+__all__ = ["FEWEST_BEFORE", "Plan", "Window", "plan_at", "plans_of", "shocks_of"]
+
+Ints: TypeAlias = NDArray[np.int64]
+
+FEWEST_BEFORE = 28
+_ONE_DAY = datetime.timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Days since the date, both included, counted from the first day of the shock."""
+
+    name: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """The days of one shock, as numbers of days since 1970.
+
+    Attributes
+    ----------
+    event : Event
+    date : int
+        The first day of the shock, or of a placebo.
+    reference : (n,) int64
+        Days to learn from, ascending.
+    windows : tuple of Window
+    ends : int
+        Days judged, from `date` on.
+    """
+
+    event: Event
+    date: int
+    reference: Ints
+    windows: tuple[Window, ...]
+    ends: int
+
+    @property
+    def judged(self) -> Ints:
+        """The days judged."""
+        return np.arange(self.date, self.date + self.ends)
+
+
+def number(day: datetime.date) -> int:
+    """Days since 1970."""
+    return (day - datetime.date(1970, 1, 1)).days
+
+
+def shocks_of(when: Any, log: ActivityLog) -> tuple[list[Event], list[str]]:
+    """Read a date or a calendar, those on whose days nobody was followed left out.
+
+    Raises
+    ------
+    FollowUpError
+        If nobody was followed after the date, or before it; of a calendar, after all dates.
+    """
+    if isinstance(when, (str, datetime.date, np.datetime64)):
+        day = calendar_day(str(when)[:10] if isinstance(when, (datetime.datetime, np.datetime64)) else when, "when")
+        reason = _not_followed(Event(day, day, str(day)), log)
+        if reason:
+            raise FollowUpError(reason)
+        return [Event(day, day, str(day))], []
+    events = read_calendar(when)
+    if not events:
+        raise InputError("when has no dates: give a date, or a calendar with 'name' and 'date' (or 'start' and 'end').")
+    notes = [reason for event in events if (reason := _not_followed(event, log))]
+    kept = [event for event in events if not _not_followed(event, log)]
+    if not kept:
+        raise FollowUpError(" ".join(notes))
+    return _told_apart(_joined(kept, notes)), notes
+
+
+def _not_followed(event: Event, log: ActivityLog) -> str | None:
+    first, last = log.observed_from, log.observed_until
+    named = repr(event.name) + ("" if event.name == str(event.start) else f" ({event.start})")
+    if event.start > last or event.end < first:
+        return f"{named} lies outside the log, {first} to {last}."
+    if event.start == last:
+        return f"{named} is the last day of the log: nobody was followed after it. Wait for some days, or load them."
+    if event.start <= first + (log.rule.idle_days + FEWEST_BEFORE) * _ONE_DAY:
+        return (
+            f"{named} has too short a time before it: the log begins on {first}, and {log.rule.idle_days} idle days "
+            f"and {FEWEST_BEFORE} days to compare with are needed."
+        )
+    return None
+
+
+def _joined(events: Sequence[Event], notes: list[str]) -> list[Event]:
+    """Events that begin on one day cannot be told apart."""
+    found: list[Event] = []
+    for event in events:
+        if found and found[-1].start == event.start:
+            old = found.pop()
+            kinds = list(dict.fromkeys(kind for kind in (old.kind, event.kind) if kind is not None))
+            name = f"{old.name} + {event.name}"
+            notes.append(f"{old.name!r} and {event.name!r} begin on one day, {event.start}, and cannot be told apart.")
+            event = Event(event.start, max(old.end, event.end), name, "; ".join(kinds) or None)
+        found.append(event)
+    return found
+
+
+def _told_apart(events: Sequence[Event]) -> list[Event]:
+    """A name that several events have is written with its day."""
+    names = [event.name for event in events]
+    return [
+        replace(event, name=f"{event.name} ({event.start})") if names.count(event.name) > 1 else event
+        for event in events
+    ]
+
+
+def plans_of(
+    events: Sequence[Event], log: ActivityLog, *, before: int, after: int, cuts: Sequence[int], notes: list[str]
+) -> list[Plan]:
+    """Say which days each shock is judged on and compared with.
+
+    A shock is followed until the day before the next one begins, or the end of the log; days on which another one is
+    judged are not compared with.
+    """
+    first, last = number(log.observed_from) + log.rule.idle_days, number(log.observed_until)
+    taken = {id(event): _span(event, after) for event in events}
+    plans = []
+    for event in events:
+        others = [span for key, span in taken.items() if key != id(event)]
+        ends = _span(event, after)[1]
+        coming = [span[0] for span in others if number(event.start) < span[0] <= ends]
+        if coming:
+            ends = min(coming) - 1
+            following = next(each for each in events if number(each.start) == ends + 1)
+            notes.append(
+                f"{event.name!r} overlaps with {following.name!r}: it is judged up to the day before, "
+                f"{following.start - _ONE_DAY}. What it still does afterwards counts as done by {following.name!r}."
+            )
+        if ends > last:
+            notes.append(f"{event.name!r} is followed for {last - number(event.start) + 1} days only: the log ends.")
+            ends = last
+        plan = plan_at(number(event.start), event, ends, others, first=first, before=before, cuts=cuts)
+        if plan is None:
+            notes.append(
+                f"{event.name!r} ({event.start}) has fewer than {FEWEST_BEFORE} days before it that belong to no other "
+                "shock: left out."
+            )
+        else:
+            plans.append(plan)
+    if not plans:
+        raise InputError(" ".join(notes))
+    return plans
+
+
+def plan_at(
+    date: int,
+    event: Event,
+    ends: int,
+    others: Sequence[tuple[int, int]],
+    *,
+    first: int,
+    before: int,
+    cuts: Sequence[int],
+) -> Plan | None:
+    """Plan a shock on a day; None where too few days before it are left.
+
+    Parameters
+    ----------
+    date : int
+    event : Event
+    ends : int
+        Last day judged.
+    others : sequence of (int, int)
+        First and last days of other shocks, which are not compared with.
+    first : int
+        The first day that may be compared with.
+    before : int
+        How many days to compare with.
+    cuts : sequence of int
+        Days since the shock at which a new window begins.
+    """
+    days = np.arange(max(first, date - 2 * before), date)
+    for start, stop in others:
+        days = days[(days < start) | (days > stop)]
+    reference = days[-before:]
+    if reference.size < FEWEST_BEFORE:
+        return None
+    lasted = (event.end - event.start).days + 1
+    return Plan(event, date, reference, tuple(_windows(lasted, ends - date + 1, cuts)), ends - date + 1)
+
+
+def _span(event: Event, after: int) -> tuple[int, int]:
+    return number(event.start), number(event.end) + after - 1 + (event.end > event.start)
+
+
+def _windows(lasted: int, ends: int, cuts: Sequence[int]) -> Iterator[Window]:
+    """Windows since a single day, or those of a span of days and since its end."""
+    edges = [0, *cuts] if lasted == 1 else [0, *(lasted - 1 + each for each in (1, *cuts))]
+    for place, first in enumerate(edges):
+        last = min(edges[place + 1] if place + 1 < len(edges) else ends, ends) - 1
+        if first > last:
+            continue
+        if lasted > 1 and place == 0:
+            yield Window("during", first, last)
+            continue
+        shift = lasted - 1 if lasted > 1 else 0
+        days = f"{first - shift}" if first == last else f"{first - shift}-{last - shift}"
+        yield Window(f"day {days}" + (" after" if lasted > 1 else ""), first, last)
