@@ -18,6 +18,7 @@ from benchmarks.scale_cases import DAYS, FOLDER, log_files
 from benchmarks.simulation import peak_mb
 
 ASSIGNED, TARGETED, SEARCHED, EVENTS = 10_000_000, 1_000_000, 1_000_000, 50_000_000
+DAILY = 1_000_000
 
 _USERS = """
     SELECT u AS user_id, DATE '2023-01-01' + CAST(hash(u, 1) % 300 AS INTEGER) AS registered_at FROM range({n}) AS t(u)
@@ -145,12 +146,70 @@ def idle_risk() -> Timed:
     return found | {"said": f"{found['seconds'] / spells['seconds']:.2f} times the spells ({spells['seconds']:.1f} s)"}
 
 
+def daily() -> Timed:
+    """The day of a million users, 48 million events: readiness, alerts, plan, ledger."""
+    import datetime
+    import tempfile
+    from pathlib import Path
+
+    import pandas as pd
+
+    import churnsurv as ch
+
+    folder = FOLDER / f"app-{DAILY}"
+    if not folder.is_dir():
+        draft = FOLDER / "app-draft"
+        ch.simulate_app(DAILY, campaigns=()).write(draft)
+        draft.rename(folder)
+    goal = {"high": ch.Precision(target=0.7), "medium": ch.Precision(target=0.4)}
+    small = ch.simulate_app(20_000, campaigns=()).log
+    scheme = ch.fit_tiers(
+        small, variables=["balance", "n_investments"], missing={"balance": 0}, objective=goal, bootstrap=0
+    )
+    policy = ch.Policy(
+        campaign="daily",
+        key="5f0c8f4b9d3e4f0aa2c1d7e6b8a90c34",
+        holdout=0.1,
+        channels={"sms": {"cost": 0.08}, "push": {}},
+        contacts={"high": ["sms"], "medium": ["push", {"channel": "sms", "after": 3}]},
+        offers=[{"name": "voucher", "when": ["n_investments <= 2"]}],
+        caps=[{"most": 3, "days": 30}],
+    )
+    said: list[str] = []
+
+    def run() -> None:
+        files = {name: f"{folder}/{name}.parquet" for name in ("events", "users", "balances")}
+        day, start = datetime.date(2025, 6, 10), time.perf_counter()
+
+        def lap(what: str) -> None:
+            nonlocal start
+            said.append(f"{what} {time.perf_counter() - start:.1f} s")
+            start = time.perf_counter()
+
+        log = ch.ActivityLog(files["events"], files["users"], balances=files["balances"])
+        ch.readiness(log, as_of=day)
+        lap("readiness")
+        alerts = ch.alerts(scheme, log, as_of=day, hysteresis={"balance": 0.1}, features=policy.features)
+        lap(f"{len(alerts.table):,} alerts")
+        with tempfile.TemporaryDirectory() as place:
+            ledger = ch.Ledger(Path(place, "contacts.duckdb"))
+            plan = ch.plan_actions(
+                alerts, policy, ledger=ledger, opt_outs=pd.DataFrame({"user_id": range(1, DAILY, 50)})
+            )
+            lap("plan")
+            ledger.record(plan)
+            lap("ledger")
+
+    return _timed(run) | {"said": "; ".join(said)}
+
+
 TASKS: dict[str, tuple[Callable[[], Timed], str]] = {
     "idle_risk": (idle_risk, "at most 1.5 times the spells"),
     "rules": (rules, "under 2 s"),
     "rules_for_a_precision": (rules_for_a_precision, "under 2 s"),
     "cut": (cut, "under 1 s"),
     "targeting": (targeting, "under 2 s"),
+    "daily": (daily, "within a minute and 4 GB"),
     "campaign": (campaign, "within a minute and 6 GB"),
 }
 

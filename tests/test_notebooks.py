@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 QUOTED = {
     "01_who_churns": {48.0, 90.0, 95.0, 10_000.0},
     "02_warning_tiers": {98.0},
+    "03_daily_warning": {1_000.0, 3_000.0, 10_000.0, 100_000.0},
     "04_recall_lift": set(),
 }
 QUOTING = sorted(QUOTED)
