@@ -132,7 +132,9 @@ def _found(
         told = alarms[alarms["alarm_on"] >= begins]
         first = mine.iloc[0] if len(mine) else None
         right = bool(len(told)) and first is not None and told["alarm_on"].min() == first["alarm_on"]
-        days = np.inf if first is None else (first["alarm_on"] - pd.Timestamp(begins)).days + 1
+        # An alarm that was open, or comes back, is no new row; the channel is found where its alarm is open.
+        table = found.table[(found.table["group"] == "channel 1") & (found.table["date"] >= begins)]
+        days = table["alarm"].to_numpy().argmax() + 1.0 if table["alarm"].any() else np.inf
         yield {
             "days": days,
             "four": float(days <= 4),
