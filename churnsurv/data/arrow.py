@@ -83,8 +83,17 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
     """Return a fresh data frame; dates are ``datetime64[s]``, text of few values is categorical."""
     import pyarrow as pa
 
-    fields = [
-        pa.field(field.name, pa.timestamp("s")) if pa.types.is_date32(field.type) else field for field in table.schema
-    ]
+    fields = [pa.field(field.name, _signed(field.type)) for field in table.schema]
     frame: pd.DataFrame = table.cast(pa.schema(fields)).to_pandas()
     return frame
+
+
+def _signed(kind: pa.DataType) -> pa.DataType:
+    """Seconds for days; signed codes for categories, which older versions of pyarrow need."""
+    import pyarrow as pa
+
+    if pa.types.is_date32(kind):
+        return pa.timestamp("s")
+    if pa.types.is_dictionary(kind) and pa.types.is_unsigned_integer(kind.index_type):
+        return pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
+    return kind
