@@ -18,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.numerics.day_noise import DayNoise
+from churnsurv.numerics.day_noise import DayNoise, noise_likelihood
 
 __all__ = ["lasting_noise"]
 
@@ -57,7 +57,7 @@ def lasting_noise(residual: Floats, own: Floats, *, n_terms: int = 0) -> DayNois
     unit = float(np.median(own[known])) if n else 1.0
     white = np.array([0.0, *_GRID]) * unit
     alone = np.column_stack([white, np.zeros((white.size, 2))])
-    best = alone[int(np.argmax(_likelihood(z, own, alone)))]
+    best = alone[int(np.argmax(noise_likelihood(z, own, alone)))]
     value_alone, _ = _best(z, own, np.array([(best[0] * fine, 0.0, 0.0) for fine in _FINE]))
     both = np.array([(w, s, rho) for w in white for s in np.array(_GRID) * unit for rho in _RHO])
     value, slow = _best(z, own, both)
@@ -67,25 +67,7 @@ def lasting_noise(residual: Floats, own: Floats, *, n_terms: int = 0) -> DayNois
 
 
 def _best(z: Floats, own: Floats, laws: Floats) -> tuple[float, Floats]:
-    value = _likelihood(z, own, laws)
+    value = noise_likelihood(z, own, laws)
     place = int(np.argmax(value))
     found: Floats = laws[place]
     return float(value[place]), found
-
-
-def _likelihood(z: Floats, own: Floats, laws: Floats) -> Floats:
-    """Log-likelihood of each law (white, slow, rho): (n_laws,)."""
-    white, slow, rho = laws.T
-    state, spread = np.zeros(len(laws)), slow.copy()
-    total, fresh = np.zeros(len(laws)), slow * (1 - rho**2)
-    for residual, chance in zip(z, own, strict=True):
-        if residual == residual:
-            variance = spread + white + chance
-            surprise = residual - state
-            total -= 0.5 * (np.log(variance) + surprise**2 / variance)
-            gain = spread / variance
-            state = state + gain * surprise
-            spread = spread * (1 - gain)
-        state = rho * state
-        spread = rho**2 * spread + fresh
-    return total

@@ -14,7 +14,7 @@ from churnsurv.numerics.day_clusters import (
     shift_statistics,
     variance_of,
 )
-from churnsurv.numerics.day_noise import DayNoise
+from churnsurv.numerics.day_noise import DayNoise, noise_likelihood
 from churnsurv.numerics.return_hazard import common_shift, fit_return_hazard
 
 N_BEFORE, N_AFTER = 12, 5
@@ -111,15 +111,13 @@ def test_limits_are_students() -> None:
 def test_the_likelihood_of_lasting_noise_is_that_of_the_normal_law() -> None:
     from scipy.stats import multivariate_normal
 
-    from churnsurv.numerics.lasting_noise import _likelihood
-
     rng = np.random.default_rng(6)
     z, own = rng.normal(0, 0.2, 9), rng.uniform(0.01, 0.03, 9)
     z[4] = np.nan
     laws = np.array([(0.02, 0.03, 0.7), (0.0, 0.01, 0.5), (0.04, 0.0, 0.0)])
     seen = np.flatnonzero(~np.isnan(z))
     apart = np.abs(seen[:, None] - seen[None, :])
-    for (white, slow, rho), found in zip(laws, _likelihood(z, own, laws), strict=True):
+    for (white, slow, rho), found in zip(laws, noise_likelihood(z, own, laws), strict=True):
         total = np.diag(own[seen] + white) + slow * rho ** apart.astype(float)
         theirs = multivariate_normal(np.zeros(8), total).logpdf(z[seen]) + 4 * np.log(2 * np.pi)
         assert found == pytest.approx(theirs, abs=1e-10)
