@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ def on_spark(test: Any) -> Any:
 def _session() -> Any:
     from pyspark.sql import SparkSession
 
+    # Workers must be of the same Python as the tests, which is not always the first on the path.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings = {
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
