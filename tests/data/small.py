@@ -16,7 +16,7 @@ from churnsurv.data import ActivityLog, ChurnRule, Engine, connect
 def engine() -> Engine:
     """One engine for all small logs of a process: to open one takes longer than to ask a small log a question."""
     atexit.register(engine.cache_clear)  # or DuckDB reports leaks when the interpreter ends
-    return connect()
+    return connect(threads=1)  # small tables: threads would only wait for each other
 
 
 def events_of(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
