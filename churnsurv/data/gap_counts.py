@@ -283,7 +283,7 @@ def _found(
     reading, rule, stages = log._reading, log.rule, log.stages
     engine, blocks = reading.engine, blocks_sql(reading.users, blocks=n_blocks, n_users=reading.n_users)
     settings: dict[str, Any] = {"asked": asked, "users": f"({blocks})", "features": variables.features}
-    every = _gaps_sql(reading, rule, active=variables.active)
+    every = _gaps_sql(reading, rule, asked.first, active=variables.active)
     names, moving = tuple[str, ...](), None
     if paths:
         cells = {each: asked.columns[f"cell_{place}"] for place, each in enumerate(wide)}
@@ -305,13 +305,13 @@ def _found(
         engine.drop(gaps)
 
 
-def _gaps_sql(reading: Reading, rule: ChurnRule, *, active: bool) -> str:
+def _gaps_sql(reading: Reading, rule: ChurnRule, first: datetime.date, *, active: bool) -> str:
     kinds: Kinds = None if rule.activity is None else tuple(rule.activity)
     reading.require_activity(kinds)
     judged, users, window = reading.judged("events"), reading.users, reading.window
     if active:
         return active_gaps_sql(judged, users, kinds, window, rule.idle_days)
-    return day_gaps_sql(judged, users, kinds, window)
+    return day_gaps_sql(judged, users, kinds, window, since=first)
 
 
 # ------------------------------------------------------------------------------------------------------- variables

@@ -62,13 +62,14 @@ class Asked:
         return cells | by | ({"month": _month(self.months)} if self.months else {})
 
 
-def day_gaps_sql(judged: str, users: str, kinds: Kinds, window: Window) -> str:
+def day_gaps_sql(judged: str, users: str, kinds: Kinds, window: Window, *, since: date | None = None) -> str:
     """SQL of the days on which gaps begin, and no more than that: `_user_key, as_of, next_day` (null for the last one).
 
-    The gaps are those of `gaps_sql.active_gaps_sql`. Equal days need no removal: of several rows of a day the last one
-    has the next day behind it, and the others a gap of 0 days.
+    Gaps that begin before `since` are left out, with all that happened before it. The others are those of
+    `gaps_sql.active_gaps_sql`. Equal days need no removal: of several rows of a day the last one has the next day
+    behind it, and the others a gap of 0 days.
     """
-    first, last = literal(window.first), literal(window.last)
+    first, last = literal(max(window.first, since or window.first)), literal(window.last)
     return f"""
         WITH active AS (
             SELECT _user_key, _day AS day FROM {judged}
