@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,11 +13,12 @@ from churnsurv.data.return_days import ReturnDays, return_days
 from churnsurv.data.rule import calendar_day, whole_days
 from churnsurv.diagnosis.calendar import read_calendar
 from churnsurv.diagnosis.rows import frame_of
-from churnsurv.diagnosis.shock_cells import ALL, ShockGroup, shock_groups, together
-from churnsurv.diagnosis.shock_events import Plan, number, plans_of, shocks_of
-from churnsurv.diagnosis.shock_fit import Calendar
+from churnsurv.diagnosis.shock_cells import ALL, TOUCHED, ShockGroup, shock_groups, together
+from churnsurv.diagnosis.shock_events import FEWEST_BEFORE, Plan, number, plans_of, shocks_of, span_of
+from churnsurv.diagnosis.shock_fit import Calendar, unfit
 from churnsurv.diagnosis.shock_placebo import N_PLACEBO, placebo_dates
 from churnsurv.diagnosis.shock_rows import (
+    ALL_DAYS,
     day_rows,
     duration_rows,
     effect_rows,
@@ -26,7 +27,7 @@ from churnsurv.diagnosis.shock_rows import (
     untouched_rows,
 )
 from churnsurv.diagnosis.shock_study import Studied, against_untouched, studied
-from churnsurv.diagnosis.shock_words import lasting_notes, shock_notes
+from churnsurv.diagnosis.shock_words import empty_notes, lasting_notes, shock_notes
 from churnsurv.errors import InputError, did_you_mean, require_columns
 from churnsurv.survival.frames import counted
 from churnsurv.survival.inputs import check_level
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ShockEffect", "shock_effect"]
 
-TOUCHED = "(touched)"
 _TABLES = ("lost", "duration", "daily", "placebo", "untouched")
 
 
@@ -192,7 +192,7 @@ def shock_effect(
     untouched : sequence of str
         Groups of `by` that the shock cannot have touched: they serve as a check, and the others are compared with them.
     before : int
-        Days to compare with, at least 28. Days on which another shock of the calendar is judged are passed over.
+        Days to compare with, at least 28. Days on which another shock of the calendar may show are passed over.
     after : int
         Days judged, at least 1, from the date on; since the last day of a shock that lasts for several.
     windows : sequence of int
@@ -212,7 +212,7 @@ def shock_effect(
     placebo : bool
         Repeat the analysis on up to 39 dates before, in steps of a week.
     min_users : int
-        Groups with fewer living users on a mean day are pooled as "other".
+        Groups with fewer living users on a mean day, of those compared with or judged, are pooled as "(small)".
     adjust : {"holm", "bonferroni", "hommel", "fdr_bh", "fdr_by", "none"}
         How p-values are adjusted for the number of windows, groups and shocks.
     level : float
@@ -249,35 +249,37 @@ def shock_effect(
         )
     if reaches == "active":
         churned = 0
-    events, notes = shocks_of(when, log)
+    events, aside, notes = shocks_of(when, log)
     _require_column(log, by, untouched)
-    plans = plans_of(events, log, before=before, after=after, cuts=cuts, notes=notes)
+    _require_listed(leave_out, "leave_out", "days, such as ['2024-05-01']")
+    plans = plans_of(events, log, before=before, after=after, cuts=cuts, notes=notes, aside=aside)
     out = frozenset(number(calendar_day(day, "leave_out")) for day in leave_out)
     calendar = Calendar(read_calendar(holidays), trend, out, reaches == "active")
     earliest = number(log.observed_from) + log.rule.idle_days
     counts = _counted(log, by, plans, before, churned, placebo=placebo)
-    groups = shock_groups(counts, by, min_users=min_users, untouched=untouched)
-    calm = tuple(group.name for group in groups if {group.name, *group.pooled} & {*untouched})
-    series = _series(groups, calm)
+    usual = np.unique(np.concatenate([days for plan in plans for days in (plan.reference, plan.judged)]))
+    groups = shock_groups(counts, by, days=usual, min_users=min_users, untouched=untouched)
+    series = _series(groups)
     first_day = int(counts.days[0].astype(np.int64))
     studies: list[Studied] = []
     rows: list[dict[str, Any]] = []
-    spans = [(plan.date, plan.date + plan.ends - 1) for plan in plans]
     for plan in plans:
-        others = [span for span in spans if span[0] != plan.date]
+        others = [span_of(event, after) for event in (*events, *aside) if event is not plan.event]
         stand_ins = placebo_dates(plan, others, first=earliest, before=before, cuts=cuts) if placebo else []
         found = list(_studies(plan, series, stand_ins, calendar, first_day, log.rule.idle_days, notes))
-        against = list(against_untouched(found, calm, calendar, first_day, log.rule.idle_days))
-        rows += untouched_rows(found, against, calm, level=level)
+        against = list(against_untouched(found, calendar, first_day, log.rule.idle_days))
+        rows += untouched_rows(found, against, level=level)
         studies += found
     if not studies:
         raise InputError(f"No shock can be judged. {' '.join(notes)}")
     effects = effect_rows(studies, level=level, adjust=adjust)
     lengths = duration_rows(studies, effects, level=level)
     notes += shock_notes(studies, groups, calendar, level=level, placebo=placebo)
-    notes += lasting_notes(lengths, after)
+    notes += empty_notes(effects, ALL_DAYS)
+    notes += lasting_notes(lengths, studies, after)
     if by == "stage":
         notes.append("Users lost takes it that users who return stay in their stage.")
+    calm = tuple(group.name for group in groups if group.calm)
     return ShockEffect(
         by, calm, before, after, reaches, churned, adjust, level, tuple(notes),
         frame_of("shock_effect", effects),
@@ -295,6 +297,7 @@ def _checked(before: int, after: int, windows: Sequence[int], churned: int, min_
     whole_days(churned, "churned", least=0)
     if isinstance(min_users, bool) or not isinstance(min_users, (int, np.integer)) or min_users < 1:
         raise InputError(f"min_users must be a whole number of at least 1; it is {min_users!r}.")
+    _require_listed(windows, "windows", "days, such as (4, 8, 15, 29)")
     cuts = tuple(whole_days(each, "windows", least=1) for each in windows)
     if list(cuts) != sorted(set(cuts)):
         raise InputError(
@@ -303,9 +306,13 @@ def _checked(before: int, after: int, windows: Sequence[int], churned: int, min_
     return cuts
 
 
+def _require_listed(values: object, name: str, what: str) -> None:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise InputError(f"{name} is a sequence of {what}; it is {values!r}.")
+
+
 def _require_column(log: ActivityLog, by: str | None, untouched: Sequence[str]) -> None:
-    if isinstance(untouched, str):
-        raise InputError(f"untouched is a sequence of groups, such as ({untouched!r},).")
+    _require_listed(untouched, "untouched", "groups, such as ('organic',)")
     if by is None:
         if untouched:
             raise InputError("untouched names groups of `by`: say which column they are in, such as by='channel'.")
@@ -334,13 +341,13 @@ def _counted(
     )
 
 
-def _series(groups: Sequence[ShockGroup], calm: Sequence[str]) -> list[ShockGroup]:
-    """All touched groups together first, where there are several; then each group."""
+def _series(groups: Sequence[ShockGroup]) -> list[ShockGroup]:
+    """All touched groups together first, where there are several; then each of them, then the untouched."""
     if len(groups) == 1:
         return [replace(groups[0], name=ALL)]
-    touched = [group for group in groups if group.name not in calm]
-    whole = [together(TOUCHED if calm else ALL, touched)] if len(touched) > 1 else []
-    return [*whole, *groups]
+    touched = [group for group in groups if not group.calm]
+    whole = [together(ALL if len(touched) == len(groups) else TOUCHED, touched)] if len(touched) > 1 else []
+    return [*whole, *touched, *(group for group in groups if group.calm)]
 
 
 def _studies(
@@ -355,14 +362,13 @@ def _studies(
     if not calendar.judged(plan).any():
         notes.append(f"{plan.event.name!r}: none of the days after the date counts: left out.")
         return
-    if calendar.counted(plan.reference).size < 28:
-        notes.append(f"{plan.event.name!r}: fewer than 28 days before the date count: left out.")
+    if calendar.counted(plan.reference).size < FEWEST_BEFORE:
+        notes.append(f"{plan.event.name!r}: fewer than {FEWEST_BEFORE} days before the date count: left out.")
         return
     for group in series:
         found = studied(plan, group, stand_ins, calendar, first_day, idle_days)
         if found is None:
-            notes.append(
-                f"{plan.event.name!r}: too few users of {group.name!r} return to say what to expect: left out."
-            )
+            reason = unfit(group, plan, calendar, first_day, slice(0, idle_days))
+            notes.append(f"{plan.event.name!r}: {reason}: left out.")
         else:
             yield found

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.data.return_days import REGISTRATION_GAP, ReturnDays
-from churnsurv.diagnosis.pooled import OTHER
 from churnsurv.errors import InputError, did_you_mean
 
-__all__ = ["ALL", "NONE", "OTHER_UNTOUCHED", "ShockGroup", "shock_groups", "together"]
+__all__ = ["ALL", "NONE", "SMALL", "SMALL_UNTOUCHED", "TOUCHED", "ShockGroup", "shock_groups", "together"]
 
 Ints: TypeAlias = NDArray[np.int64]
 
-ALL, NONE, OTHER_UNTOUCHED = "(all)", "(none)", "other untouched"
+#: Names that no value may have: several groups together, users without a value, and small groups together.
+ALL, TOUCHED, NONE, SMALL, SMALL_UNTOUCHED = "(all)", "(touched)", "(none)", "(small)", "(small untouched)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +33,8 @@ class ShockGroup:
         The block that users are in once they have returned.
     pooled : tuple of str
         The values that it is made of, where it is made of small ones.
+    calm : bool
+        Whether it is said to be untouched.
     """
 
     name: str
@@ -40,10 +42,11 @@ class ShockGroup:
     returned: Ints
     back: Ints
     pooled: tuple[str, ...] = ()
+    calm: bool = False
 
 
 def shock_groups(
-    counts: ReturnDays, by: str | None, *, min_users: int, untouched: Sequence[str] = ()
+    counts: ReturnDays, by: str | None, *, days: Ints, min_users: int, untouched: Sequence[object] = ()
 ) -> tuple[ShockGroup, ...]:
     """Split counts by group, the largest first; those with few living users on a mean day are pooled at the end.
 
@@ -52,35 +55,53 @@ def shock_groups(
     counts : ReturnDays
         Split by `by` and whether users are idle since they registered.
     by : str or None
+    days : (n,) int64
+        The days of that mean.
     min_users : int
-    untouched : sequence of str
+    untouched : sequence
         Values that are pooled apart from the others.
 
     Raises
     ------
     InputError
-        If an untouched value is not there, or no other is.
+        If an untouched value is not there, or no other is; or a value has the name of groups together.
     """
     frame = counts.groups
-    names = [ALL] * len(frame) if by is None else [_text(each) for each in frame[by]]
-    _check_untouched(untouched, names)
+    names = [ALL] * len(frame) if by is None else _names(frame[by], by)
+    calm = frozenset(_text(each) for each in untouched)
+    _check_untouched(calm, names)
     since = frame[REGISTRATION_GAP].to_numpy(dtype=bool)
-    users = counts.at_risk[:, :, : counts.idle_days].sum(axis=(1, 2)) / counts.days.size
+    usual = np.isin(counts.days.astype(np.int64), days)
+    users = counts.at_risk[:, usual, : counts.idle_days].sum(axis=(1, 2)) / max(int(usual.sum()), 1)
     sizes = {name: float(users[[each == name for each in names]].sum()) for name in dict.fromkeys(names)}
     order = sorted(sizes, key=lambda name: (-sizes[name], name))
     small = [name for name in order if by is not None and sizes[name] < min_users]
-    found = [_group(name, [name], names, since, counts) for name in order if name not in small]
-    for pool, calm in ((OTHER, False), (OTHER_UNTOUCHED, True)):
-        pooled = tuple(name for name in small if (name in untouched) == calm)
+    found = [
+        replace(_group(name, [name], names, since, counts), calm=name in calm) for name in order if name not in small
+    ]
+    for pool, quiet in ((SMALL, False), (SMALL_UNTOUCHED, True)):
+        pooled = tuple(name for name in small if (name in calm) == quiet)
         if pooled:
-            other = _group(pool, pooled, names, since, counts)
-            found.append(ShockGroup(pool, other.at_risk, other.returned, other.back, pooled))
+            found.append(replace(_group(pool, pooled, names, since, counts), pooled=pooled, calm=quiet))
     return tuple(found)
 
 
-def _check_untouched(untouched: Sequence[str], names: Sequence[str]) -> None:
+def _names(values: Iterable[object], by: str) -> list[str]:
+    """Values as text, none of which may be taken for groups together."""
+    listed = list(values)
+    real = {_text(each) for each in listed if not _missing(each)}
+    for name in (ALL, TOUCHED, SMALL, SMALL_UNTOUCHED, *([NONE] if any(map(_missing, listed)) else [])):
+        if name in real:
+            raise InputError(
+                f"{by!r} has the value {name!r}, which here is the name of groups together or of users without a "
+                "value. Rename it, so that every group can be told from the others."
+            )
+    return [_text(each) for each in listed]
+
+
+def _check_untouched(untouched: Collection[str], names: Sequence[str]) -> None:
     known = sorted(set(names))
-    for each in untouched:
+    for each in sorted(untouched):
         if each not in known:
             raise InputError(f"untouched: there is no group {each!r}.{did_you_mean(each, known)} Groups: {known}.")
     if untouched and set(untouched) == set(known):
@@ -112,5 +133,8 @@ def together(name: str, groups: Sequence[ShockGroup]) -> ShockGroup:
 
 
 def _text(value: object) -> str:
-    missing = value is None or value != value or type(value).__name__ in {"NAType", "NaTType"}
-    return NONE if missing else str(value)
+    return NONE if _missing(value) else str(value)
+
+
+def _missing(value: object) -> bool:
+    return value is None or value != value or type(value).__name__ in {"NAType", "NaTType"}

@@ -17,7 +17,7 @@ from churnsurv.errors import FollowUpError, InputError
 if TYPE_CHECKING:
     from churnsurv.data import ActivityLog
 
-__all__ = ["FEWEST_BEFORE", "Plan", "Window", "plan_at", "plans_of", "shocks_of"]
+__all__ = ["FEWEST_BEFORE", "Plan", "Window", "plan_at", "plans_of", "shocks_of", "span_of"]
 
 Ints: TypeAlias = NDArray[np.int64]
 
@@ -67,8 +67,8 @@ def number(day: datetime.date) -> int:
     return (day - datetime.date(1970, 1, 1)).days
 
 
-def shocks_of(when: Any, log: ActivityLog) -> tuple[list[Event], list[str]]:
-    """Read a date or a calendar, those on whose days nobody was followed left out.
+def shocks_of(when: Any, log: ActivityLog) -> tuple[list[Event], list[Event], list[str]]:
+    """Read a date or a calendar: shocks to judge, those that cannot be but may show on days of the log, and notes.
 
     Raises
     ------
@@ -80,15 +80,20 @@ def shocks_of(when: Any, log: ActivityLog) -> tuple[list[Event], list[str]]:
         reason = _not_followed(Event(day, day, str(day)), log)
         if reason:
             raise FollowUpError(reason)
-        return [Event(day, day, str(day))], []
+        return [Event(day, day, str(day))], [], []
     events = read_calendar(when)
     if not events:
         raise InputError("when has no dates: give a date, or a calendar with 'name' and 'date' (or 'start' and 'end').")
-    notes = [reason for event in events if (reason := _not_followed(event, log))]
-    kept = [event for event in events if not _not_followed(event, log)]
+    reasons = [_not_followed(event, log) for event in events]
+    kept = [event for event, reason in zip(events, reasons, strict=True) if not reason]
+    notes = [reason for reason in reasons if reason]
     if not kept:
         raise FollowUpError(" ".join(notes))
-    return _told_apart(_joined(kept, notes)), notes
+    aside = [e for e, reason in zip(events, reasons, strict=True) if reason and e.start <= log.observed_until]
+    if aside:
+        names = ", ".join(repr(event.name) for event in aside)
+        notes.append(f"Days on which {names} may still show are not compared with.")
+    return _told_apart(_joined(kept, notes)), aside, notes
 
 
 def _not_followed(event: Event, log: ActivityLog) -> str | None:
@@ -98,7 +103,7 @@ def _not_followed(event: Event, log: ActivityLog) -> str | None:
         return f"{named} lies outside the log, {first} to {last}."
     if event.start == last:
         return f"{named} is the last day of the log: nobody was followed after it. Wait for some days, or load them."
-    if event.start <= first + (log.rule.idle_days + FEWEST_BEFORE) * _ONE_DAY:
+    if event.start < first + (log.rule.idle_days + FEWEST_BEFORE) * _ONE_DAY:
         return (
             f"{named} has too short a time before it: the log begins on {first}, and {log.rule.idle_days} idle days "
             f"and {FEWEST_BEFORE} days to compare with are needed."
@@ -130,26 +135,38 @@ def _told_apart(events: Sequence[Event]) -> list[Event]:
 
 
 def plans_of(
-    events: Sequence[Event], log: ActivityLog, *, before: int, after: int, cuts: Sequence[int], notes: list[str]
+    events: Sequence[Event],
+    log: ActivityLog,
+    *,
+    before: int,
+    after: int,
+    cuts: Sequence[int],
+    notes: list[str],
+    aside: Sequence[Event] = (),
 ) -> list[Plan]:
     """Say which days each shock is judged on and compared with.
 
-    A shock is followed until the day before the next one begins, or the end of the log; days on which another one is
-    judged are not compared with.
+    A shock is followed until the day before the next one begins, or the end of the log; days on which another one may
+    show are not compared with, be it judged itself or set `aside`.
     """
     first, last = number(log.observed_from) + log.rule.idle_days, number(log.observed_until)
-    taken = {id(event): _span(event, after) for event in events}
     plans = []
     for event in events:
-        others = [span for key, span in taken.items() if key != id(event)]
-        ends = _span(event, after)[1]
-        coming = [span[0] for span in others if number(event.start) < span[0] <= ends]
+        rest = [each for each in (*events, *aside) if each is not event]
+        others = [span_of(each, after) for each in rest]
+        ends = span_of(event, after)[1]
+        coming = [each for each in rest if number(event.start) < number(each.start) <= ends]
         if coming:
-            ends = min(coming) - 1
-            following = next(each for each in events if number(each.start) == ends + 1)
+            following = min(coming, key=lambda each: each.start)
+            ends = number(following.start) - 1
+            later = (
+                "cannot be told from that one"
+                if any(following is each for each in aside)
+                else f"counts as done by {following.name!r}"
+            )
             notes.append(
                 f"{event.name!r} overlaps with {following.name!r}: it is judged up to the day before, "
-                f"{following.start - _ONE_DAY}. What it still does afterwards counts as done by {following.name!r}."
+                f"{following.start - _ONE_DAY}. What it still does afterwards {later}."
             )
         if ends > last:
             notes.append(f"{event.name!r} is followed for {last - number(event.start) + 1} days only: the log ends.")
@@ -204,7 +221,8 @@ def plan_at(
     return Plan(event, date, reference, tuple(_windows(lasted, ends - date + 1, cuts)), ends - date + 1)
 
 
-def _span(event: Event, after: int) -> tuple[int, int]:
+def span_of(event: Event, after: int) -> tuple[int, int]:
+    """First and last day on which a shock is judged if nothing cuts it short."""
     return number(event.start), number(event.end) + after - 1 + (event.end > event.start)
 
 

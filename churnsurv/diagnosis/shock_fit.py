@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from churnsurv.diagnosis.calendar import Event
 from churnsurv.diagnosis.monitor_groups import calendar_terms
 from churnsurv.diagnosis.shock_cells import ShockGroup
-from churnsurv.diagnosis.shock_events import Plan
+from churnsurv.diagnosis.shock_events import FEWEST_BEFORE, Plan
 from churnsurv.numerics.churn_chance import value_of_return
 from churnsurv.numerics.day_clusters import (
     DayStatistics,
@@ -29,7 +29,7 @@ from churnsurv.numerics.return_hazard import (
     merged_cells,
 )
 
-__all__ = ["FEWEST_EXPECTED", "Calendar", "Fitted", "fit_group", "lost_values", "missed"]
+__all__ = ["FEWEST_EXPECTED", "Calendar", "Fitted", "fit_group", "lost_values", "missed", "unfit"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -92,6 +92,7 @@ class Fitted:
     df : int
         Degrees of freedom of the noise.
     reference : (n_reference,) int64
+        Days learnt from: those that count and have users at risk.
     days : (n_judged,) int64
     used : (n_judged,) bool
     cells : (n_columns,) int64
@@ -138,12 +139,21 @@ class Fitted:
         return np.concatenate([self.reference, self.days])
 
     def shifts(self, label: Ints, n_labels: int) -> DayStatistics:
-        """Log hazard ratios of labelled days; null where too little is expected."""
+        """Log hazard ratios of labelled days; null where too little is expected.
+
+        Where nobody (everybody) returned it is that of half a return (half a user who does not).
+        """
         label = np.where(self.used, label, -1)
-        shift = common_shift(self.predictor, self.at_risk, self.returned, label, n_labels)
-        expected = np.bincount(label[label >= 0], weights=self.expected[label >= 0], minlength=n_labels)
+        shift = common_shift(self.predictor, self.at_risk, self.returned, label, n_labels, fewest=FEWEST_EXPECTED)
+        at_risk, expected, observed = (
+            np.bincount(label[label >= 0], weights=each[label >= 0], minlength=n_labels)
+            for each in (self.at_risk.sum(axis=1), self.expected, self.observed)
+        )
         shift = np.where(expected >= FEWEST_EXPECTED, shift, np.nan)
-        return shift_statistics(self.fit, self.predictor, self.cells, self.terms, label, shift, self.at_risk)
+        halved = (observed == 0) | (observed == at_risk)
+        return shift_statistics(
+            self.fit, self.predictor, self.cells, self.terms, label, shift, self.at_risk, halved=halved
+        )
 
     def window_of_day(self) -> Ints:
         """The place of the window of each day judged."""
@@ -192,11 +202,11 @@ def fit_group(
     noise : bool
         Whether to estimate what days have of their own.
     """
-    reference = calendar.counted(plan.reference)
-    n, y = ((_columns(each, idle))[reference - first_day] for each in (group.at_risk, group.returned))
-    width = len(range(*idle.indices(group.at_risk.shape[2])))
-    if y.sum() < (_FEWEST_BACK if idle.start else _FEWEST_EVENTS) or n.sum() <= y.sum():
+    learnt = _learnt(group, plan, calendar, first_day, idle)
+    if isinstance(learnt, str):
         return None
+    reference, n, y = learnt
+    width = len(range(*idle.indices(group.at_risk.shape[2])))
     cells = merged_cells(np.minimum(y, n - y).sum(axis=0), np.repeat(np.arange(group.back.size), width))
     last = plan.date + plan.ends - 1
     sums = [np.stack([np.bincount(cells, weights=row) for row in each]) for each in (n, y)]
@@ -223,6 +233,31 @@ def fit_group(
     )
 
 
+def _learnt(
+    group: ShockGroup, plan: Plan, calendar: Calendar, first_day: int, idle: slice
+) -> tuple[Ints, Ints, Ints] | str:
+    """Reference days with users at risk, and their counts by column; or why nothing can be learnt from them."""
+    reference = calendar.counted(plan.reference)
+    n, y = (_columns(each, idle)[reference - first_day] for each in (group.at_risk, group.returned))
+    there = n.sum(axis=1) > 0
+    days = int(there.sum())
+    if y.sum() < (_FEWEST_BACK if idle.start else _FEWEST_EVENTS):
+        return f"too few users of {group.name!r} return to say what to expect"
+    if days < FEWEST_BEFORE:
+        return (
+            f"users of {group.name!r} are there on {days} of the days before the date, and {FEWEST_BEFORE} are needed"
+        )
+    if n.sum() <= y.sum():
+        return f"all users of {group.name!r} return on every day before the date, and no hazard can be learnt"
+    return reference[there], n[there], y[there]
+
+
+def unfit(group: ShockGroup, plan: Plan, calendar: Calendar, first_day: int, idle: slice) -> str:
+    """Say why nothing can be said of a group."""
+    learnt = _learnt(group, plan, calendar, first_day, idle)
+    return learnt if isinstance(learnt, str) else f"on the days judged there are no users of {group.name!r} to reach"
+
+
 def _reached(plan: Plan, calendar: Calendar, idle: slice, blocks: int, n_idle: int) -> NDArray[np.bool_]:
     """Whether users of each day judged and column can be reached by the shock: (n_judged, n_columns)."""
     days = np.arange(plan.ends)[:, None]
@@ -240,7 +275,9 @@ def _columns(counts: Ints, idle: slice) -> Ints:
 def missed(fitted: Fitted, values: Floats) -> DayStatistics:
     """Weigh returns missed on the days that count: (k, n_judged, n_columns)."""
     label = np.where(fitted.used, fitted.window_of_day(), -1)
-    shift = common_shift(fitted.predictor, fitted.at_risk, fitted.returned, label, len(fitted.plan.windows))
+    shift = common_shift(
+        fitted.predictor, fitted.at_risk, fitted.returned, label, len(fitted.plan.windows), fewest=FEWEST_EXPECTED
+    )
     by_day = np.where(label >= 0, shift[np.maximum(label, 0)], 0.0)
     values = values * fitted.used[None, :, None]
     return missed_returns(

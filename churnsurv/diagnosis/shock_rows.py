@@ -98,7 +98,8 @@ def lost_rows(studies: Sequence[Studied], calendar: Calendar, *, idle_days: int,
         found = missed(living, np.stack([np.ones_like(values), values]))
         errors = living.std_errors(found)
         lower, upper = limits_of(found.estimate, errors, level=level, df=living.df)
-        p_value = p_value_of(found.estimate / errors, living.df)
+        there = np.where(errors > 0, errors, np.nan)  # 0 where no user is at risk on the days judged.
+        p_value = p_value_of(found.estimate / there, living.df)
         back = (NAN, NAN, NAN)
         if study.churned is not None:
             gone = missed(study.churned, -np.ones((1, *study.churned.predictor.shape)))
@@ -194,13 +195,11 @@ def placebo_rows(studies: Sequence[Studied]) -> list[Row]:
     ]
 
 
-def untouched_rows(
-    studies: Sequence[Studied], against: Sequence[Against], untouched: Sequence[str], *, level: float
-) -> list[Row]:
+def untouched_rows(studies: Sequence[Studied], against: Sequence[Against], *, level: float) -> list[Row]:
     """Hazard ratios of groups said to be untouched, and those of the others over theirs."""
     rows: list[Row] = []
     for study in studies:
-        if study.group.name in untouched:
+        if study.group.calm:
             found = study.living.windows()
             own = Against(study.group.name, found.estimate, study.living.std_errors(found), study.living.df)
             rows += _compared(study.plan, own, "own", level)

@@ -193,7 +193,9 @@ def _without_levels(weight: Floats, by_cell: Floats, terms: Floats) -> tuple[Flo
     return centre, inverse
 
 
-def common_shift(predictor: Floats, at_risk: Numbers, returned: Numbers, label: Ints, n_labels: int) -> Floats:
+def common_shift(
+    predictor: Floats, at_risk: Numbers, returned: Numbers, label: Ints, n_labels: int, *, fewest: float = np.inf
+) -> Floats:
     """Return the shift of the predictor, common to all cells of all days with one label, of highest likelihood.
 
     Parameters
@@ -201,11 +203,14 @@ def common_shift(predictor: Floats, at_risk: Numbers, returned: Numbers, label: 
     predictor, at_risk, returned : (n_days, n_cells)
     label : (n_days,) int
         0 ... n_labels - 1; days below 0 belong to none.
+    fewest : float
+        Where nobody (everybody) returned and at least so many were expected to (not to), half a return is added (taken
+        away), spread over cells as expected: the shift of highest likelihood would be infinite.
 
     Returns
     -------
     (n_labels,) float64
-        Null for labels on whose days nobody or everybody returned.
+        Null for other labels on whose days nobody or everybody returned.
 
     Examples
     --------
@@ -213,11 +218,13 @@ def common_shift(predictor: Floats, at_risk: Numbers, returned: Numbers, label: 
     >>> found = common_shift(usual, np.full((2, 1), 100), np.array([[19], [0]]), np.array([0, 1]), 2)
     >>> np.exp(found).round(3).tolist()
     [2.0, nan]
+    >>> found = common_shift(usual, np.full((2, 1), 100), np.array([[19], [0]]), np.array([0, 1]), 2, fewest=5)
+    >>> np.exp(found).round(3).tolist()
+    [2.0, 0.048]
     """
     used = label >= 0
     predictor, n, y, label = predictor[used], at_risk[used], returned[used], label[used]
-    sums = [np.bincount(label, weights=each.sum(axis=1), minlength=n_labels) for each in (n, y)]
-    known = (sums[1] > 0) & (sums[1] < sums[0])
+    y, known = _held_inside(predictor, n, y, label, n_labels, fewest)
     shift = np.zeros(n_labels)
     for _ in range(_ROUNDS):
         score, weight = scores_and_weights(predictor + shift[label][:, None], n, y)
@@ -228,3 +235,18 @@ def common_shift(predictor: Floats, at_risk: Numbers, returned: Numbers, label: 
         if np.abs(step).max(initial=0.0) < 1e-11:
             break
     return np.where(known, shift, np.nan)
+
+
+def _held_inside(
+    predictor: Floats, n: Numbers, y: Numbers, label: Ints, n_labels: int, fewest: float
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Returns, half a one added or taken away where a label has none or all; and which labels have a shift."""
+    chance = -np.expm1(-np.exp(predictor))
+    parts = (n, y, n * chance, n * (1 - chance))
+    at_risk, returned, coming, staying = (
+        np.bincount(label, weights=each.sum(axis=1), minlength=n_labels) for each in parts
+    )
+    none, every = (returned == 0) & (coming >= fewest), (returned == at_risk) & (staying >= fewest)
+    half = 0.5 * (none / np.where(none, coming, 1.0))[label][:, None] * parts[2]
+    less = 0.5 * (every / np.where(every, staying, 1.0))[label][:, None] * parts[3]
+    return y + half - less, none | every | ((returned > 0) & (returned < at_risk))

@@ -161,7 +161,7 @@ def _of(table: pd.DataFrame | None, columns: tuple[str, ...], what: str, name: s
 
 def _points(ax: Axes, number: NDArray[np.float64], days: pd.DataFrame) -> None:
     """Days as dots: weekends hollow, days that do not count as crosses."""
-    ratio = days["hazard_ratio"].to_numpy(dtype=np.float64)
+    ratio = _held(days["hazard_ratio"].to_numpy(dtype=np.float64))
     weekend, used = (days[each].to_numpy(dtype=bool) for each in ("weekend", "used"))
     look: dict[str, Any] = {"s": 13, "linewidths": 0.9, "zorder": 2.5}
     for chosen, face in ((used & ~weekend, MUTED), (used & weekend, "none")):
@@ -193,8 +193,14 @@ def _marks(ax: Axes, rows: pd.DataFrame | None) -> None:
         return
     for _, row in rows.iterrows():
         ends = _ends(row)
-        ax.fill_between(ends, row["lower"], row["upper"], color=SERIES[1], alpha=0.25, linewidth=0, zorder=2.0)
-        ax.plot(ends, [row["hazard_ratio"]] * 2, color=SERIES[1], linewidth=2.2, solid_capstyle="butt", zorder=3)
+        lower, upper, ratio = _held(row[["lower", "upper", "hazard_ratio"]].to_numpy(dtype=np.float64))
+        ax.fill_between(ends, lower, upper, color=SERIES[1], alpha=0.25, linewidth=0, zorder=2.0)
+        ax.plot(ends, [ratio] * 2, color=SERIES[1], linewidth=2.2, solid_capstyle="butt", zorder=3)
+
+
+def _held(ratios: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ratios beyond the axis stand at its ends: an outage, after which nobody returned, must be in sight."""
+    return np.clip(ratios, _TICKS[0], _TICKS[-1])
 
 
 def _scale(ax: Axes, days: pd.DataFrame, rows: pd.DataFrame | None) -> None:
@@ -203,13 +209,18 @@ def _scale(ax: Axes, days: pd.DataFrame, rows: pd.DataFrame | None) -> None:
     if rows is not None:
         parts += [rows[each].to_numpy(dtype=np.float64) for each in ("lower", "upper")]
     values = np.concatenate(parts)
-    values = np.clip(values[np.isfinite(values) & (values > 0)], _TICKS[0], _TICKS[-1])
+    values = values[np.isfinite(values) & (values > 0)]
+    beyond = {
+        _TICKS[0]: "\u2264" * bool((values < _TICKS[0]).any()),
+        _TICKS[-1]: "\u2265" * bool((values > _TICKS[-1]).any()),
+    }
+    values = _held(values)
     low, high = (float(each) for each in (min([0.8, *values]) / 1.06, max([1.25, *values]) * 1.06))
     ax.set_ylim(low, high)
     ticks = [each for each in _TICKS if low <= each <= high]
     if len(ticks) > 8:
         ticks = [each for each in ticks if each not in (0.3, 0.8, 0.9, 1.1, 1.25, 3.0)]
-    ax.set_yticks(ticks, labels=[f"{each:g}" for each in ticks])
+    ax.set_yticks(ticks, labels=[f"{beyond.get(each, '')}{each:g}" for each in ticks])
     ax.set_yticks([], minor=True)
 
 

@@ -11,7 +11,7 @@ import churnsurv as ch
 from churnsurv.data import ActivityLog
 from churnsurv.data.return_days import return_days
 from churnsurv.diagnosis.shock import ShockEffect, shock_effect
-from churnsurv.diagnosis.shock_placebo import rank_p_value
+from churnsurv.diagnosis.shock_placebo import Placebo, quiet_p_value, rank_p_value
 from churnsurv.errors import FollowUpError, InputError, SchemaError
 from churnsurv.tables import schema
 from tests.slow import shock_effect as worlds
@@ -35,6 +35,43 @@ def calendar(*rows: tuple[str, str, str]) -> pd.DataFrame:
 
 def quick(log: ActivityLog, when: object, **keywords: object) -> ShockEffect:
     return shock_effect(log, when, **{"placebo": False, "churned": 0, **keywords})
+
+
+FIRST_DAY = datetime.date(2024, 1, 1)
+
+
+def day(number: int) -> datetime.date:
+    return FIRST_DAY + datetime.timedelta(days=number)
+
+
+def made(
+    hazard: np.ndarray, n: int, channel: np.ndarray | None = None, registered: np.ndarray | None = None, seed: int = 1
+) -> ActivityLog:
+    """A log of users who are active on each day with the probability given for it."""
+    there = np.zeros(n, dtype=int) if registered is None else registered
+    days = np.arange(hazard.size)
+    active = (np.random.default_rng(seed).random((n, hazard.size)) < hazard) & (days > there[:, None])
+    who, when = np.nonzero(active)
+    first = np.datetime64(FIRST_DAY)
+    events = pd.DataFrame({"user_id": who, "event_at": first + when, "kind": "login"})
+    users = pd.DataFrame({"user_id": np.arange(n), "registered_at": first + there})
+    if channel is not None:
+        users["channel"] = channel
+    return ActivityLog(events, users, observed_from=FIRST_DAY, observed_until=day(hazard.size - 1))
+
+
+@pytest.fixture(scope="module")
+def dark() -> ActivityLog:
+    """Nobody returns on days 150 to 153."""
+    days = np.arange(200)
+    return made(np.where((days >= 150) & (days < 154), 0.0, 0.12), 500)
+
+
+@pytest.fixture(scope="module")
+def young() -> ActivityLog:
+    """The last of three channels began 35 days before day 150."""
+    n = np.arange(900)
+    return made(np.full(200, 0.12), 900, np.array(["other", "seo", "tv"])[n % 3], np.where(n % 3 == 2, 114, n % 40))
 
 
 def test_tables_have_their_schemas(found: ShockEffect) -> None:
@@ -181,7 +218,7 @@ def test_small_groups_are_pooled_and_days_left_out_said(log: ActivityLog) -> Non
     holidays = pd.DataFrame({"name": ["feast"], "date": ["2024-09-05"]})
     result = quick(log, DATE, by="channel", min_users=60, leave_out=["2024-09-04", "2024-08-15"], holidays=holidays)
     notes = " ".join(result.notes)
-    assert "together as 'other'" in notes
+    assert "together as '(small)'" in notes
     assert "2 days after the date do not count" in notes
     days = result.daily[result.daily["group"] == "(all)"]
     unused = days.loc[~days["used"], "date"].dt.strftime("%m-%d").tolist()
@@ -281,3 +318,154 @@ def test_the_figure_is_that_of_the_first_shock_and_group(found: ShockEffect) -> 
     ax = found.plot()
     assert "2024-09-02, (touched)" in [text.get_text() for text in ax.texts]
     pyplot.close("all")
+
+
+@pytest.mark.parametrize("windows", [(4, 8, 15, 29), (15,)])
+def test_a_total_outage_is_an_effect_of_four_days(dark: ActivityLog, windows: tuple[int, ...]) -> None:
+    result = quick(dark, day(150), windows=windows)
+    first, last = result.table.iloc[0], result.table.iloc[-1]
+    assert first["upper"] < 0.95
+    assert first["adjusted_p_value"] < 0.01
+    assert last["hazard_ratio"] < 0.95
+    length = result.duration.iloc[0]
+    assert (length["days"], length["days_lower"], length["days_upper"]) == (4, 4, 4)
+    said = "nobody returned on day 0-3 ((all))" in " ".join(result.notes)
+    assert said == (windows[0] == 4)
+    if said:
+        assert first["observed"] == 0
+        assert first["hazard_ratio"] == pytest.approx(0.5 / first["expected"], rel=0.1)
+        assert result.lost["lower"].iloc[0] > 0
+
+
+def test_a_shock_that_cannot_be_judged_is_not_learnt_from_either() -> None:
+    days = np.arange(200)
+    log = made(np.where((days >= 50) & (days < 65), 0.04, 0.12), 400)
+    table = calendar(("early", str(day(50)), str(day(50))), ("late", str(day(130)), str(day(130))))
+    result = shock_effect(log, table, churned=0)
+    learnt = result.daily.loc[result.daily["since"] < 0, "date"]
+    assert len(learnt) == 56
+    assert not learnt.between(pd.Timestamp(day(50)), pd.Timestamp(day(77))).any()
+    assert "Days on which 'early' may still show are not compared with" in " ".join(result.notes)
+    row = result.table.iloc[-1]
+    assert row["lower"] < 1 < row["upper"]
+    for start in result.placebo["date"].unique():
+        assert start > pd.Timestamp(day(77)) or start + pd.Timedelta(days=27) < pd.Timestamp(day(50))
+
+
+def test_a_shock_on_the_last_day_cuts_the_one_before(log: ActivityLog) -> None:
+    end = log.observed_until
+    news = str(end - datetime.timedelta(days=9))
+    result = quick(log, calendar(("news", news, news), ("late", str(end), str(end))))
+    assert result.table["last"].max() == pd.Timestamp(end) - pd.Timedelta(days=1)
+    assert "cannot be told from that one" in " ".join(result.notes)
+
+
+def test_a_channel_that_began_lately_is_learnt_from_its_own_days(young: ActivityLog) -> None:
+    result = quick(young, day(150), by="channel", untouched=("seo",), min_users=50)
+    days = result.daily.groupby("group")["since"].min()
+    assert days.to_dict() == {"(touched)": -56, "other": -56, "seo": -56, "tv": -35}
+    against = result.untouched[(result.untouched["measure"] == "against untouched")].set_index("group")
+    assert against.loc["tv", ["lower", "upper"]].notna().all(axis=None)
+    early = quick(young, day(135), by="channel", min_users=50)
+    assert "tv" not in set(early.table["group"])
+    assert "users of 'tv' are there on 20 of the days before the date, and 28 are needed" in " ".join(early.notes)
+
+
+def test_pooling_does_not_hang_on_placebo_dates(young: ActivityLog) -> None:
+    found = [quick(young, day(160), by="channel", min_users=120, placebo=placebo) for placebo in (False, True)]
+    assert [set(each.table["group"]) for each in found] == [{"(all)", "other", "seo", "tv"}] * 2
+
+
+def test_a_group_called_other_is_no_pool() -> None:
+    n = np.arange(400)
+    names = np.where(n % 20 == 0, "tiny", np.where(n % 20 == 1, "small", np.where(n % 3 == 0, "other", "big")))
+    log = made(np.full(140, 0.12), 400, names)
+    result = quick(log, day(110), by="channel", untouched=("other",), min_users=50)
+    assert result.table["group"].unique().tolist() == ["(touched)", "big", "(small)", "other"]
+    assert result.untouched_groups == ("other",)
+    pooled = quick(log, day(110), by="channel", untouched=("tiny",), min_users=50)
+    assert pooled.untouched_groups == ("(small untouched)",)
+    assert pooled.lost["group"].tolist() == ["(touched)", "big", "other", "(small)", "(small untouched)"]
+
+
+def test_values_that_look_like_groups_together_are_refused() -> None:
+    odd = made(np.full(110, 0.12), 40, np.array(["(all)", "x"])[np.arange(40) % 2])
+    with pytest.raises(InputError, match=r"has the value '\(all\)'.*Rename"):
+        quick(odd, day(90), by="channel")
+    gone = made(np.full(110, 0.12), 40, np.array(["(none)", None], dtype=object)[np.arange(40) % 2])
+    with pytest.raises(InputError, match=r"has the value '\(none\)'"):
+        quick(gone, day(90), by="channel")
+
+
+def test_untouched_groups_may_be_numbers() -> None:
+    log = made(np.full(110, 0.12), 200, np.arange(200) % 3)
+    assert quick(log, day(90), by="channel", untouched=(1,), min_users=20).untouched_groups == ("1",)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"by": "channel", "untouched": None}, "untouched is a sequence of groups"),
+        ({"by": "channel", "untouched": (7,)}, "there is no group '7'"),
+        ({"windows": 4}, "windows is a sequence of days"),
+        ({"leave_out": "2024-06-01"}, "leave_out is a sequence of days"),
+        ({"reaches": "active", "after": 1}, "there are no users of '.all.' to reach"),
+    ],
+)
+def test_these_too_are_said_in_words(log: ActivityLog, keywords: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        quick(log, DATE, **keywords)
+
+
+def test_to_raise_after_is_advised_only_where_it_helps() -> None:
+    log = made(np.where(np.arange(200) < 120, 0.12, 0.05), 300)
+    whole = " ".join(quick(log, day(120)).notes)
+    assert "Raise after above 28" in whole
+    cut = quick(log, calendar(("a", str(day(120)), str(day(120))), ("b", str(day(130)), str(day(130)))))
+    (about,) = [note for note in cut.notes if note.startswith("'a' still shows")]
+    assert "does not add any" in about
+
+
+def test_the_earliest_date_has_28_days_before_it(dark: ActivityLog) -> None:
+    with pytest.raises(FollowUpError, match="too short a time before it"):
+        quick(dark, day(57))
+    assert quick(dark, day(58)).daily["since"].min() == -28
+
+
+def test_users_who_return_every_day_have_no_hazard() -> None:
+    with pytest.raises(InputError, match="return on every day before the date"):
+        quick(made(np.ones(100), 20), day(80))
+
+
+def test_placebo_dates_are_there_where_another_shock_shortens_the_days_before(log: ActivityLog) -> None:
+    table = calendar(("long", "2024-05-01", "2024-07-01"), ("news", DATE, DATE))
+    result = quick(log, table, placebo=True)
+    before = result.daily[(result.daily["name"] == "news") & (result.daily["since"] < 0)]
+    assert len(before) < 56
+    assert result.placebo[result.placebo["name"] == "news"]["date"].nunique() > 30
+
+
+def test_tests_that_share_their_days_reject_together() -> None:
+    """The same date 39 times rejects 39 times in one of twenty logs; dates apart are as good as independent."""
+
+    def dates(step: int, n: int) -> list[Placebo]:
+        found = []
+        for place in range(n):
+            days = np.arange(84) + step * place
+            exposure = np.concatenate([np.full(56, -1 / 56), np.full(28, 1 / 28)])
+            found.append(Placebo(int(days[56]), np.zeros(1), np.ones(1), 48, days[:56], days, exposure))
+        return found
+
+    assert quiet_p_value(dates(0, 39), 39, 0.05) == pytest.approx(0.05, abs=0.02)
+    assert quiet_p_value(dates(84, 10), 3, 0.05) == pytest.approx(0.0115, abs=0.01)
+    assert quiet_p_value(dates(7, 39), 6, 0.05) > 0.03  # 15 % of 39
+
+
+def test_an_outage_is_in_sight_at_the_end_of_the_axis(dark: ActivityLog) -> None:
+    from matplotlib.figure import Figure
+
+    ax = quick(dark, day(150)).plot(Figure().add_subplot())
+    drawn = [line.get_ydata()[0] for line in ax.lines if len(line.get_ydata()) == 2]
+    assert 0.05 in drawn
+    assert ax.get_ylim()[0] < 0.05
+    assert ax.get_yticklabels()[0].get_text() == "≤0.05"

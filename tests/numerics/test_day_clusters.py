@@ -91,6 +91,29 @@ def test_less_than_chance_is_believed_but_not_far() -> None:
     assert variance_of(found, DayNoise(-0.02, 0.0, 0.0), np.array([0]))[0, 0] == pytest.approx(0.0025)
 
 
+def test_days_of_few_users_say_little_of_what_days_have_of_their_own() -> None:
+    rng = np.random.default_rng(8)
+    own = np.where(np.arange(60) < 6, 10.0, 0.01)
+    theta = rng.normal(0, 0.2, 60) + rng.normal(0, 0.1, 60)
+    theta[:6] = -1.0  # nobody of a handful returned
+    alone = noise_of_days(theta[6:], own[6:], n_terms=1).white
+    assert noise_of_days(theta, own, n_terms=1).white == pytest.approx(alone, rel=0.15)
+
+
+def test_limits_of_half_a_return_are_about_the_exact_ones_of_none() -> None:
+    """Garwood's upper limit of a Poisson mean where nothing was seen: -log .025 = 3.69."""
+    n, y, _, terms = world()
+    fit = fit_return_hazard(
+        *(np.stack([np.bincount(CELLS, weights=r) for r in e[:N_BEFORE]]) for e in (n, y)), terms[:N_BEFORE]
+    )
+    x, at_risk, label = terms[N_BEFORE:], n[N_BEFORE:], np.zeros(N_AFTER, dtype=int)
+    predictor = fit.predictor(x)[:, CELLS]
+    shift = common_shift(predictor, at_risk, np.zeros_like(at_risk), label, 1, fewest=5)
+    found = shift_statistics(fit, predictor, CELLS, x, label, shift, at_risk, halved=np.array([True]))
+    hazards, error = (at_risk * np.exp(predictor)).sum(), np.sqrt(found.chance[0, 0])
+    assert hazards * np.exp(shift[0] + 1.96 * error) == pytest.approx(3.69, rel=0.15)
+
+
 def test_noise_of_reference_days_knows_gaps_between_them() -> None:
     rng = np.random.default_rng(5)
     own = rng.normal(0, 0.2, 400)

@@ -67,6 +67,21 @@ def test_the_shift_solves_its_score_equation_and_is_null_where_nobody_returned()
         assert abs(score.sum()) < 1e-7
 
 
+@pytest.mark.parametrize("all_return", [False, True])
+def test_half_a_return_is_added_where_nobody_returned_and_taken_away_where_all_did(*, all_return: bool) -> None:
+    at_risk = np.array([[40, 60], [30, 70]])
+    usual = np.log(-np.log1p(-np.array([[0.2, 0.6], [0.3, 0.5]])))
+    label = np.zeros(2, dtype=int)
+    returned = at_risk if all_return else np.zeros_like(at_risk)
+    assert np.isnan(common_shift(usual, at_risk, returned, label, 1)[0])
+    assert np.isnan(common_shift(usual, at_risk, returned, label, 1, fewest=150)[0])
+    shift = common_shift(usual, at_risk, returned, label, 1, fewest=5)[0]
+    chance = -np.expm1(-np.exp(usual + shift))
+    part = at_risk * -np.exp(-np.exp(usual)) if all_return else at_risk * -np.expm1(-np.exp(usual))
+    held = returned + 0.5 * part / abs(part.sum())
+    assert (np.exp(usual + shift) / chance * (held - at_risk * chance)).sum() == pytest.approx(0, abs=1e-9)
+
+
 def test_merged_cells_have_events_and_stay_in_their_blocks() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
