@@ -11,6 +11,7 @@ _HOME = {
     "ChurnReasons": "reasons",
     "ChurnStructure": "structure",
     "CohortBursts": "bursts",
+    "Experience": "experience",
     "ProgressiveReward": "rewards",
     "RuleSweep": "sweep",
     "ShockEffect": "shock",
@@ -21,6 +22,7 @@ _HOME = {
     "churn_reasons": "reasons",
     "churn_structure": "structure",
     "cohort_bursts": "bursts",
+    "experience_hazard": "experience",
     "rule_sweep": "sweep",
     "shock_effect": "shock",
 }

@@ -45,6 +45,8 @@ _HOME = {
     "decision_curve_frame": "decision",
     "escalation_curves": "lift_curves",
     "escalation_curves_frame": "lift_curves",
+    "experience": "experience",
+    "experience_frame": "experience",
     "forest": "ratios",
     "forest_frame": "ratios",
     "hazard_curves": "hazard",

@@ -27,7 +27,7 @@ from churnsurv.simulation import Shock
 
 from .figures import LEVEL, Figure, Tally, replications, size
 
-__all__ = ["EXPERIMENTS", "World", "drawn_counts", "true_loss"]
+__all__ = ["EXPERIMENTS", "FULL", "World", "drawn_counts", "true_loss"]
 
 IDLE_DAYS = 30
 FIRST = (datetime.date(2024, 1, 1) - datetime.date(1970, 1, 1)).days
@@ -87,7 +87,7 @@ def drawn_noise(world: World, rng: np.random.Generator) -> np.ndarray:
 
 
 def drawn_counts(
-    world: World, rng: np.random.Generator, noise: np.ndarray | None = None, name: str = "all"
+    world: World, rng: np.random.Generator, noise: np.ndarray | None = None, name: str = "all", *, calm: bool = False
 ) -> ShockGroup:
     """Draw counts day by day."""
     own = drawn_noise(world, rng) if noise is None else noise
@@ -100,7 +100,7 @@ def drawn_counts(
         at_risk[:, t], returned[:, t] = state, back
         left = state - back
         state = np.column_stack([[back.sum(), new[t]], left[:, :-1]])
-    return ShockGroup(name, at_risk, returned, np.array([0, 0]))
+    return ShockGroup(name, at_risk, returned, np.array([0, 0]), calm=calm)
 
 
 def true_loss(world: World, state: np.ndarray) -> float:
@@ -259,11 +259,11 @@ def shock_untouched(n: int) -> list[Figure]:
     tallies = {case: Tally(float(np.log(world.ratios[place]))) for case, (place, _) in cases.items()}
     for rng in replications("shock untouched", n):
         noise = drawn_noise(world, rng)
-        groups = [drawn_counts(world, rng, noise, "touched"), drawn_counts(calm, rng, noise, "untouched")]
+        groups = [drawn_counts(world, rng, noise, "touched"), drawn_counts(calm, rng, noise, "untouched", calm=True)]
         calendar = Calendar((), True, frozenset())
         found = [studied(_plan(world), group, (), calendar, FIRST, IDLE_DAYS) for group in groups]
         studies = [each for each in found if each is not None]
-        (against,) = against_untouched(studies, ("untouched",), calendar, FIRST, IDLE_DAYS)
+        (against,) = against_untouched(studies, calendar, FIRST, IDLE_DAYS)
         own = studies[0].living.windows()
         sides = {"own": (own.estimate, studies[0].living.std_errors(own)),
                  "difference": (against.estimate, against.std_error)}  # fmt: skip
@@ -301,14 +301,13 @@ def shock_lengths(n: int) -> list[Figure]:
 def shock_app(n: int) -> list[Figure]:
     """The simulated app, with and without a week of news under one seed: churns by the day that users lost counts to.
 
-    One replication for each hundred asked for: 8,000 users, rate of leaving for policy x 30 for a week, judged for 42
-    days.
+    8,000 users, rate of leaving for policy x 30 for a week, judged for 42 days.
     """
     figures = []
     news = [Shock(datetime.date(2024, 9, 2), datetime.date(2024, 9, 8), factor=30.0)]
     held: dict[str, list[bool]] = {"all": [], "active": []}
     ratio: dict[str, list[float]] = {"all": [], "active": []}
-    for seed in range(max(n // 100, 2)):
+    for seed in range(n):
         apps = [ch.simulate_app(8_000, seed=seed, shocks=shocks, campaigns=()) for shocks in (news, [])]
         for reaches in held:
             found = shock_effect(
@@ -345,3 +344,4 @@ EXPERIMENTS: dict[str, Callable[[int], list[Figure]]] = {
     "shock_lengths": shock_lengths,
     "shock_app": shock_app,
 }
+FULL = {"shock_app": 20}

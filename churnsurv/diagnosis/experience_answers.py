@@ -1,0 +1,152 @@
+"""Satisfaction: the last answer known when a gap began, and what followed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from churnsurv.diagnosis.experience_gaps import KnownGaps, LookUp, known_gaps
+from churnsurv.diagnosis.experience_models import Absent, Asked, Level, fit_levels, ratio_rows
+from churnsurv.errors import InputError
+from churnsurv.survival.frames import as_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from churnsurv.data import ActivityLog
+    from churnsurv.data.problem_gaps import ProblemGaps
+
+__all__ = ["Answers", "answer_rows", "answers_of"]
+
+Ints: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+
+_OURS = ("user_id", "date", "topic", "score")
+SILENT = "not answered"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """Answers that can be used, and the others with the reason (schema "rejects")."""
+
+    table: pd.DataFrame
+    rejects: pd.DataFrame
+    n_read: int
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What was asked about, in order."""
+        return tuple(sorted(str(each) for each in self.table["topic"].unique()))
+
+
+def answers_of(log: ActivityLog, answers: Any, columns: Mapping[str, str]) -> Answers:
+    """Read answers: `user_id, date, topic, score`, under the names that `columns` gives them.
+
+    Raises
+    ------
+    InputError
+        If no answer can be used.
+    SchemaError
+        If a column is missing.
+    """
+    from churnsurv.data.problem_gaps import read_answers
+
+    if not isinstance(columns, Mapping) or (unknown := [each for each in columns if each not in _OURS]):
+        what = f"no column {unknown[0]!r}" if isinstance(columns, Mapping) else f"no mapping in {columns!r}"
+        raise InputError(
+            f"columns maps our names of the answers ({', '.join(_OURS)}) to yours, such as {{'score': 'stars'}}; "
+            f"there is {what}."
+        )
+    theirs = [columns.get(each, each) for each in _OURS]
+    frame = as_frame(answers, columns=theirs, needed=theirs, what="answers")[theirs].set_axis(list(_OURS), axis=1)
+    table, rejects = read_answers(log, frame.reset_index(drop=True))
+    if table.empty:
+        why = rejects["reason"].value_counts()
+        listed = ", ".join(f"{n:,} {reason}" for reason, n in why.items()) or "there are none"
+        raise InputError(f"answers: none of {len(frame):,} rows can be used ({listed}). Check ids, dates and scores.")
+    return Answers(table, rejects, len(frame))
+
+
+def answer_rows(
+    answers: Answers, gaps: ProblemGaps, known: KnownGaps, counted: NDArray[np.bool_], within: int, *, level: float
+) -> tuple[list[dict[str, Any]], list[Absent]]:
+    """Hazard ratios by score of the last answer of the `within` days before a gap, each topic alone.
+
+    Parameters
+    ----------
+    answers : Answers
+    gaps : ProblemGaps
+    known : KnownGaps
+        Of the gaps that count; what is adjusted for is taken from it.
+    counted : (n,) bool
+        Which of `gaps` they are.
+    within : int
+    level : float
+    """
+    rows: list[dict[str, Any]] = []
+    absent: list[Absent] = []
+    for topic in answers.topics:
+        score, state = _last_scores(answers, gaps, topic, within)
+        own = known_gaps(
+            known.user,
+            known.churned,
+            known.cell[known.pattern],
+            [state[counted]],
+            [each[known.pattern] for each in known.active.T],
+        )
+        for name, levels in (("score", _by_score(topic, score, own)), ("third", _by_third(topic, score, own))):
+            asked = Asked.of(own, levels)
+            absent += [replace(each, what=f"{each.what} ({name})") for each in asked.absent]
+            if any(each.shown for each in asked.levels):
+                rows += ratio_rows(fit_levels(name, own, asked), own, level=level)
+    return rows, absent
+
+
+def _last_scores(answers: Answers, gaps: ProblemGaps, topic: str, within: int) -> tuple[Floats, Ints]:
+    """Distinct scores of a topic, and for each gap 0, or 1 + the place of the last one known."""
+    mine = answers.table[(answers.table["topic"] == topic).to_numpy()]
+    score, code = np.unique(mine["score"].to_numpy(dtype=np.float64), return_inverse=True)
+    user = np.searchsorted(gaps.users["_user_key"].to_numpy(), mine["user_key"].to_numpy())
+    last = LookUp.of(gaps.user, gaps.start, user, mine["day"].to_numpy())
+    return score, np.where(last.days <= within, code[last.place] + 1, 0)
+
+
+def _by_score(topic: str, score: Floats, known: KnownGaps) -> list[Level]:
+    """One number, and those without an answer apart: their score has no meaning."""
+    state = known.state[:, 0]
+    answered = state > 0
+    if score.size < 2:
+        return []
+    n = known.counts[0]
+    values = np.where(answered, score[np.maximum(state, 1) - 1], 0.0)
+    mean = float(values @ n) / max(float(n[answered].sum()), 1.0)
+    values = np.where(answered, values - mean, 0.0)
+    return [
+        Level(topic, "one point more", "one point less", answered, values),
+        Level(topic, SILENT, "answered", ~answered, shown=False),
+    ]
+
+
+def _by_third(topic: str, score: Floats, known: KnownGaps) -> list[Level]:
+    """Low, middle and high scores, by the ranks of the scores among the gaps; the high ones are the reference."""
+    state, n = known.state[:, 0], known.counts[0]
+    of_score = np.bincount(state, n, score.size + 1)[1:]
+    total = of_score.sum()
+    rank = (np.cumsum(of_score) - of_score / 2) / max(total, 1.0)
+    third = np.append(-1, np.where(rank < 1 / 3, 0, np.where(rank > 2 / 3, 2, 1)))[state]
+    there = [t for t in (0, 1, 2) if (third == t).any()]
+    if len(there) < 2:
+        return []
+    names = {t: _named(("low", "middle", "high")[t], score[np.unique(state[third == t]) - 1]) for t in there}
+    reference = names[there[-1]]
+    levels = [Level(topic, names[t], reference, third == t) for t in there[:-1]]
+    return [*levels, Level(topic, SILENT, reference, third == -1)]
+
+
+def _named(word: str, score: Floats) -> str:
+    low, high = float(score.min()), float(score.max())
+    return f"{word} ({low:g})" if low == high else f"{word} ({low:g} to {high:g})"
