@@ -19,7 +19,7 @@ import pytest
 import churnsurv as ch
 from churnsurv import cli
 from churnsurv.study import demo
-from churnsurv.study.config import read_config
+from churnsurv.study.config_reading import read_config
 
 APP = ch.simulate_app(300, seed=9)
 WINDOW = {"first": APP.observed_from, "last": APP.observed_until}
@@ -220,6 +220,7 @@ def test_tiers_then_score(run: Callable[..., Run], tmp_path: Path) -> None:
     done = run("score", "study.toml", "--as-of", "2025-05-01", "--set", "score.ready.thin=0")
     assert done.code == 0, done.err
     assert f"Page: {Path('score/alerts/as_of=2025-05-01/operators.html')}" in done.out
+    assert "\nReturns: " in done.out
     written = snapshot(tmp_path)
     run("score", "study.toml", "--as-of", "2025-05-01", "--set", "score.ready.thin=0")
     assert snapshot(tmp_path) == written

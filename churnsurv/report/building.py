@@ -21,6 +21,7 @@ from churnsurv.report.section_studied import activity_words, studied
 from churnsurv.report.section_sweep import sweep_section
 from churnsurv.report.section_warning import warning_section
 from churnsurv.report.section_who import who_sections
+from churnsurv.report.section_why import why_sections
 from churnsurv.report.summary import summary, tiles
 from churnsurv.tables import Result, plain
 
@@ -31,6 +32,7 @@ __all__ = ["build"]
 
 _RESULTS = (
     *("lifecycle", "structure", "profile", "spell_profile", "bursts", "channels"),
+    *("reasons", "reasons_by", "experience", "monitor", "shocks"),
     *("idle_risk", "idle_risk_by", "risk_surface", "tiers", "backtest", "lift", "cox", "sweep"),
 )
 _TABLES = ("value_by_day", "tier_timeline")
@@ -56,6 +58,11 @@ def build(
     spell_profile: Any = None,
     bursts: Any = None,
     channels: Any = None,
+    reasons: Any = None,
+    reasons_by: Any = None,
+    experience: Any = None,
+    monitor: Any = None,
+    shocks: Any = None,
     idle_risk: Any = None,
     idle_risk_by: Any = None,
     tiers: Any = None,
@@ -101,6 +108,13 @@ def build(
         Over whole spells; told as a description.
     bursts : CohortBursts, optional
     channels : ChannelValue, optional
+    reasons : ChurnReasons, optional
+        Of all users.
+    reasons_by : ChurnReasons, optional
+        By group.
+    experience : Experience, optional
+    monitor : ChurnMonitor, optional
+    shocks : ShockEffect, optional
     idle_risk : IdleRisk, optional
         Of all users.
     idle_risk_by : IdleRisk, optional
@@ -170,6 +184,11 @@ def build(
         spell_profile=spell_profile,
         bursts=bursts,
         channels=channels,
+        reasons=reasons,
+        reasons_by=reasons_by,
+        experience=experience,
+        monitor=monitor,
+        shocks=shocks,
         idle_risk=idle_risk,
         idle_risk_by=idle_risk_by,
         tiers=tiers,
@@ -199,6 +218,7 @@ def _sections(material: Material) -> tuple[Section, ...]:
     found = [
         *curves_sections(material),
         *who_sections(material),
+        *why_sections(material),
         warning_section(material),
         backtest_section(material),
         recall_section(material),
@@ -235,6 +255,8 @@ def _results(material: Material, check: Any) -> dict[str, Any]:
         result = getattr(material, key)
         if result is not None:
             found[key] = result._to_plain()
+    if material.reasons is not None:
+        found["reasons_incidence"] = material.reasons.incidence._to_plain()
     found |= _lift_tables(material)
     for key in _TABLES:
         frame = getattr(material, key)

@@ -12,14 +12,19 @@ from churnsurv.errors import InputError
 from churnsurv.plots.backtests import backtest, backtest_frame, backtest_gains, backtest_gains_frame
 from churnsurv.plots.bursts import cohort_bursts, cohort_bursts_frame
 from churnsurv.plots.channels import channel_value, channel_value_frame
+from churnsurv.plots.churn_monitor import churn_monitor, churn_monitor_frame
 from churnsurv.plots.curves import survival_curves, survival_curves_frame
 from churnsurv.plots.document import svg, themed
+from churnsurv.plots.experience import experience, experience_frame
 from churnsurv.plots.idle_risks import idle_risk, idle_risk_frame
+from churnsurv.plots.incidence import incidence_frame, stacked_incidence
 from churnsurv.plots.lift_curves import lift_over_time, lift_over_time_frame, return_curves, return_curves_frame
 from churnsurv.plots.lift_forests import lift_forest, lift_forest_frame
 from churnsurv.plots.lift_monitors import lift_monitor, lift_monitor_frame
 from churnsurv.plots.profile import churn_profile, churn_profile_frame
 from churnsurv.plots.ratios import forest, forest_frame
+from churnsurv.plots.reasons import reason_shares, reason_shares_frame
+from churnsurv.plots.shock_effect import shock_effect, shock_effect_frame
 from churnsurv.plots.structure import churn_structure, churn_structure_frame, lifecycle, lifecycle_frame
 from churnsurv.plots.style import Frame
 from churnsurv.plots.surfaces import risk_surface, risk_surface_frame
@@ -39,6 +44,7 @@ __all__ = ["Drawing", "drawings", "figure_csv", "inline", "on_paper"]
 WIDE = 640.0
 NARROW = 290.0
 _SMALL = 320.0
+_ALARM_DAYS = ("alarm_on", "ended_on", "begun", "begun_lower", "begun_upper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,37 @@ def _channel_value(table: pd.DataFrame, options: Mapping[str, Any], width: float
     return channel_value_frame(table, width), lambda ax: channel_value(table, ax, keep=keep, level=level, words=words)
 
 
+def _reason_shares(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    level, words = options["level"], options["words"]
+    return reason_shares_frame(table, width), lambda ax: reason_shares(table, ax, level=level, words=words)
+
+
+def _stacked_incidence(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    horizon, words = options["horizon"], options["words"]
+    frame = incidence_frame(list(dict.fromkeys(table["cause"])), width)
+    return frame, lambda ax: stacked_incidence(table, ax, horizon=horizon, words=words)
+
+
+def _experience(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    level, words = options["level"], options["words"]
+    return experience_frame(table, width), lambda ax: experience(table, ax, level=level, words=words)
+
+
+def _churn_monitor(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    days, level, words = _dated(table, "date"), options["level"], options["words"]
+    alarms = _dated(_table(options["alarms"]), *(name for name in options["alarms"] if name in _ALARM_DAYS))
+    frame = churn_monitor_frame(days, width)
+    return frame, lambda ax: churn_monitor(days, ax, alarms=alarms, level=level, words=words)
+
+
+def _shock_effect(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
+    days, level, words = _dated(table, "date"), options["level"], options["words"]
+    windows, placebo = _dated(_table(options["windows"]), "first", "last"), _table(options["placebo"])
+    behind = placebo if len(placebo) else None
+    frame = shock_effect_frame(days, width)
+    return frame, lambda ax: shock_effect(days, ax, windows=windows, placebo=behind, level=level, words=words)
+
+
 def _idle_risk(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     crossings, level, words = _table(options["crossings"]), options["level"], options["words"]
     bands = None if options["bands"] is None else _table(options["bands"])
@@ -224,6 +261,11 @@ _PLOTS: Mapping[str, Callable[[pd.DataFrame, Mapping[str, Any], float, str | Non
     "churn_profile": _churn_profile,
     "cohort_bursts": _cohort_bursts,
     "channel_value": _channel_value,
+    "reason_shares": _reason_shares,
+    "stacked_incidence": _stacked_incidence,
+    "experience": _experience,
+    "churn_monitor": _churn_monitor,
+    "shock_effect": _shock_effect,
     "idle_risk": _idle_risk,
     "tier_bands": _tier_bands,
     "value_by_day": _value_by_day,
@@ -239,11 +281,11 @@ _PLOTS: Mapping[str, Callable[[pd.DataFrame, Mapping[str, Any], float, str | Non
 }
 
 
-def _dated(table: pd.DataFrame, column: str) -> pd.DataFrame:
+def _dated(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """Dates are text in plain data."""
     import pandas as pd
 
-    return table.assign(**{column: pd.to_datetime(table[column])})
+    return table.assign(**{column: pd.to_datetime(table[column]) for column in columns})
 
 
 def _table(data: Mapping[str, list[Any]]) -> pd.DataFrame:

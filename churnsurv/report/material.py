@@ -148,6 +148,11 @@ class Material:
     spell_profile: Any = None
     bursts: Any = None
     channels: Any = None
+    reasons: Any = None
+    reasons_by: Any = None
+    experience: Any = None
+    monitor: Any = None
+    shocks: Any = None
     idle_risk: Any = None
     idle_risk_by: Any = None
     tiers: Any = None

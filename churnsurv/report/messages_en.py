@@ -12,12 +12,14 @@ from types import MappingProxyType
 from churnsurv.report.messages_en_recall import RECALL
 from churnsurv.report.messages_en_warning import WARNING
 from churnsurv.report.messages_en_who import WHO
+from churnsurv.report.messages_en_why import WHY
 
 __all__ = ["MESSAGES"]
 
 MESSAGES: Mapping[str, str] = MappingProxyType(
     {
         **WHO,
+        **WHY,
         **WARNING,
         **RECALL,
         # language

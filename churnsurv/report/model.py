@@ -75,7 +75,8 @@ class Figure:
     name : str
         Letters, digits and "_"; names the data file.
     kind : {"survival_curves", "forest", "rule_sweep", "churn_structure", "lifecycle", "churn_profile",
-            "cohort_bursts", "channel_value", "idle_risk", "tier_bands", "value_by_day", "risk_surface",
+            "cohort_bursts", "channel_value", "reason_shares", "stacked_incidence", "experience", "churn_monitor",
+            "shock_effect", "idle_risk", "tier_bands", "value_by_day", "risk_surface",
             "tier_timeline", "backtest", "backtest_gains", "return_curves", "lift_over_time", "lift_forest",
             "lift_groups", "lift_monitor"}
     title, caption, alt : str

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from churnsurv.report.catalogue import Catalogue, catalogue
 from churnsurv.report.numbers import NOTHING, between, count, exists, quantity, ratio, share
+from churnsurv.report.operators_monitor import alarmed, quietly
 from churnsurv.report.operators_words import REASONS, WORDS
 from churnsurv.report.render import _environment, _style
 
@@ -23,8 +24,8 @@ __all__ = ["operators_page"]
 
 _NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 _DEFAULTS = dict.fromkeys(
-    ("as_of", "contact_on", "tiers", "rule", "level", "campaign", "dry_run", "look", "costs", "notes", "version")
-)
+    ("as_of", "contact_on", "tiers", "rule", "level", "campaign", "dry_run", "look", "costs", "notes", "version"),
+) | {"monitor": None}
 _ROWS = 500
 #: Characters of a message that are shown; the whole of it is its title.
 _MESSAGE = 200
@@ -54,8 +55,8 @@ def operators_page(
         Schema "plan", of these alerts.
     facts : mapping
         `as_of` and `contact_on` (ISO days); `tiers`, highest first; `rule`, what makes a churn; `level`; `campaign`;
-        `dry_run`; `look`, sentences about the data of the day; `costs`, rows of schema "plan_costs"; `notes`,
-        sentences; `version`.
+        `dry_run`; `look`, sentences about the data of the day; `monitor`, as `operators_monitor.alarmed` takes it;
+        `costs`, rows of schema "plan_costs"; `notes`, sentences; `version`.
     rows : int
         Contacts, and alerts, on the page; how many there are is said.
     lang : str
@@ -101,6 +102,8 @@ def operators_page(
             todo=None if plan is None else _todo(words, plan, facts.get("costs") or ()),
             others=None if plan is None else _others(words, plan),
             has_plan=plan is not None,
+            alarmed=alarmed(words, facts["monitor"]),
+            quietly=quietly(words, facts["monitor"]),
             tables=tables,
             right=_RIGHT,
             changes=_changes(words, alerts, facts.get("tiers") or ()),

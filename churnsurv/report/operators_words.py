@@ -16,6 +16,22 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "dry": "Dry run: nothing of this plan was recorded, and nothing of it is to be sent.",
         "look": "The data of the day are there, but not ordinary:",
         "nav": "Contents",
+        # the churn monitor
+        "monitor.title": "Fewer users return than expected",
+        "monitor.alarm": "{group}, since {begun} ({lower} to {upper}): about {missing} returns missing ({limits}). "
+        "{ratio} ({range}) of those expected came.",
+        "monitor.carried": "Missing by {split}: {parts}.",
+        "monitor.part": "{value} {missing} ({share})",
+        "monitor.group": "{by} {group}",
+        "monitor.all": "All users together",
+        "monitor.others": "All other groups together",
+        "monitor.note": "Expected are as many as came back of users who were silent for as long before. Brackets hold "
+        "{level} limits. This does not tell why. False alarms in a year without any change, over all groups: {n}.",
+        "monitor.none": "Returns: no alarm in {n} charts.",
+        "monitor.unjudged": "Returns of this day are not judged: the calendar has it as a day of a kind that was never "
+        "there before.",
+        "monitor.reason": "Returns are not watched. {reason}",
+        "monitor.left_out": "Not loaded in full, and not judged: {days}.",
         # tiles
         "tile.in_tier": "users in a warning tier",
         "tile.new": "of them new since the day before",

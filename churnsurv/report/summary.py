@@ -15,6 +15,7 @@ from churnsurv.report.section_studied import activity_words
 from churnsurv.report.section_sweep import sweep_points
 from churnsurv.report.section_warning import warning_summary
 from churnsurv.report.section_who import who_summary
+from churnsurv.report.section_why import why_summary
 
 __all__ = ["summary", "tiles"]
 
@@ -59,6 +60,7 @@ def summary(material: Material) -> tuple[Sentence, ...]:
         *_overall(material),
         *(sentence for label, curves in material.split.items() for sentence in _groups(material, label, curves)),
         *who_summary(material),
+        *why_summary(material),
         *warning_summary(material),
         *backtest_summary(material),
         *recall_summary(material),

@@ -16,6 +16,7 @@ _HOME = {
     "StudyResult": "result",
     "ThresholdsAndTiers": "warn",
     "WhoChurns": "who",
+    "WhyTheyLeave": "why",
     "check_study": "check",
     "demo_study": "demo",
     "fit_study_tiers": "score",

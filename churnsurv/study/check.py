@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from churnsurv.data.check import Check, Problem
 from churnsurv.errors import ChurnsurvError, did_you_mean
@@ -62,8 +62,9 @@ def check_tables(study: Study, *, fit: bool = False) -> Check:
     study : Study
     fit : bool
         Also try the Cox model, which shows collinear columns and separation, and weigh the channels where there are
-        costs, which shows those without one, fit the warning tiers where there are any, which are not judged, estimate
-        the returns of campaigns, and look at what the daily run takes.
+        costs, which shows those without one, join feedback to churns and look at problems and dates, fit the warning
+        tiers where there are any, which are not judged, estimate the returns of campaigns, and look at what the
+        daily run takes.
     """
     try:
         problems = list(study.log.check().problems)
@@ -80,6 +81,7 @@ def check_tables(study: Study, *, fit: bool = False) -> Check:
     if fit and not any(problem.severity == "error" for problem in problems):
         problems += _fitted(study, spells)
         problems += _weighed(study)
+        problems += _explained(study)
         problems += _warned(study)
         problems += _brought_back(study)
         problems += [_error(where, what) for where, what in daily_problems(study)]
@@ -139,7 +141,13 @@ def _columns_asked(study: Study) -> dict[str, tuple[str, ...]]:
     from churnsurv.survival.formula import parse_formula
 
     config = study.config
-    asked = {"groups.by": config.by, "cox.strata": config.strata, "cox.reference": tuple(config.reference)}
+    by = tuple(name for name in config.why_by or () if config.why_on and name != "stage")
+    asked = {
+        "groups.by": config.by,
+        "why.by": by,
+        "cox.strata": config.strata,
+        "cox.reference": tuple(config.reference),
+    }
     if config.formula is not None:
         try:
             asked["cox.formula"] = parse_formula(config.formula).variables
@@ -163,15 +171,24 @@ def _fitted(study: Study, spells: Spells) -> Iterator[Problem]:
 
 def _beside(study: Study) -> Iterator[Problem]:
     """The tables beside the log that cannot be read, or are not what they are called."""
-    from churnsurv.study.side_tables import calendar_of, costs_of
+    from churnsurv.study.side_tables import answers_of, calendar_of, costs_of, reasons_of
+    from churnsurv.study.why import dated_entries
 
-    if not study.config.who_on:
-        return
-    for name, read in (("costs", costs_of), ("calendar", calendar_of)):
+    config = study.config
+    readers: dict[str, Callable[..., Any]] = {"costs": costs_of} if config.who_on else {}
+    readers |= {"calendar": calendar_of} if config.who_on or config.why_on else {}
+    readers |= {"reasons": reasons_of, "answers": answers_of} if config.why_on else {}
+    found: dict[str, Any] = {}
+    for name, read in readers.items():
         try:
-            read(study.config, study.base, study.log.engine)
+            found[name] = read(config, study.base, study.log.engine)
         except ChurnsurvError as error:
             yield _error(f"sources.{name}", str(error))
+    if config.why_on and "calendar" in found:
+        try:
+            dated_entries(config, found["calendar"])
+        except ChurnsurvError as error:
+            yield _error("why.shocks.names", str(error))
 
 
 def _weighed(study: Study) -> Iterator[Problem]:
@@ -191,6 +208,26 @@ def _weighed(study: Study) -> Iterator[Problem]:
         for note in found.notes:
             if note.startswith("No cost is known"):
                 yield Problem("study", "sources.costs", "warning", None, None, note)
+
+
+def _explained(study: Study) -> Iterator[Problem]:
+    """What keeps reasons, problems and dates from being told, where the study has them."""
+    from churnsurv.study.why import why_they_leave
+
+    keys = {
+        "reasons": "sources.feedback",
+        "experience": "why.problems",
+        "shocks": "why.shocks",
+    }
+    config = study.config
+    given = {
+        "reasons": "feedback" in config.sources,
+        "experience": config.why_problems is not None or "answers" in config.sources,
+        "shocks": True,
+    }
+    for part, reason in why_they_leave(study, only_try=True).absent.items():
+        if given[part]:
+            yield Problem("study", keys[part], "warning", None, None, reason)
 
 
 def _warned(study: Study) -> Iterator[Problem]:

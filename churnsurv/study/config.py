@@ -13,6 +13,9 @@ A study file is TOML. Only `[sources]` is needed; every other key has the defaul
     events = "events.parquet"
     users = { sql = "SELECT * FROM 'users.parquet' WHERE NOT test" }
     balances = "balances.csv"            # optional
+    feedback = "feedback.csv"            # optional; what users said on why they left: user_id, date, reason
+    reasons = "reasons.csv"              # optional; which answer is which reason: code, reason; one file
+    answers = "answers.csv"              # optional; how satisfied users were: user_id, date, topic, score; one file
     costs = "costs.csv"                  # optional; what channels cost, as in churnsurv.channel_value: one file
     calendar = "calendar.csv"            # optional; campaigns and holidays: name, first, last, perhaps kind; one file
     assignments = "campaigns.parquet"    # optional; who was in which arm, as in churnsurv.campaign_lift: one file
@@ -62,6 +65,34 @@ A study file is TOML. Only `[sources]` is needed; every other key has the defaul
     value_horizon = 180                  # days for which users of a channel are weighed against what they cost
     keep = 0.0                           # value of a user from which on a channel is kept
     min_users = 30                       # smaller groups are pooled as "other"
+
+    [why]                                # why they leave: reasons, problems, returns day by day and after dates
+    on = true
+    by = "channel"                       # a column of the users, or []; by default the first of groups.by other than
+                                         # cohort
+    within = 30                          # an answer counts if it comes up to so many days after the churn
+    horizon = 365                        # last day of the shares by reason over time
+    weights = ["channel", "tenure"]      # what the chance of an answer depends on; [] for no weights; by default those
+                                         # of channel, tenure, stage and n_investments that the tables can tell
+    problems = ["crash", "lag", "complaint"]   # kinds of events; by default those of these that the log has
+    holidays = ["holiday"]               # kinds of the calendar whose days are like no other
+
+    [why.monitor]                        # returns against what was expected, day by day, and alarms
+    on = true
+    train = 365                          # days that an expectation is learnt from
+    watch = 365                          # days to watch: the last ones
+    smallest_drop = 0.2                  # what it is to notice: a fifth fewer returns
+    false_alarms = 1.0                   # a year, over all groups together, where nothing changes
+    min_users = 200                      # groups with fewer users at risk on a mean day are pooled as "other"
+
+    [why.shocks]                         # what dated entries of the calendar did to returns
+    on = true
+    names = ["spring"]                   # the entries; by default those of these kinds:
+    kinds = ["shock", "news", "outage"]
+    untouched = ["organic"]              # by default none; groups that they cannot have touched
+    reaches = "all"                      # or "active": only those active on the day, such as by an outage
+    before = 56                          # days to compare with
+    after = 28                           # days judged, from the day on
 
     [warning]                            # how likely the silent churn, and from which idle day to warn
     on = true
@@ -113,9 +144,19 @@ A study file is TOML. Only `[sources]` is needed; every other key has the defaul
     jump = 2.0                           # by how much the alerts may multiply
     replay = 3                           # weeks back in which the alerts of the same weekday are replayed
 
+    [score.monitor]                      # whether fewer users return than expected: arguments of churn_monitor
+    on = true
+    by = "channel"                       # if the users have it; "(all)" for one chart of all users
+    train = 365                          # days that an expectation is learnt from
+    watch = 28                           # days to watch, and up to 27 before them
+    smallest_drop = 0.2                  # what it is to notice: a fifth fewer returns
+    false_alarms = 1.0                   # a year, over all groups together, where nothing changes
+    by_stage = true                      # expect of each stage what it does, and say which ones carry an alarm
+    min_users = 200                      # groups with fewer users at risk on a mean day are pooled as "other"
+
     [[calendar]]                         # once for each campaign or holiday, instead of sources.calendar
     name = "spring"
-    kind = "campaign"                    # optional
+    kind = "campaign"                    # optional; such as holiday, shock, news, outage
     first = 2024-05-20
     last = 2024-05-26                    # by default the first day
 
@@ -124,43 +165,26 @@ A study file is TOML. Only `[sources]` is needed; every other key has the defaul
     horizon = 90                         # days; shares are compared on this day
     level = 0.95
 
-`SECTIONS` lists each section and key with the reader that checks its value; `read_config` turns the parsed file into a
-frozen `StudyConfig` and the list of all problems. Nothing here touches data.
+`config_sections.SECTIONS` lists each section and key with the reader that checks its value;
+`config_reading.read_config` turns the parsed file into a frozen `StudyConfig` and the list of all problems.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import PurePath
-from types import MappingProxyType
 from typing import Any, Literal
 
-import churnsurv.study.readers as read
 from churnsurv.data.feature import Feature
-from churnsurv.errors import did_you_mean
-from churnsurv.report.catalogue import LANGUAGES
-from churnsurv.study.config_checks import Problem, check_together
-from churnsurv.study.score_keys import ReadyKeys, ready_keys, widths
-from churnsurv.study.tier_keys import (
-    BacktestKeys,
-    backtest_keys,
-    groups_or_bands,
-    numbers_by_name,
-    objectives,
-    plain_objective,
-)
+from churnsurv.study.config_sections import SECTIONS
+from churnsurv.study.score_keys import MonitorKeys, ReadyKeys
+from churnsurv.study.tier_keys import BacktestKeys, plain_objective
+from churnsurv.study.why_keys import DateKeys, WatchKeys
 from churnsurv.warning.objectives import Objective
 
-__all__ = ["LOG_TABLES", "SCORE_TABLES", "SECTIONS", "Dated", "Problem", "Source", "StudyConfig", "read_config"]
-
-LOG_TABLES = ("events", "users", "balances")
-#: What the daily run takes beside the log; nothing else of a study looks at it.
-SCORE_TABLES = ("opt_outs", "responses", "margins", "scores")
-TABLES = (*LOG_TABLES, "costs", "calendar", "assignments", "rewards", *SCORE_TABLES)
-FORMATS = ("html",)
+__all__ = ["Dated", "Source", "StudyConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +246,15 @@ class StudyConfig:
     who_value_horizon: int = 180
     who_keep: float = 0.0
     who_min_users: int = 30
+    why_on: bool = True
+    why_by: tuple[str, ...] | None = None
+    why_within: int = 30
+    why_horizon: int = 365
+    why_weights: tuple[str, ...] | None = None
+    why_problems: tuple[str, ...] | None = None
+    why_holidays: tuple[str, ...] = ("holiday",)
+    why_monitor: WatchKeys = field(default_factory=WatchKeys)
+    why_shocks: DateKeys = field(default_factory=DateKeys)
     warning_on: bool = True
     warning_by: tuple[str, ...] | Mapping[str, tuple[float, ...]] | None = None
     warning_variables: tuple[str, ...] | None = None
@@ -246,6 +279,7 @@ class StudyConfig:
     score_rows: int = 500
     score_late: int = 2
     score_ready: ReadyKeys = field(default_factory=ReadyKeys)
+    score_monitor: MonitorKeys = field(default_factory=MonitorKeys)
     calendar: tuple[Dated, ...] = ()
     formats: tuple[str, ...] = ("html",)
     horizon: int = 90
@@ -293,6 +327,7 @@ class StudyConfig:
                 "keep": self.who_keep,
                 "min_users": self.who_min_users,
             },
+            "why": _plain_why(self),
             "warning": {
                 "on": self.warning_on,
                 "by": _plain_groups(self.warning_by),
@@ -315,6 +350,7 @@ class StudyConfig:
                 "rows": self.score_rows,
                 "late": self.score_late,
                 "ready": asdict(self.score_ready),
+                "monitor": asdict(self.score_monitor),
             },
             "calendar": [
                 {"name": each.name, "kind": each.kind, "first": each.first.isoformat(), "last": each.last.isoformat()}
@@ -336,205 +372,11 @@ def _plain_groups(by: tuple[str, ...] | Mapping[str, tuple[float, ...]] | None) 
     return None if by is None else list(by)
 
 
-Reader = Callable[[Any], Any]
-
-# section -> key -> (field of StudyConfig, reader)
-SECTIONS: Mapping[str, Mapping[str, tuple[str, Reader]]] = MappingProxyType(
-    {
-        "study": {
-            "title": ("title", read.text),
-            "about": ("about", read.text),
-            "seed": ("seed", read.whole(0)),
-            "lang": ("lang", read.choice(*LANGUAGES)),
-            "folder": ("folder", read.text),
-        },
-        "window": {"observed_from": ("observed_from", read.day), "observed_until": ("observed_until", read.day)},
-        "clock": {"timestamps": ("timestamps", read.time_zone), "time_zone": ("time_zone", read.time_zone)},
-        "rule": {
-            "idle_days": ("idle_days", read.whole(1)),
-            "activity": ("activity", read.kinds),
-            "sensitivity": ("sensitivity", read.wholes(1)),
-        },
-        "stages": {"by": ("stages_by", read.text), "starts": ("stages_starts", read.stages)},
-        "groups": {"by": ("by", read.texts)},
-        "cox": {
-            "formula": ("formula", read.text),
-            "reference": ("reference", read.categories),
-            "strata": ("strata", read.texts),
-            "ties": ("ties", read.choice("efron", "breslow", "grouped")),
-            "features": ("features", read.features),
-            "baseline_day": ("baseline_day", read.whole(0)),
-        },
-        "who_churns": {
-            "on": ("who_on", read.yes_or_no),
-            "horizons": ("who_horizons", read.wholes(1, least=1)),
-            "window": ("who_window", read.whole(1)),
-            "profile_horizon": ("who_profile_horizon", read.whole(1)),
-            "margin": ("who_margin", read.margin),
-            "value_horizon": ("who_value_horizon", read.whole(1)),
-            "keep": ("who_keep", read.number),
-            "min_users": ("who_min_users", read.whole(1)),
-        },
-        "warning": {
-            "on": ("warning_on", read.yes_or_no),
-            "by": ("warning_by", groups_or_bands),
-            "variables": ("warning_variables", read.texts),
-            "missing": ("warning_missing", numbers_by_name),
-            "tiers": ("warning_tiers", objectives),
-            "backtest": ("warning_backtest", backtest_keys),
-        },
-        "campaigns": {
-            "on": ("campaigns_on", read.yes_or_no),
-            "campaign": ("campaigns_campaign", read.text),
-            "control": ("campaigns_control", read.text),
-            "design": ("campaigns_design", read.choice("randomised", "observational")),
-            "horizon": ("campaigns_horizon", read.whole(1)),
-            "strata": ("campaigns_strata", read.texts),
-            "by": ("campaigns_by", read.texts),
-            "margin": ("campaigns_margin", read.number),
-            "smallest_lift": ("campaigns_smallest_lift", read.number),
-        },
-        "score": {
-            "scheme": ("score_scheme", read.text),
-            "policy": ("score_policy", read.text),
-            "ledger": ("score_ledger", read.text),
-            "folder": ("score_folder", read.text),
-            "margin": ("score_margin", read.text),
-            "hysteresis": ("score_hysteresis", widths),
-            "rows": ("score_rows", read.whole(1)),
-            "late": ("score_late", read.whole(0)),
-            "ready": ("score_ready", ready_keys),
-        },
-        "calendar": {  # a list of such sections
-            "name": ("name", read.text),
-            "kind": ("kind", read.text),
-            "first": ("first", read.day),
-            "last": ("last", read.day),
-        },
-        "report": {
-            "formats": ("formats", read.choices(*FORMATS)),
-            "horizon": ("horizon", read.whole(1)),
-            "level": ("level", read.share),
-        },
-        "sources": {name: (name, read.source) for name in TABLES},
-        "columns": {name: (name, read.columns) for name in TABLES},
-    }
-)
-
-
-def read_config(
-    document: Mapping[str, Any], overrides: Mapping[str, object] | None = None
-) -> tuple[StudyConfig, list[Problem]]:
-    """Read a parsed study file.
-
-    Parameters
-    ----------
-    document : mapping
-        What `tomllib` returns.
-    overrides : mapping, optional
-        Values that replace those of the file, by dotted key: ``{"rule.idle_days": 45}``.
-
-    Returns
-    -------
-    StudyConfig, list of Problem
-        A key with a problem has its default in the configuration. No problem: the list is empty.
-
-    Examples
-    --------
-    >>> config, problems = read_config({"rule": {"idle_day": 45}, "sources": {"events": "e.csv", "users": "u.csv"}})
-    >>> problems[0].what
-    "There is no such key. Did you mean 'idle_days'? Keys of [rule]: idle_days, activity, sensitivity."
-    """
-    problems: list[Problem] = []
-    merged = _override(document, overrides or {}, problems)
-    values: dict[str, Any] = {"sources": {}, "columns": {}}
-    for section, body in merged.items():
-        if section not in SECTIONS:
-            hint = did_you_mean(section, SECTIONS)
-            problems.append(Problem(section, f"There is no such section.{hint} Sections: {', '.join(SECTIONS)}."))
-        elif section == "calendar":
-            values["calendar"] = _read_calendar(body, problems)
-        elif not isinstance(body, Mapping):
-            problems.append(Problem(section, f"expected a section [{section}], found {read.describe(body)}."))
-        else:
-            _read_section(section, body, values, problems)
-    _fill_sources(values, problems)
-    config = StudyConfig(**values)
-    problems += check_together(config, [name for name, _ in SECTIONS["campaigns"].values()])
-    return config, problems
-
-
-def _read_calendar(body: Any, problems: list[Problem]) -> tuple[Dated, ...]:
-    """The campaigns and holidays, each a section `[[calendar]]` of its own; those with a problem are left out."""
-    if not isinstance(body, list) or not all(isinstance(entry, Mapping) for entry in body):
-        what = f"expected sections [[calendar]], one for each campaign or holiday, found {read.describe(body)}."
-        problems.append(Problem("calendar", what))
-        return ()
-    entries = []
-    for place, body_of_entry in enumerate(body, 1):
-        where, before = f"calendar[{place}]", len(problems)
-        values: dict[str, Any] = {"kind": None}
-        _read_section("calendar", body_of_entry, values, problems, named=where)
-        problems += [
-            Problem(f"{where}.{key}", f"is missing. Such as {such}.")
-            for key, such in (("name", 'name = "spring"'), ("first", "first = 2024-05-20"))
-            if key not in body_of_entry
-        ]
-        if len(problems) > before:
-            continue
-        entry = Dated(**{"last": values["first"], **values})
-        if entry.last < entry.first:
-            problems.append(Problem(f"{where}.last", f"{entry.last} is before first, {entry.first}."))
-        entries.append(entry)
-    return tuple(entries)
-
-
-def _read_section(
-    section: str, body: Mapping[str, Any], values: dict[str, Any], problems: list[Problem], *, named: str = ""
-) -> None:
-    keys = SECTIONS[section]
-    target = values[section] if section in ("sources", "columns") else values
-    for key, value in body.items():
-        where = f"{named or section}.{key}"
-        if key not in keys:
-            hint = did_you_mean(key, keys)
-            what = f"There is no such key.{hint} Keys of [{section}]: {', '.join(keys)}."
-            problems.append(Problem(where, what))
-            continue
-        name, reader = keys[key]
-        try:
-            target[name] = reader(value)
-        except read.ManyRefusedError as wrong:
-            problems += [Problem(f"{where}.{place}", what) for place, what in wrong.problems]
-        except read.RefusedValueError as wrong:
-            problems.append(Problem(where, str(wrong)))
-
-
-def _fill_sources(values: dict[str, Any], problems: list[Problem]) -> None:
-    values["sources"] = {
-        name: Source(sql=value["sql"]) if isinstance(value, Mapping) else Source(path=value)
-        for name, value in values["sources"].items()
-    }
-    named = {problem.where for problem in problems}
-    for name in ("events", "users"):
-        where = f"sources.{name}"
-        if name not in values["sources"] and where not in named and "sources" not in named:
-            what = f'is missing. Name the {name} table: {name} = "{name}.parquet" or {{ sql = "SELECT ..." }}.'
-            problems.append(Problem(where, what))
-
-
-def _override(document: Mapping[str, Any], overrides: Mapping[str, object], problems: list[Problem]) -> dict[str, Any]:
-    merged: dict[str, Any] = copy.deepcopy(dict(document))
-    for dotted, value in overrides.items():
-        *path, last = dotted.split(".")
-        if not path or not all([*path, last]):
-            what = "cannot be set. Write section.key=value, such as rule.idle_days=45."
-            problems.append(Problem(dotted or "(empty)", what))
-            continue
-        body = merged
-        for part in path:
-            if not isinstance(body.get(part), dict):
-                body[part] = {}
-            body = body[part]
-        body[last] = value
-    return merged
+def _plain_why(config: StudyConfig) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, (name, _) in SECTIONS["why"].items():
+        value = getattr(config, name)
+        if isinstance(value, (WatchKeys, DateKeys)):
+            value = {inner: list(each) if isinstance(each, tuple) else each for inner, each in asdict(value).items()}
+        found[key] = list(value) if isinstance(value, tuple) else value
+    return found

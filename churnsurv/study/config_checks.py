@@ -43,6 +43,7 @@ def check_together(config: StudyConfig, campaign_fields: Collection[str]) -> lis
     if config.calendar and "calendar" in config.sources:
         problems.append(Problem("calendar", "stands under [sources] and as [[calendar]]. Keep one of the two."))
     problems += _check_who(config)
+    problems += _check_why(config)
     problems += _check_warning(config)
     problems += _check_campaigns(config, campaign_fields)
     problems += _check_score(config)
@@ -67,6 +68,23 @@ def _check_who(config: StudyConfig) -> list[Problem]:
     if config.who_margin and "costs" not in config.sources:
         what = 'needs sources.costs, what channels cost: costs = "costs.csv".'
         found.append(Problem("who_churns.margin", what))
+    return found
+
+
+def _check_why(config: StudyConfig) -> list[Problem]:
+    found = []
+    asked, entries = config.why_shocks, [each.name for each in config.calendar]
+    if asked.names and not entries and "calendar" not in config.sources:
+        what = "needs a calendar that these entries stand in: [[calendar]], or sources.calendar."
+        found.append(Problem("why.shocks.names", what))
+    elif entries:
+        found += [
+            Problem("why.shocks.names", f"The calendar has no entry {name!r}.{did_you_mean(name, entries)}")
+            for name in asked.names
+            if name not in entries
+        ]
+    if "reasons" in config.sources and "feedback" not in config.sources:
+        found.append(Problem("sources.reasons", "needs sources.feedback, the answers that the reasons are of."))
     return found
 
 

@@ -26,6 +26,7 @@ folder = "report"                    # where the report goes, beside this file
 events = "events.parquet"
 users = "users.parquet"
 balances = "balances.parquet"        # balance at the end of each day on which money moved
+feedback = "feedback.parquet"        # what a part of the churned said on why they left
 costs = "costs.parquet"              # what registrations cost, by day and channel
 assignments = "campaigns.parquet"    # who was drawn into which arm of which campaign
 opt_outs = "opt_outs.csv"            # who must not be contacted; nobody yet
@@ -64,6 +65,16 @@ profile_horizon = 180                # the churned: by this day
 margin = {{ invested_day = 0.000018 }} # of each unit held at the end of a day: 0.66 % a year
 value_horizon = 180                  # days for which users are weighed against what they cost
 min_users = 30                       # smaller groups are pooled
+
+[why]                                # why they leave: what they said, and returns watched day by day
+within = 30                          # an answer counts if it comes up to so many days after the churn
+horizon = 365                        # last day of the shares by reason over time
+# This app has no problems in its log. With events such as "crash", "lag" or "complaint", or problems = ["timeout"], the
+# report says how users go on after them. News and outages are entries of the calendar: [[calendar]] kind = "news".
+
+[why.monitor]
+smallest_drop = 0.2                  # what is to be noticed: a fifth fewer returns
+false_alarms = 1.0                   # a year, over all groups together
 
 [warning]                            # how likely the silent churn, and from which idle day to warn
 by = {{ balance = [100, 1000, 10000] }}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from churnsurv.errors import ChurnsurvError, InputError
-from churnsurv.study.config import read_config
+from churnsurv.study.config_reading import read_config
 from churnsurv.study.progress import stages
 from churnsurv.study.text import bar, toml, write_text
 
@@ -37,6 +37,10 @@ window = 30                          # churned and retained are compared on what
 profile_horizon = 180                # the churned: by this day
 min_users = 30                       # smaller groups are pooled
 # margin = { active_day = 0.5 }        # with costs: what a user brings for each active day, or for each unit held a day
+
+[why]                                # why they leave: reasons, problems, returns day by day; on = false: none of it
+# by = "channel"                       # by default the first of groups.by
+# problems = ["crash", "lag"]          # kinds of events; by default crash, lag and complaint, where the log has them
 
 [warning]                            # how likely the silent churn; on = false: none of it
 # by = { balance = [100, 1000, 10000] }   # by default by the first of groups.by
@@ -66,7 +70,8 @@ min_users = 30                       # smaller groups are pooled
 # policy = "policy.toml"
 # ledger = "contacts.duckdb"
 
-# Campaigns and holidays, to match with bursts of registrations; one such section for each:
+# Campaigns and holidays, to match with bursts of registrations; one such section for each. What entries of the kind
+# shock, news or outage did to returns is looked at:
 # [[calendar]]
 # name = "spring"
 # kind = "campaign"
@@ -282,6 +287,7 @@ def _study_text(draft: _Draft) -> str:
         *(f"{name} = {toml(source)}\n" for name, source in draft.sources.items()),
         _comment("A source can be a query: users = { sql = \"SELECT * FROM 'users.parquet' WHERE NOT test\" }"),
         '# balances = "balances.csv"           # user_id, date, balance\n',
+        '# feedback = "feedback.csv"           # user_id, date, reason: why users left, as far as they said so\n',
         '# costs = "costs.csv"                 # what users cost: channel, and cost_per_user or amount\n',
         *_column_lines(proposal, because),
         f"\n[window]\n{because('observed_from', 'observed_until')}{since}",

@@ -9,7 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from churnsurv.study.config import SCORE_TABLES, Source, StudyConfig
+from churnsurv.study.config import Source, StudyConfig
+from churnsurv.study.config_sections import SCORE_TABLES
 
 __all__ = ["PACKAGES", "hash_text", "provenance"]
 

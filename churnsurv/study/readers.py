@@ -112,6 +112,19 @@ def number(value: Any) -> float:
     return float(value)
 
 
+def number_from(low: float, high: float = math.inf) -> Callable[[Any], float]:
+    """A number from `low` to `high`, both included."""
+
+    def read(value: Any) -> float:
+        found = number(value)
+        if not low <= found <= high:
+            reach = f"from {low:g} on" if high == math.inf else f"from {low:g} to {high:g}"
+            raise WrongValueError(f"a number {reach}", value)
+        return found
+
+    return read
+
+
 def yes_or_no(value: Any) -> bool:
     """True or false."""
     if not isinstance(value, bool):
@@ -238,3 +251,29 @@ def stages(value: Any) -> Mapping[str, float]:
         return Stages(starts=value).starts
     except InputError as error:
         raise RefusedValueError(str(error)) from None
+
+
+def section(named: str, value: Any, readers: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
+    """The keys of a section within a section; every problem in it is told at once.
+
+    Examples
+    --------
+    >>> section("score.ready", {"weeks": 4}, {"weeks": whole(3)})
+    {'weeks': 4}
+    """
+    if not isinstance(value, Mapping):
+        raise WrongValueError(f"a section [{named}]", value)
+    problems: list[tuple[str, str]] = []
+    found: dict[str, Any] = {}
+    for key, each in value.items():
+        if key not in readers:
+            hint = did_you_mean(key, readers)
+            problems.append((key, f"There is no such key.{hint} Keys of [{named}]: {', '.join(readers)}."))
+            continue
+        try:
+            found[key] = readers[key](each)
+        except RefusedValueError as wrong:
+            problems.append((key, str(wrong)))
+    if problems:
+        raise ManyRefusedError(problems)
+    return found

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from churnsurv.errors import InputError, did_you_mean
-from churnsurv.study.config import FORMATS
+from churnsurv.study.config_sections import FORMATS
 from churnsurv.study.progress import stages
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def to_report(result: StudyResult, *, lang: str) -> Report:
     from churnsurv.report import build
 
     log, spells = result.log, result.spells
-    absent = (*result.who.notes, *result.warning.notes, *result.campaigns.notes)
+    absent = (*result.who.notes, *result.why.notes, *result.warning.notes, *result.campaigns.notes)
     return build(
         title=result.config.title,
         config=result.config.to_dict(),
@@ -48,6 +48,11 @@ def to_report(result: StudyResult, *, lang: str) -> Report:
         spell_profile=result.who.spell_profile,
         bursts=result.who.bursts,
         channels=result.who.channels,
+        reasons=result.why.reasons,
+        reasons_by=result.why.reasons_by,
+        experience=result.why.experience,
+        monitor=result.why.monitor,
+        shocks=result.why.shocks,
         idle_risk=result.warning.risk,
         idle_risk_by=result.warning.risk_by,
         tiers=result.warning.tiers,

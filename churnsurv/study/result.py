@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from churnsurv.study.recall import Campaigns
     from churnsurv.study.warn import ThresholdsAndTiers
     from churnsurv.study.who import WhoChurns
+    from churnsurv.study.why import WhyTheyLeave
     from churnsurv.survival import CoxFit, SurvivalCurves, TestResult
 
 __all__ = ["StudyResult"]
@@ -42,6 +43,8 @@ class StudyResult:
     who : WhoChurns
         Stages, structure, profiles, bursts of registrations and the value of channels, each None where it was not
         asked for or cannot be told; `who.absent` has the reasons.
+    why : WhyTheyLeave
+        Reasons, problems, returns watched day by day and effects of dates, in the same way.
     warning : ThresholdsAndTiers
         Idle risk, by group too, warning tiers, and how they do on later days, in the same way.
     campaigns : Campaigns
@@ -61,6 +64,7 @@ class StudyResult:
     cox: CoxFit | None
     sweep: RuleSweep | None
     who: WhoChurns
+    why: WhyTheyLeave
     warning: ThresholdsAndTiers
     campaigns: Campaigns
     config: StudyConfig

@@ -1,4 +1,4 @@
-"""Run a study stage by stage: check, spells, curves, tests, who churns, tiers, campaigns, model, sweep."""
+"""Run a study stage by stage: check, spells, curves, tests, who churns, why, tiers, campaigns, model, sweep."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from churnsurv.study.recall import campaigns_back
 from churnsurv.study.result import StudyResult
 from churnsurv.study.warn import thresholds_and_tiers
 from churnsurv.study.who import who_churns
+from churnsurv.study.why import why_they_leave
 
 if TYPE_CHECKING:
     from churnsurv.data import ActivityLog, Check, Spells
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["fit_model", "gather_notes", "run_study", "some_churned"]
 
 STAGES = (
-    *("read and check", "spells", "curves", "tests", "who churns", "thresholds and tiers", "campaigns"),
+    *("read and check", "spells", "curves", "tests", "who churns", "why they leave"),
+    *("thresholds and tiers", "campaigns"),
     *("Cox model", "churn rules", "hashes"),
 )
 
@@ -46,6 +48,8 @@ def run_study(study: Study, *, progress: bool) -> StudyResult:
         stage()
         who = who_churns(study)
         stage()
+        why = why_they_leave(study)
+        stage()
         warning = thresholds_and_tiers(study)
         stage()
         campaigns = campaigns_back(study)
@@ -64,11 +68,12 @@ def run_study(study: Study, *, progress: bool) -> StudyResult:
         cox=fit,
         sweep=sweep,
         who=who,
+        why=why,
         warning=warning,
         campaigns=campaigns,
         config=config,
         provenance=facts,
-        notes=(*_each_once(notes, config.idle_days), *who.notes, *warning.notes, *campaigns.notes),
+        notes=(*_each_once(notes, config.idle_days), *who.notes, *why.notes, *warning.notes, *campaigns.notes),
     )
 
 

@@ -1,4 +1,4 @@
-"""The daily run: is the day there, who is warned about, what is planned, recorded in the ledger, written for others.
+"""The daily run: is the day there, who is warned about, who fails to return, what is planned, recorded and written.
 
 Files are made beside their places, then the ledger records, then they take their places. Killed between, a later run
 finds them there, whatever has changed meanwhile; a contact that nobody recorded is in no folder that anybody reads.
@@ -15,6 +15,7 @@ from churnsurv.errors import ChurnsurvError, InputError, require_columns
 from churnsurv.study.progress import stages
 from churnsurv.study.score_before import before_of, compared
 from churnsurv.study.score_folders import PAGE, Prepared, day_folder
+from churnsurv.study.score_monitor import require_group, watch_returns
 from churnsurv.study.side_tables import people_of, table_of
 
 if TYPE_CHECKING:
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     from churnsurv.action.readiness import Readiness
     from churnsurv.data import ActivityLog
     from churnsurv.study.score_before import Before
+    from churnsurv.study.score_monitor import Watched
     from churnsurv.study.study import Study
     from churnsurv.warning.alerts import Alerts
     from churnsurv.warning.scheme import TierScheme
 
 __all__ = ["Score", "fit_study_tiers", "read_policy", "read_scheme", "score_study"]
 
-STAGES = ("is the day there", "alerts", "do alerts jump", "plan", "record and write")
+STAGES = ("is the day there", "alerts", "do alerts jump", "do users return", "plan", "record and write")
 _SHOWN = 20
 #: Users of a big log whose alerts are replayed to see whether they jump.
 _DRAWN = 30_000
@@ -61,6 +63,8 @@ class Score:
         Users of a day recorded before who have opted out of their contact since.
     remarks : tuple of str
         Why it is a dry run, or what was done before and has changed since.
+    watched : Watched or None
+        What the monitor says of the returns; None where the study does not want it.
     """
 
     as_of: datetime.date
@@ -73,10 +77,13 @@ class Score:
     folders: tuple[Path, ...]
     opted_out: tuple[Any, ...] = ()
     remarks: tuple[str, ...] = ()
+    watched: Watched | None = None
 
     def to_text(self) -> str:
         """What was found and done, in a few lines."""
         lines = [f"Ready: {self.readiness._headline()}", f"Alerts: {self.alerts._headline()}"]
+        if self.watched is not None:
+            lines.append(self.watched.to_text())
         if self.plan is not None:
             again = self.recorded is not None and self.recorded.already
             lines.append(f"Plan{' as of now' if again else ''}: {self.plan._headline()}")
@@ -148,6 +155,7 @@ def score_study(study: Study, as_of: datetime.date | str, *, dry_run: bool = Fal
     with stages(STAGES, progress=progress) as stage:
         stage()
         scheme, policy, log = read_scheme(study), read_policy(study), log_of_day(study)
+        require_group(study, log)
         ledger = None if policy is None else ledger_of(study)
         folder = study.base / study.config.score_folder
         before = None
@@ -163,7 +171,8 @@ def score_study(study: Study, as_of: datetime.date | str, *, dry_run: bool = Fal
         if before is None:
             ready.raise_unless_ready()
         stage()
-        made = _Made(study, scheme, folder, ready, found)
+        made = _Made(study, scheme, folder, ready, found, watch_returns(study, log, ready))
+        stage()
         planned = None if policy is None or ledger is None else _planned(study, found, policy, ledger, log)
         stage()
         if planned is None or ledger is None:
@@ -185,17 +194,19 @@ class _Made:
     folder: Path
     ready: Readiness
     found: Alerts
+    watched: Watched | None
 
     def _prepared(self, plan: Plan | None, folder: Path, *, dry: bool) -> Prepared:
         keys = self.study.config
         return Prepared.of(
-            self.found, plan, self.ready, self.scheme, folder, dry=dry, rows=keys.score_rows, lang=keys.lang
-        )
+            self.found, plan, self.ready, self.scheme, folder, dry=dry, rows=keys.score_rows, lang=keys.lang,
+            watched=self.watched,
+        )  # fmt: skip
 
     def _score(self, plan: Plan | None, recorded: Recorded | None, page: Path, folders: tuple[Path, ...],
                *, dry: bool = False, out: tuple[Any, ...] = (), remarks: tuple[str, ...] = ()) -> Score:  # fmt: skip
         day = self.found.as_of
-        return Score(day, self.ready, self.found, plan, recorded, dry, page, folders, out, remarks)
+        return Score(day, self.ready, self.found, plan, recorded, dry, page, folders, out, remarks, self.watched)
 
     def alone(self, folder: Path) -> Score:
         """Write the alerts of a study without a policy."""
@@ -219,7 +230,8 @@ class _Made:
         now = compared(before, plan, people_of("opt_outs", keys, self.study.base, self.study.log.engine))
         if before.whole:
             said = "A run before had made its files; they were put in place." if before.put else "Its files stay."
-            folders = tuple(day_folder(self.folder, each, day).expanduser().resolve() for each in ("alerts", "plan"))
+            places = [day_folder(self.folder, each, day) for each in ("alerts", "monitor", "plan")]
+            folders = tuple(each.expanduser().resolve() for each in places if each.exists())
             page = folders[-1] / PAGE
         elif plan.digest == before.digest:
             prepared = self._prepared(plan, self.folder, dry=False)
@@ -228,7 +240,7 @@ class _Made:
             left = before.contacts[~now.out].reset_index(drop=True)
             prepared = Prepared.of_recorded(
                 self.found, plan, left, self.ready, self.scheme, self.folder, digest=before.digest,
-                rows=keys.score_rows, lang=keys.lang,
+                rows=keys.score_rows, lang=keys.lang, watched=self.watched,
             )  # fmt: skip
             said = "Its files were gone; its contacts were written from the ledger, less opt-outs of now."
             page, folders = prepared.page, prepared.write()

@@ -16,7 +16,7 @@ import numpy as np
 from churnsurv.action.ledger import Recorded
 from churnsurv.errors import InputError
 from churnsurv.report.whole_folder import facts_of, is_whole, staged_before
-from churnsurv.study.score_folders import ALERTS, PLAN, day_folder
+from churnsurv.study.score_folders import ALERTS, MONITOR, PLAN, day_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,7 +141,7 @@ def _put_staged(folder: Path, day: datetime.date, digest: str | None) -> bool:
     put = False
     current = facts_of(day_folder(folder, "plan", day), PLAN)
     there = digest is not None and current is not None and _digest_of(current) == digest
-    for what, contents in (("alerts", ALERTS), ("plan", PLAN)):
+    for what, contents in (("alerts", ALERTS), ("monitor", MONITOR), ("plan", PLAN)):
         for key, staged in staged_before(day_folder(folder, what, day), contents).items():
             if key != digest or there:
                 staged.drop()

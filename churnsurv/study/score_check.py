@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from churnsurv.errors import ChurnsurvError
 from churnsurv.study.score import read_policy, read_scheme
+from churnsurv.study.score_monitor import require_group
 from churnsurv.study.side_tables import people_of, table_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ def daily_problems(study: Study) -> Iterator[tuple[str, str]]:
         "margins": lambda: table_of("margins", config, base, study.log.engine),
         "scores": lambda: table_of("scores", config, base, study.log.engine),
     }
+    try:
+        require_group(study, study.log)
+    except ChurnsurvError as error:
+        yield "score.monitor.by", str(error)
     for name, reader in readers.items():
         try:
             reader()

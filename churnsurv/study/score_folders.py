@@ -1,4 +1,4 @@
-"""The files of a day: alerts and plan as Parquet and CSV, the operators' page, and a manifest of each folder.
+"""The files of a day: alerts, plan and monitor as Parquet and CSV, the operators' page, a manifest of each folder.
 
 What is in them depends on the day and on nothing that changes from run to run: no time of the run, no hash of a log
 that grows. The same day gives the same bytes.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from churnsurv import __version__
 from churnsurv.errors import ChurnsurvError
@@ -24,13 +24,17 @@ if TYPE_CHECKING:
     from churnsurv.action.ledger import Recorded
     from churnsurv.action.plan import Plan
     from churnsurv.action.readiness import Readiness
+    from churnsurv.study.score_monitor import Watched
     from churnsurv.warning.alerts import Alerts
     from churnsurv.warning.scheme import TierScheme
 
-__all__ = ["ALERTS", "PLAN", "Prepared", "day_folder", "parquet_bytes"]
+Part: TypeAlias = "tuple[Path, Mapping[str, bytes], Contents]"
+
+__all__ = ["ALERTS", "MONITOR", "PLAN", "Prepared", "day_folder", "parquet_bytes"]
 
 ALERTS = Contents("churnsurv alerts", "alerts", "the alerts")
 PLAN = Contents("churnsurv plan", "a plan", "the plan")
+MONITOR = Contents("churnsurv monitor", "a monitor", "the monitor")
 PAGE = "operators.html"
 _ANEW = (
     "The files of this day were gone. Its contacts are as the ledger recorded them, less opt-outs since; its alerts "
@@ -39,7 +43,7 @@ _ANEW = (
 
 
 def day_folder(folder: Path, what: str, day: datetime.date) -> Path:
-    """Where the alerts, or the plan, of a day lie.
+    """Where the alerts, the plan, or what the monitor found of a day lie.
 
     Examples
     --------
@@ -75,6 +79,7 @@ class Prepared:
         dry: bool,
         rows: int,
         lang: str,
+        watched: Watched | None = None,
     ) -> Prepared:
         """Make every file, and see that each folder can be written.
 
@@ -84,11 +89,12 @@ class Prepared:
             If something that is not ours stands in the way of a folder.
         """
         table = None if plan is None else plan.table
-        page = _page(alerts, plan, table, ready, dry=dry, rows=rows, lang=lang)
+        page = _page(alerts, plan, table, ready, dry=dry, rows=rows, lang=lang, watched=watched)
         facts = _facts(alerts, ready)
         files = _tabled("alerts", alerts.table) | ({PAGE: page} if plan is None else {})
         about = {MANIFEST: _alerts_manifest(alerts, scheme, facts, files)}
-        parts = [(day_folder(folder, "alerts", alerts.as_of), files | about, ALERTS)]
+        parts: list[Part] = [(day_folder(folder, "alerts", alerts.as_of), files | about, ALERTS)]
+        parts += _of_monitor(watched, folder)
         if plan is not None:
             files = _tabled("plan", plan.table) | {PAGE: page}
             if not dry:  # what is not to be sent is in no file that a program may take and send
@@ -97,7 +103,7 @@ class Prepared:
             parts.append((where, files | {MANIFEST: _plan_manifest(plan, facts, files, dry=dry)}, PLAN))
         for place, _, contents in parts:
             check_target(place.expanduser().resolve(), contents)
-        return cls(parts[-1][0] / PAGE, tuple(parts))
+        return cls(parts[0 if plan is None else -1][0] / PAGE, tuple(parts))
 
     def write(self) -> tuple[Path, ...]:
         """Write every folder, each whole or not at all."""
@@ -138,13 +144,13 @@ class Prepared:
     @classmethod
     def of_recorded(
         cls, alerts: Alerts, plan: Plan, contacts: pd.DataFrame, ready: Readiness, scheme: TierScheme, folder: Path,
-        *, digest: str, rows: int, lang: str,
+        *, digest: str, rows: int, lang: str, watched: Watched | None = None,
     ) -> Prepared:  # fmt: skip
         """Make the folders of a day from what the ledger has of it: its files are gone, and would be planned otherwise.
 
         Parameters
         ----------
-        alerts, plan, ready, scheme, folder, rows, lang
+        alerts, plan, ready, scheme, folder, rows, lang, watched
             As for `of`, as they are now.
         contacts : DataFrame
             Schema "ledger_contacts": what may still be sent.
@@ -162,14 +168,45 @@ class Prepared:
             "contact_on": plan.contact_on, "campaign": plan.policy.campaign, "plan": {"sha256": digest},
             "dry_run": False, "from_ledger": True, "counts": {"contact": len(table)},
         }  # fmt: skip
-        files = _contacts(table) | {PAGE: _page(alerts, plan, table, ready, dry=False, rows=rows, lang=lang, anew=True)}
+        page = _page(alerts, plan, table, ready, dry=False, rows=rows, lang=lang, anew=True, watched=watched)
+        files = _contacts(table) | {PAGE: page}
         place = day_folder(folder, "plan", alerts.as_of)
-        parts = [(place, files | {MANIFEST: manifest(PLAN, {**facts, **own}, files)}, PLAN)]
+        parts: list[Part] = [(place, files | {MANIFEST: manifest(PLAN, {**facts, **own}, files)}, PLAN)]
+        parts = [*(each for each in _of_monitor(watched, folder) if not each[0].exists()), *parts]
         beside = day_folder(folder, "alerts", alerts.as_of)
         if not beside.exists():
             files = _tabled("alerts", alerts.table)
             parts.insert(0, (beside, files | {MANIFEST: _alerts_manifest(alerts, scheme, facts, files)}, ALERTS))
         return cls(place / PAGE, tuple(parts))
+
+
+def _of_monitor(watched: Watched | None, folder: Path) -> list[Part]:
+    """The folder of the monitor: its tables whole where it watched, and a manifest that says whether it did."""
+    if watched is None:
+        return []
+    monitor, files = watched.monitor, dict[str, bytes]()
+    about: dict[str, Any] = {
+        "as_of": watched.as_of,
+        "versions": {"churnsurv": __version__},
+        "watched": monitor is not None,
+        "reason": watched.reason,
+        "asked": asdict(watched.keys),
+        "left_out": list(watched.left_out),
+    }
+    if monitor is not None:
+        tables = {"alarms": monitor.alarms, "carriers": monitor.carriers, "groups": monitor.groups}
+        for name, table in tables.items():
+            files |= _tabled(name, table, f"churn_monitor_{name}")
+        files |= _tabled("days", monitor.table, "churn_monitor")
+        about |= {
+            "by": monitor.by,
+            "first_day": monitor.first_day,
+            "level": monitor.level,
+            "open_alarms": monitor.open_alarms["group"].tolist(),
+            "notes": list(monitor.notes),
+        }
+    place = day_folder(folder, "monitor", watched.as_of)
+    return [(place, files | {MANIFEST: manifest(MONITOR, about, files)}, MONITOR)]
 
 
 def _facts(alerts: Alerts, ready: Readiness) -> dict[str, Any]:
@@ -185,8 +222,8 @@ def _contacts(table: pd.DataFrame) -> dict[str, bytes]:
     return {"contacts.csv": _csv(table), "contacts.parquet": parquet_bytes(table, "plan")}
 
 
-def _tabled(name: str, table: pd.DataFrame) -> dict[str, bytes]:
-    return {f"{name}.csv": _csv(table), f"{name}.parquet": parquet_bytes(table, name)}
+def _tabled(name: str, table: pd.DataFrame, layout: str | None = None) -> dict[str, bytes]:
+    return {f"{name}.csv": _csv(table), f"{name}.parquet": parquet_bytes(table, layout or name)}
 
 
 def _csv(table: pd.DataFrame) -> bytes:
@@ -269,6 +306,7 @@ def _page(
     rows: int,
     lang: str,
     anew: bool = False,
+    watched: Watched | None = None,
 ) -> bytes:
     from churnsurv.report.operators import operators_page
 
@@ -285,6 +323,7 @@ def _page(
         "campaign": None if plan is None else plan.policy.campaign,
         "dry_run": dry,
         "look": look,
+        "monitor": None if watched is None else watched.facts(),
         "costs": [] if plan is None or anew else plan.costs.to_dict("records"),
         "notes": [*([_ANEW] if anew else []), *alerts.notes, *([] if anew else notes)],
         "version": __version__,

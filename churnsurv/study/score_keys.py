@@ -1,4 +1,4 @@
-"""Readers of the keys of [score]: when a day is there in full, and how much wider tiers are on the way out."""
+"""Readers of the keys of [score]: when a day is there in full, what is watched, how much wider tiers are on leaving."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from churnsurv.errors import InputError, did_you_mean
-from churnsurv.study.readers import ManyRefusedError, RefusedValueError, WrongValueError, number, whole
+from churnsurv.errors import InputError
+from churnsurv.study.readers import RefusedValueError, WrongValueError, number_from, section, text, whole, yes_or_no
 
-__all__ = ["ReadyKeys", "ready_keys", "widths"]
+__all__ = ["MonitorKeys", "ReadyKeys", "monitor_keys", "ready_keys", "widths"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,44 +32,54 @@ def ready_keys(value: Any) -> ReadyKeys:
     >>> ready_keys({"thin": 0.5, "replay": 0})
     ReadyKeys(weeks=8, thin=0.5, rejects=0.05, jump=2.0, replay=0)
     """
-    if not isinstance(value, Mapping):
-        raise WrongValueError("a section [score.ready]", value)
-    problems: list[tuple[str, str]] = []
-    found: dict[str, Any] = {}
-    for key, each in value.items():
-        if key not in _READERS:
-            hint = did_you_mean(key, _READERS)
-            problems.append((key, f"There is no such key.{hint} Keys of [score.ready]: {', '.join(_READERS)}."))
-            continue
-        try:
-            found[key] = _READERS[key](each)
-        except RefusedValueError as wrong:
-            problems.append((key, str(wrong)))
-    if problems:
-        raise ManyRefusedError(problems)
-    return ReadyKeys(**found)
+    return ReadyKeys(**section("score.ready", value, _READERS))
 
 
-def _from_to(low: float, high: float) -> Callable[[Any], float]:
-    """A number between two others."""
+@dataclass(frozen=True, slots=True)
+class MonitorKeys:
+    """Whether and how returns are watched: arguments of `churnsurv.churn_monitor`; `by` "(all)" is none."""
 
-    def read(value: Any) -> float:
-        found = number(value)
-        if not low <= found <= high:
-            reach = f"from {low:g} on" if high == float("inf") else f"from {low:g} to {high:g}"
-            raise WrongValueError(f"a number {reach}", value)
-        return found
+    on: bool = True
+    by: str = "channel"
+    train: int = 365
+    watch: int = 28
+    smallest_drop: float = 0.2
+    false_alarms: float = 1.0
+    by_stage: bool = True
+    min_users: int = 200
 
-    return read
+
+def monitor_keys(value: Any) -> MonitorKeys:
+    """How returns are watched; what is not said has its default.
+
+    Examples
+    --------
+    >>> found = monitor_keys({"by": "device", "false_alarms": 2})
+    >>> found.by, found.false_alarms, found.train
+    ('device', 2.0, 365)
+    """
+    return MonitorKeys(**section("score.monitor", value, _MONITOR))
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {
         "weeks": whole(3),
-        "thin": _from_to(0, 1),
-        "rejects": _from_to(0, 1),
-        "jump": _from_to(1, float("inf")),
+        "thin": number_from(0, 1),
+        "rejects": number_from(0, 1),
+        "jump": number_from(1),
         "replay": whole(0),
+    }
+)
+_MONITOR: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {
+        "on": yes_or_no,
+        "by": text,
+        "train": whole(56),
+        "watch": whole(1),
+        "smallest_drop": number_from(0.01, 0.99),
+        "false_alarms": number_from(0.01, 50),
+        "by_stage": yes_or_no,
+        "min_users": whole(1),
     }
 )
 

@@ -1,4 +1,4 @@
-"""Tables beside the log: costs of channels, the calendar, who was in which campaign, and what the daily run takes."""
+"""Tables beside the log: reasons of answers, satisfaction, costs, the calendar, campaigns, what the daily run takes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from churnsurv.data.engine import Engine
     from churnsurv.study.config import StudyConfig
 
-__all__ = ["assignments_of", "calendar_of", "costs_of", "numbers_of_decimals", "people_of", "rewards_of", "table_of"]
+__all__ = [
+    "answers_of",
+    "assignments_of",
+    "calendar_of",
+    "costs_of",
+    "numbers_of_decimals",
+    "people_of",
+    "reasons_of",
+    "rewards_of",
+    "table_of",
+]
 
 
 def costs_of(config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame | None:
@@ -26,6 +36,32 @@ def costs_of(config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame | 
         If the file or query cannot be read.
     """
     return _read("costs", config, base, engine)
+
+
+def reasons_of(config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame | None:
+    """Return which answer is which reason, as `churnsurv.churn_reasons` takes it; None where the study does not say.
+
+    Raises
+    ------
+    InputError
+        If the file or query cannot be read, or gives a code two reasons.
+    """
+    from churnsurv.diagnosis.reasons_answers import read_mapping
+
+    table = _read("reasons", config, base, engine)
+    read_mapping(table)
+    return table
+
+
+def answers_of(config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame | None:
+    """Return how satisfied users were, as `churnsurv.experience_hazard` takes it; None where the study has no answers.
+
+    Raises
+    ------
+    InputError
+        If the file or query cannot be read.
+    """
+    return _read("answers", config, base, engine)
 
 
 def assignments_of(config: StudyConfig, base: Path, engine: Engine) -> pd.DataFrame:

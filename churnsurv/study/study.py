@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churnsurv.errors import InputError
-from churnsurv.study.config import Problem, StudyConfig, read_config
+from churnsurv.study.config import StudyConfig
+from churnsurv.study.config_checks import Problem
+from churnsurv.study.config_reading import read_config
 
 if TYPE_CHECKING:
     from churnsurv.data import ActivityLog, Check, Spells
@@ -218,7 +220,7 @@ def read_study(path: str | Path, overrides: Mapping[str, object] | None = None) 
 def _open_log(config: StudyConfig, base: Path) -> ActivityLog:
     from churnsurv.data import ActivityLog, ChurnRule, Stages
     from churnsurv.data.propose import engine_in, require_one_file
-    from churnsurv.study.config import LOG_TABLES
+    from churnsurv.study.config_sections import LOG_TABLES
 
     engine = engine_in(base)
     sources = {name: source for name, source in config.sources.items() if name in LOG_TABLES}
@@ -234,6 +236,7 @@ def _open_log(config: StudyConfig, base: Path) -> ActivityLog:
         tables["events"],
         tables["users"],
         balances=tables.get("balances"),
+        feedback=tables.get("feedback"),
         rule=ChurnRule(config.idle_days, config.activity),
         stages=stages,
         timestamps=config.timestamps,

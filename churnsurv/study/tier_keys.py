@@ -10,7 +10,16 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from churnsurv.errors import InputError, did_you_mean
-from churnsurv.study.readers import ManyRefusedError, RefusedValueError, WrongValueError, day, number, texts, whole
+from churnsurv.study.readers import (
+    ManyRefusedError,
+    RefusedValueError,
+    WrongValueError,
+    day,
+    number,
+    section,
+    texts,
+    whole,
+)
 from churnsurv.warning.objectives import Capacity, Objective, Precision, Saving, Value
 
 __all__ = ["BacktestKeys", "backtest_keys", "groups_or_bands", "numbers_by_name", "objectives", "plain_objective"]
@@ -54,25 +63,8 @@ def backtest_keys(value: Any) -> BacktestKeys:
     >>> backtest_keys({"origins": 3, "capacity": 60})
     BacktestKeys(origins=3, test_days=90, capacity=(60.0,))
     """
-    if not isinstance(value, Mapping):
-        raise WrongValueError("a section [warning.backtest]", value)
-    readers: Mapping[str, Callable[[Any], Any]] = {
-        "origins": _origins,
-        "test_days": whole(1),
-        "capacity": _capacities,
-    }
-    problems: list[tuple[str, str]] = []
-    found: dict[str, Any] = {}
-    for key, each in value.items():
-        if key not in readers:
-            hint = did_you_mean(key, readers)
-            problems.append((key, f"There is no such key.{hint} Keys of [warning.backtest]: {', '.join(readers)}."))
-            continue
-        made = _made(problems, key, partial(readers[key], each))
-        found |= {} if made is None else {key: made}
-    if problems:
-        raise ManyRefusedError(problems)
-    return BacktestKeys(**found)
+    readers = {"origins": _origins, "test_days": whole(1), "capacity": _capacities}
+    return BacktestKeys(**section("warning.backtest", value, readers))
 
 
 def _origins(value: Any) -> int | tuple[date, ...]:

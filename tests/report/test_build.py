@@ -314,5 +314,7 @@ def test_every_message_is_used() -> None:
     rooms = ("structure", "life", "profile", "bursts", "value", "idle", "tiers")
     made |= {f"plot_{room}" for room in (*rooms, "value_day", "surface", "timeline", "backtest")}
     made |= {"plot_recall", "plot_lift", "plot_monitor"}
+    made |= {"reasons", "problems", "monitor", "shocks"}
+    made |= {f"plot_{room}" for room in ("reasons", "over_time", "problems", "returns", "shocks")}
     for _, key, _ in MESSAGES:
         assert key.split(".")[0] in made or f'"{key}"' in source or f"'{key}'" in source, key

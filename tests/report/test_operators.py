@@ -178,6 +178,36 @@ def test_a_dry_run_and_an_odd_day_stand_on_top() -> None:
     assert "active users: 3 users <expected 5>." in text
 
 
+def test_an_open_alarm_of_the_monitor_stands_on_top_and_none_is_a_quiet_line() -> None:
+    days = {"alarm_on": "2025-04-28", "begun": "2025-04-27", "begun_lower": "2025-04-26", "begun_upper": "2025-04-28"}
+    sizes = {"ratio": 0.74, "lower": 0.65, "upper": 0.85, "missing": 26.4, "missing_lower": 15, "missing_upper": 35}
+    parts = [{"split": "stage", "value": "<b>new</b>", "missing": 20.0, "share": 0.75}]
+    one = {"group": HOSTILE, **days, **sizes, "carriers": parts}
+    told = {"by": "channel", "charts": 5, "judged": True, "level": 0.95, "false_alarms": 1.0, "left_out": []}
+
+    def shown(*alarms: dict[str, Any], **more: Any) -> str:
+        monitor = told | {"alarms": list(alarms), "reason": None} | more
+        return operators_page(alerts_of(), facts=FACTS | {"monitor": monitor})
+
+    page = shown(one, one | {"group": "(all)", "carriers": []}, left_out=["2025-04-20"])
+    read = Read(page)
+    assert read.text.index("Fewer users return than expected") < read.text.index("Alerts All 3")
+    assert (
+        f"channel {HOSTILE}, since 27 Apr 2025 (26 Apr 2025 to 28 Apr 2025): about 26 returns missing (15–35). "
+        "74.0% (65.0–85.0%) of those expected came. Missing by stage: <b>new</b> 20 (75.0%)." in read.text
+    )
+    assert "All other groups together, since 27 Apr 2025" in read.text
+    assert "Not loaded in full, and not judged: 20 Apr 2025." in read.text
+    assert [tag for tag, _ in read.tags].count("script") == 1
+    assert "All users together, since" in Read(shown(one | {"group": "(all)"})).text
+    quiet = Read(shown())
+    assert "Returns: no alarm in 5 charts." in quiet.text
+    assert "Fewer users return" not in quiet.text
+    assert "Returns of this day are not judged" in Read(shown(judged=False)).text
+    assert "Returns are not watched. Too short." in Read(shown(reason="Too short.")).text
+    assert "Returns" not in Read(operators_page(alerts_of(), facts=FACTS)).text
+
+
 def test_contacts_are_all_there_and_what_is_closed_stands_last() -> None:
     alerts = alerts_of(6)
     plan = plan_of(alerts)

@@ -17,11 +17,12 @@ def app_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_study(app_folder: Path, folder: Path, sections: str = "", sources: str | None = None) -> Path:
-    """Write a study on the app's files, with more sections below; who churns and warning only where named."""
+    """Write a study on the app's files, with more sections below; who churns, why, and warning only where named."""
     given = sources or f'events = "{app_folder}/events.parquet"\nusers = "{app_folder}/users.parquet"'
     path = folder / "study.toml"
     off = "" if "[who_churns]" in sections else "[who_churns]\non = false\n"
     off += "" if "[warning" in sections else "[warning]\non = false\n"
+    off += "" if "[why" in sections else "[why]\non = false\n"
     window = "[window]\nobserved_until = 2025-06-29\n"
     path.write_text(f"[sources]\n{given}\n{window}{off}{sections}", encoding="utf-8")
     return path

@@ -11,8 +11,10 @@ import pytest
 
 import churnsurv as ch
 from churnsurv.study import config as module
-from churnsurv.study.config import SECTIONS, Dated, StudyConfig, read_config
-from churnsurv.study.score_keys import ReadyKeys
+from churnsurv.study.config import Dated, StudyConfig
+from churnsurv.study.config_reading import read_config
+from churnsurv.study.config_sections import SECTIONS
+from churnsurv.study.score_keys import MonitorKeys, ReadyKeys
 
 SOURCES = {"sources": {"events": "e.csv", "users": "u.csv"}}
 
@@ -28,6 +30,9 @@ folder = "out"
 events = { sql = "SELECT * FROM 'e.csv'" }
 users = "u.csv"
 balances = "b.csv"
+feedback = "f.csv"
+reasons = "codes.csv"
+answers = "scores.csv"
 costs = "c.csv"
 calendar = { sql = "SELECT * FROM 'days.csv'" }
 assignments = "a.csv"
@@ -78,6 +83,17 @@ value_horizon = 90
 keep = -1
 min_users = 10
 
+[why]
+on = true
+by = "channel"
+within = 14
+horizon = 180
+weights = []
+problems = ["crash"]
+holidays = ["holiday", "festival"]
+monitor = { on = true, train = 90, watch = 60, smallest_drop = 0.3, false_alarms = 2, min_users = 50 }
+shocks = { names = [], kinds = ["news"], untouched = ["organic"], reaches = "active", before = 42, after = 14 }
+
 [warning]
 on = true
 by = { balance = [100, 1000] }
@@ -118,6 +134,7 @@ hysteresis = { balance = 0.2 }
 rows = 50
 late = 5
 ready = { weeks = 6, thin = 0.5, rejects = 0.1, jump = 3, replay = 0 }
+monitor = { on = false, by = "device", train = 90, watch = 14, smallest_drop = 0.3, false_alarms = 2 }
 
 [report]
 formats = ["html"]
@@ -156,6 +173,7 @@ def test_every_section_and_key_is_read() -> None:
     assert config.sources["calendar"].sql == "SELECT * FROM 'days.csv'"
     assert config.score_hysteresis == {"balance": 0.2}
     assert config.score_ready == ReadyKeys(weeks=6, thin=0.5, rejects=0.1, jump=3.0, replay=0)
+    assert config.score_monitor == MonitorKeys(False, "device", 90, 14, 0.3, 2.0)
     assert (config.who_on, config.who_horizons, config.who_window, config.who_profile_horizon) == (
         True,
         (30, 90),
@@ -169,7 +187,7 @@ def test_every_section_and_key_is_read() -> None:
 
 
 def test_the_documented_format_is_the_one_that_is_read() -> None:
-    documented = str(module.__doc__).partition("    [study]")[2].partition("`SECTIONS`")[0]
+    documented = str(module.__doc__).partition("    [study]")[2].partition("`config_sections.SECTIONS`")[0]
     document = tomllib.loads(textwrap.dedent("    [study]" + documented))
     assert keys_of(document) == {name: set(keys) for name, keys in SECTIONS.items() if name != "columns"}
     assert read_config(document)[1][0].where == "calendar"  # two ways are shown, and only one can be taken

@@ -15,7 +15,9 @@ import churnsurv as ch
 from churnsurv.recall import lift, monitor
 from churnsurv.study import check_study
 from churnsurv.study import recall as module
-from churnsurv.study.config import SECTIONS, StudyConfig, read_config
+from churnsurv.study.config import StudyConfig
+from churnsurv.study.config_reading import read_config
+from churnsurv.study.config_sections import SECTIONS
 from churnsurv.study.recall import Campaigns, campaigns_back
 from churnsurv.study.reporting import to_report
 

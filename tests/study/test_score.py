@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -24,6 +25,7 @@ from churnsurv.study import Study, check_study, score_folders
 from churnsurv.study.score_before import before_of
 from churnsurv.study.score_check import daily_problems
 from churnsurv.study.score_folders import parquet_bytes
+from churnsurv.study.score_monitor import open_alarms
 from churnsurv.study.side_tables import people_of
 from churnsurv.tables import schema
 
@@ -48,6 +50,8 @@ late = 100
 hysteresis = { balance = 0.1 }
 [score.ready]
 replay = 0
+[score.monitor]
+on = false
 """
 POLICY = """
 campaign = "spring"
@@ -233,7 +237,7 @@ class KilledError(BaseException):
 def test_killed_between_ledger_and_files_a_later_run_finds_them(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = study()
+    here = study(score__monitor={"train": 2000})
 
     def kill(*_: object) -> None:
         raise KilledError
@@ -254,6 +258,7 @@ def test_killed_between_ledger_and_files_a_later_run_finds_them(
     sent = pd.read_csv(done.page.parent / "contacts.csv")
     assert sorted(sent["user_id"]) == sorted(recorded["user_id"])
     assert sorted(path.name for path in done.page.parent.parent.iterdir()) == [f"as_of={FIRST}"]
+    assert [path.name for path in (here.base / "score/monitor").iterdir()] == [f"as_of={FIRST}"]
 
 
 def test_killed_before_the_ledger_nothing_is_sent(study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,6 +340,101 @@ def test_a_ledger_that_cannot_be_written_leaves_no_files(
     with pytest.raises(DataNotReadyError, match="has the ledger open"):
         here.score(FIRST)
     assert not files(here.base / "score")
+
+
+# ----------------------------------------------------------------------------------------------------- the monitor
+
+FEWER = "ios"
+WATCHED = {"by": "device", "train": 56, "watch": 14, "min_users": 30}
+
+
+@pytest.fixture(scope="module")
+def watched(fitted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study with users who come often, and of one device hardly any more from 1 May on."""
+    folder = tmp_path_factory.mktemp("watched") / "run"
+    shutil.copytree(fitted, folder, symlinks=True)
+    users = pd.read_parquet(folder / "users.parquet")
+    users = users[users["registered_at"].astype("datetime64[s]") < pd.Timestamp("2024-11-01")]
+    days, rng = pd.date_range("2024-12-01", "2025-05-08"), np.random.default_rng(3)
+    device = users["device"].to_numpy()
+    left = (device == FEWER)[:, None] & (days >= pd.Timestamp("2025-05-01"))
+    user, day = np.nonzero(rng.random((len(users), len(days))) < np.where(left, 0.15, 0.4))
+    found = pd.DataFrame({"user_id": users["user_id"].to_numpy()[user], "kind": "login", "amount": 0.0})
+    at = days[day] + pd.to_timedelta(rng.integers(0, 86_400, len(found)), unit="s")
+    write_events(folder, found.assign(event_at=at))
+    return folder
+
+
+def write_events(folder: Path, events: pd.DataFrame) -> None:
+    path = folder / "events.parquet"
+    path.unlink()
+    events.to_parquet(path, index=False)
+
+
+def test_fewer_returns_come_out_in_files_page_and_words(watched: Path, tmp_path: Path) -> None:
+    here = copy_of(watched, tmp_path / "run")(score__monitor=WATCHED)
+    done = here.score(FIRST)
+    place = here.base / f"score/monitor/as_of={FIRST}"
+    names = ("alarms", "carriers", "days", "groups")
+    assert sorted(path.name for path in place.iterdir()) == sorted(
+        ["manifest.json", *(f"{name}.{kind}" for name in names for kind in ("csv", "parquet"))]
+    )
+    told = json.loads((place / "manifest.json").read_text())
+    assert (told["kind"], told["watched"], told["open_alarms"]) == ("churnsurv monitor", True, [FEWER])
+    alarm = pq.read_table(place / "alarms.parquet").to_pandas().iloc[-1]
+    assert (alarm["group"], alarm["ended_on"]) == (FEWER, None)
+    assert alarm["begun_lower"] <= date(2025, 5, 1) <= alarm["begun_upper"]
+    days = pd.read_csv(place / "days.csv")
+    since = days[(days["group"] == FEWER) & (days["date"] >= str(alarm["begun"]))]
+    assert since["expected"].sum() - since["observed"].sum() == pytest.approx(alarm["missing"])
+    assert since["date"].max() == FIRST
+    (shown,) = open_alarms(done.watched.monitor)
+    assert 0 < shown["missing_lower"] < alarm["missing"] < shown["missing_upper"]
+    said = f"Returns: fewer than expected in device {FEWER} since {alarm['begun']}"
+    assert said in done.to_text()
+    assert "  missing by stage: " in done.to_text()
+    page = done.page.read_text(encoding="utf-8")
+    assert page.index("Fewer users return than expected") < page.index("Today&#39;s contacts")
+    assert f"about {alarm['missing']:,.0f} returns missing" in page
+
+    # the same bytes when run again
+    assert done.recorded is not None
+    written = files(here.base / "score")
+    again = here.score(FIRST)
+    assert files(here.base / "score") == written
+    assert said in again.to_text()
+    assert again.folders[1].parent.name == "monitor"
+
+
+def test_a_day_that_is_half_there_is_no_alarm(watched: Path, tmp_path: Path) -> None:
+    read = copy_of(watched, tmp_path / "run")
+    events = pd.read_parquet(tmp_path / "run/events.parquet")
+    half = (events["event_at"].dt.date == date.fromisoformat(SECOND)) & (np.arange(len(events)) % 3 > 0)
+    write_events(tmp_path / "run", events[~half])
+    with pytest.raises(DataNotReadyError, match=f"{SECOND} is not ready") as raised:
+        read(score__monitor=WATCHED).score(SECOND)
+    assert raised.value.exit_code == 3
+    assert not (tmp_path / "run/score").exists()
+    # never mended, it is left out of what the next day says
+    after = read(score__monitor=WATCHED).score(THIRD, dry_run=True)
+    assert after.watched is not None
+    assert after.watched.left_out == (date.fromisoformat(SECOND),)
+    assert "Not loaded in full, and not judged: 6 May 2025." in after.page.read_text(encoding="utf-8")
+
+
+def test_a_log_that_cannot_be_watched_is_said_to_be_and_the_day_goes_on(done: Callable[..., Study]) -> None:
+    here = done(score__monitor={"train": 2000})
+    found = here.score(SECOND)
+    assert "Returns: not watched. The log begins on" in found.to_text()
+    assert found.recorded is not None
+    place = here.base / f"score/monitor/as_of={SECOND}"
+    assert [path.name for path in place.iterdir()] == ["manifest.json"]
+    assert json.loads((place / "manifest.json").read_text())["watched"] is False
+    assert "Returns are not watched. The log begins on" in found.page.read_text(encoding="utf-8")
+    wrong = done(score__monitor={"by": "devise"})
+    assert [where for where, _ in daily_problems(wrong)] == ["score.monitor.by"]
+    with pytest.raises(SchemaError, match="devise"):
+        wrong.score(THIRD)
 
 
 # ------------------------------------------------------------------------------------------------------- bad input

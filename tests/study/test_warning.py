@@ -13,7 +13,9 @@ import pytest
 import churnsurv as ch
 from churnsurv.study import ThresholdsAndTiers, check_study
 from churnsurv.study import warn as module
-from churnsurv.study.config import SECTIONS, StudyConfig, read_config
+from churnsurv.study.config import StudyConfig
+from churnsurv.study.config_reading import read_config
+from churnsurv.study.config_sections import SECTIONS
 from churnsurv.study.reporting import to_report
 from churnsurv.study.tier_keys import BacktestKeys
 from churnsurv.study.warn import thresholds_and_tiers

@@ -1,0 +1,227 @@
+"""Returns watched day by day: alarms, since when, how large, and which users carry them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from churnsurv.plots.text import shown
+from churnsurv.report.catalogue import Field, name, strong
+from churnsurv.report.material import Material
+from churnsurv.report.model import Block, Figure, Listing, Part, Section, Sentence, Table
+from churnsurv.report.numbers import NOTHING, count, day, exists, ratio, share
+from churnsurv.report.pieces import columns_of, estimate, limits, noted, plot_words, point_of, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["monitor_section", "monitor_summary", "texts_of_days"]
+
+Row = dict[Any, Any]
+
+_LINK = "why-monitor"
+_ALL = "(all)"
+_TOLD = 3
+_ROWS = 40
+
+
+def monitor_section(material: Material) -> Section | None:
+    """Return the section; None where returns were not watched."""
+    monitor, words = material.monitor, material.words
+    if monitor is None:
+        return None
+    open_now = _strongest(monitor.open_alarms)
+    sentences = [_watched(material, monitor)]
+    for row in open_now[:_TOLD]:
+        sentences += [_open(material, monitor, row), *_carried(material, monitor, row)]
+    over = monitor.alarms[monitor.alarms["ended_on"].notna()]
+    sentences += [_closed(material, monitor, row) for row in _strongest(over)[: max(_TOLD - len(open_now), 0)]]
+    sentences += _soon(material, monitor)
+    blocks: list[Block] = [Listing(tuple(sentences)), _figure(material, monitor)]
+    if len(monitor.alarms):
+        blocks.append(_alarms_table(material, monitor))
+    blocks.append(_groups_table(material, monitor))
+    blocks += noted(words.text("monitor.notes"), monitor.notes)
+    return Section(_LINK, words.text("monitor.title"), tuple(blocks))
+
+
+def monitor_summary(material: Material) -> Sentence | None:
+    """The strongest alarm that is open; None without one."""
+    monitor = material.monitor
+    rows = [] if monitor is None else _strongest(monitor.open_alarms)
+    if not rows:
+        return None
+    row, words = rows[0], material.words
+    key = "summary.alarm" if len(rows) == 1 else "summary.alarms"
+    n = {} if len(rows) == 1 else {"n": strong(count(len(rows)))}
+    return Sentence(words.say(key, **n, **_size(material, monitor, row)).parts, _LINK)
+
+
+def _strongest(alarms: pd.DataFrame) -> list[Row]:
+    """Alarms by how many returns are missing; those of all users before those of a part of them where equal."""
+    rows: list[Row] = alarms.sort_values("missing", ascending=False, kind="stable").to_dict("records")
+    return rows
+
+
+def _size(material: Material, monitor: Any, row: Row) -> dict[str, Any]:
+    point = point_of(row, "ratio")
+    return {
+        "begun": material.words.date(row["begun"]),
+        "group": _group(material, monitor, row["group"]),
+        "ratio": strong(ratio(point.estimate)),
+        "range": limits(point, ratio),
+    }
+
+
+def _group(material: Material, monitor: Any, group: object) -> Part:
+    """How a chart is named within a sentence; the only one there is holds all users."""
+    words = material.words
+    if str(group) == _ALL or len(monitor.groups) == 1:
+        return Part(words.text("why.all_users"))
+    return Part(words.say("monitor.group", group=name(group)).text)
+
+
+def _watched(material: Material, monitor: Any) -> Sentence:
+    words = material.words
+    charts, alarms = len(monitor.groups), len(monitor.alarms)
+    false = monitor.false_alarms
+    return words.say(
+        f"monitor.{'none' if not alarms else 'one' if alarms == 1 else 'some'}",
+        first=words.date(monitor.first_day),
+        last=words.date(monitor.last_day),
+        charts=words.text("monitor.chart") if charts == 1 else words.text("monitor.charts", n=count(charts)),
+        false=words.text("monitor.false") if false == 1 else words.text("monitor.falses", n=f"{false:g}"),
+        **({"n": strong(count(alarms)), "open": strong(count(len(monitor.open_alarms)))} if alarms else {}),
+    )
+
+
+def _open(material: Material, monitor: Any, row: Row) -> Sentence:
+    words = material.words
+    return words.say(
+        "monitor.open",
+        low=words.date(row["begun_lower"]),
+        high=words.date(row["begun_upper"]),
+        alarm=words.date(row["alarm_on"]),
+        missing=strong(count(row["missing"])),
+        **_size(material, monitor, row),
+    )
+
+
+def _carried(material: Material, monitor: Any, row: Row) -> list[Sentence]:
+    """Of each split the value with the largest part of the missing returns."""
+    frame = monitor.carriers
+    mine = frame[(frame["group"] == row["group"]) & (frame["alarm_on"] == row["alarm_on"]) & (frame["missing"] > 0)]
+    found = []
+    for split, rows in mine.groupby("split", sort=False):
+        most = rows.loc[rows["share"].idxmax()]
+        if exists(most["share"]) and 0 < most["share"] < 1:
+            fields = {"split": name(split), "value": name(most["value"]), "share": strong(share(most["share"]))}
+            found.append(material.words.say("monitor.carried", **fields))
+    return found
+
+
+def _closed(material: Material, monitor: Any, row: Row) -> Sentence:
+    words = material.words
+    alarm, ended = words.date(row["alarm_on"]), words.date(row["ended_on"])
+    return words.say("monitor.closed", alarm=alarm, ended=ended, **_size(material, monitor, row))
+
+
+def _soon(material: Material, monitor: Any) -> list[Sentence]:
+    """How soon the smallest drop would be noticed, in the chart of all users or the only one."""
+    rows = monitor.groups.to_dict("records")
+    row = next((each for each in rows if each["group"] == _ALL), rows[0])
+    if not exists(row["half_found"]):
+        return []
+    drop, group = share(monitor.smallest_drop), _group(material, monitor, row["group"])
+    fields: dict[str, Field] = {"drop": drop, "group": group, "half": strong(day(row["half_found"]))}
+    if not exists(row["most_found"]):
+        return [material.words.say("monitor.soon_half", **fields)]
+    return [material.words.say("monitor.soon", most=strong(day(row["most_found"])), **fields)]
+
+
+def _figure(material: Material, monitor: Any) -> Figure:
+    """The chart of the strongest alarm, an open one first; without one that of all users."""
+    words, frame = material.words, monitor.table
+    names = list(dict.fromkeys(frame["group"]))
+    rows = [*_strongest(monitor.open_alarms), *_strongest(monitor.alarms)]
+    group = next((row["group"] for row in rows), _ALL)
+    group = group if group in names else names[-1]
+    mine = frame[frame["group"] == group]
+    alarms = monitor.alarms[monitor.alarms["group"] == group]
+    told = [words.text("monitor.alt_alarm", alarm=words.date(each)) for each in alarms["alarm_on"]]
+    said = plot_words(words, "plot_returns")
+    said |= {"returns": said["all"]} if group == _ALL or len(names) == 1 else {}
+    return Figure(
+        name="returns",
+        kind="churn_monitor",
+        title=words.text("monitor.figure", group=_plain(material, monitor, group)),
+        caption=words.text("monitor.caption"),
+        alt=words.text(
+            "monitor.alt",
+            group=_plain(material, monitor, group),
+            first=words.date(monitor.first_day),
+            last=words.date(monitor.last_day),
+            observed=count(mine["observed"].sum()),
+            expected=count(mine["expected"].sum()),
+            alarms="; ".join(told) or words.text("monitor.alt_none"),
+        ),
+        data=columns_of(texts_of_days(mine)),
+        options={
+            "level": monitor.level,
+            "alarms": columns_of(texts_of_days(alarms)),
+            "words": {key: text for key, text in said.items() if key != "all"},
+        },
+    )
+
+
+def _plain(material: Material, monitor: Any, group: object) -> str:
+    whole = str(group) == _ALL or len(monitor.groups) == 1
+    return material.words.text("why.all_users") if whole else shown(group)
+
+
+def texts_of_days(frame: pd.DataFrame) -> pd.DataFrame:
+    """Days as texts; those that do not exist as nulls."""
+    made = {}
+    for column in frame.columns:
+        if str(frame[column].dtype).startswith("datetime64"):
+            days = frame[column].dt.strftime("%Y-%m-%d").astype(object)
+            made[column] = days.where(frame[column].notna(), None)
+    return frame.assign(**made)
+
+
+def _alarms_table(material: Material, monitor: Any) -> Table:
+    words = material.words
+    rows = monitor.alarms.iloc[::-1].to_dict("records")
+    told = []
+    for row in rows[:_ROWS]:
+        begun = words.text(
+            "monitor.between",
+            day=words.date(row["begun"]),
+            low=words.date(row["begun_lower"]),
+            high=words.date(row["begun_upper"]),
+        )
+        ended = words.date(row["ended_on"]) if exists(row["ended_on"]) else words.text("monitor.still")
+        after = point_of(row, "after_ratio", "after_lower", "after_upper")
+        points = [estimate(point_of(row, "ratio"), ratio), estimate(after, ratio)]
+        dates = [words.date(row["alarm_on"]), ended, begun]
+        told.append([_plain(material, monitor, row["group"]), *dates, *points, count(row["missing"])])
+    keys = ("name", "raised", "ended", "begun", "ratio", "after", "missing")
+    note = words.text("monitor.alarms_note", level=f"{100 * monitor.level:g}%")
+    if len(rows) > _ROWS:
+        note = f"{words.text('why.more_rows', n=count(_ROWS), m=count(len(rows)))} {note}"
+    headings = [words.text(f"monitor.{key}") for key in keys]
+    return table(words.text("monitor.alarms"), headings, told, text_columns=(1, 2, 3), note=note)
+
+
+def _groups_table(material: Material, monitor: Any) -> Table:
+    words, rows = material.words, monitor.groups.to_dict("records")
+    pooled = any(exists(row["pooled"]) for row in rows)
+    told = []
+    for row in rows[:_ROWS]:
+        cells = [_plain(material, monitor, row["group"])]
+        cells += [shown(row["pooled"]) if exists(row["pooled"]) else NOTHING] if pooled else []
+        cells += [count(row["at_risk"]), day(round(row["returns"], 1))]
+        told.append([*cells, day(row["half_found"]), day(row["most_found"])])
+    keys = ("name", *(("pooled",) if pooled else ()), "at_risk", "returns", "half", "most")
+    note = words.text("monitor.groups_note", drop=share(monitor.smallest_drop))
+    headings = [words.text(f"monitor.{key}") for key in keys]
+    return table(words.text("monitor.groups"), headings, told, text_columns=(1,) if pooled else (), note=note)

@@ -1,0 +1,215 @@
+"""The churn monitor of a day: whether fewer users return than expected, in which groups, and since when.
+
+It is news for people: it sends nothing, and stops nothing. A log that it cannot watch is said to be so, and the day
+goes on.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from churnsurv.errors import ChurnsurvError, require_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from churnsurv.action.readiness import Readiness
+    from churnsurv.data import ActivityLog
+    from churnsurv.diagnosis.monitor import ChurnMonitor
+    from churnsurv.study.score_keys import MonitorKeys
+    from churnsurv.study.study import Study
+
+__all__ = ["Watched", "open_alarms", "require_group", "watch_returns"]
+
+#: The chart of all groups together, and the key of the study that asks for it alone.
+_ALL = "(all)"
+_ONE_DAY = datetime.timedelta(days=1)
+#: Parts of an alarm that are shown carry at least this share of it.
+_LEAST_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Watched:
+    """What the monitor says of a day.
+
+    Attributes
+    ----------
+    as_of : date
+    keys : MonitorKeys
+    monitor : ChurnMonitor or None
+        None where nothing could be watched.
+    reason : str or None
+        Why not.
+    left_out : tuple of date
+        Days that were never loaded in full: neither learnt from nor judged.
+    """
+
+    as_of: datetime.date
+    keys: MonitorKeys
+    monitor: ChurnMonitor | None
+    reason: str | None
+    left_out: tuple[datetime.date, ...] = ()
+
+    def to_text(self) -> str:
+        """A line for each open alarm, and one where there is none."""
+        if self.monitor is None:
+            return f"Returns: not watched. {self.reason}"
+        found = open_alarms(self.monitor)
+        if not found:
+            return f"Returns: no alarm; {_charts(self.monitor)} watched up to {self.as_of}."
+        lines = []
+        for each in found:
+            lines.append(f"Returns: fewer than expected {_where(each, self.monitor.by, found)}.")
+            if each["carriers"]:
+                lines.append(f"  {'; '.join(_carried(each))}.")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        said = self.reason if self.monitor is None else self.monitor._headline()
+        return f"<Watched: {self.as_of}; {said}>"
+
+    def facts(self) -> dict[str, Any]:
+        """What the operators' page shows."""
+        monitor = self.monitor
+        if monitor is None:
+            return {"alarms": [], "reason": self.reason}
+        last = monitor.table
+        judged = bool(last.loc[last["date"] == last["date"].max(), "judged"].all())
+        return {
+            "alarms": open_alarms(monitor),
+            "reason": None,
+            "by": monitor.by,
+            "charts": len(monitor.groups),
+            "judged": judged,
+            "false_alarms": monitor.false_alarms,
+            "level": monitor.level,
+            "left_out": [str(day) for day in self.left_out],
+        }
+
+
+def require_group(study: Study, log: ActivityLog) -> None:
+    """Refuse groups that the users do not have, before anything is computed; "channel" is watched where it is there.
+
+    Raises
+    ------
+    SchemaError
+        With the columns that there are.
+    """
+    keys = study.config.score_monitor
+    if keys.on and keys.by not in ("channel", "stage", _ALL):
+        require_columns("users", [keys.by], [*log._reading.users_read.attributes, "cohort"])
+
+
+def watch_returns(study: Study, log: ActivityLog, ready: Readiness) -> Watched | None:
+    """Watch the returns up to a day whose readiness is known; None where the study does not want it.
+
+    The log is taken as it was known at the end of the day, and days before that were never loaded in full are left out,
+    by the limits of [score.ready].
+    """
+    from churnsurv.diagnosis.monitor import churn_monitor
+    from churnsurv.study.side_tables import calendar_of
+
+    keys, day = study.config.score_monitor, ready.as_of
+    if not keys.on:
+        return None
+    if not ready.ready:
+        return Watched(day, keys, None, f"{day} is not there in full.")
+    try:
+        known = log.as_of(day)
+        left_out = _left_out(study, known, day)
+        found = churn_monitor(
+            known,
+            by=None if keys.by == _ALL else keys.by,
+            train=keys.train,
+            watch=keys.watch,
+            smallest_drop=keys.smallest_drop,
+            false_alarms=keys.false_alarms,
+            holidays=calendar_of(study.config, study.base, log.engine),
+            by_stage=keys.by_stage,
+            min_users=keys.min_users,
+            until=day,
+            leave_out=left_out,
+            level=study.config.level,
+        )
+    except ChurnsurvError as error:
+        return Watched(day, keys, None, str(error))
+    first = found.first_day
+    return Watched(day, keys, found, None, tuple(each for each in left_out if each >= first))
+
+
+def _left_out(study: Study, known: ActivityLog, day: datetime.date) -> tuple[datetime.date, ...]:
+    """The days before that were never loaded in full, as far back as anything is judged."""
+    from churnsurv.action.readiness_days import thin_days
+    from churnsurv.diagnosis.monitor_charts import REFIT
+
+    keys = study.config.score_ready
+    furthest = day - (study.config.score_monitor.watch + REFIT - 2) * _ONE_DAY
+    return thin_days(known, first=furthest, last=day - _ONE_DAY, weeks=keys.weeks, thin=keys.thin)
+
+
+def open_alarms(monitor: ChurnMonitor) -> list[dict[str, Any]]:
+    """The open alarms, groups before all together, each with the returns that are missing and who carries it.
+
+    `missing_lower` and `missing_upper` are the limits of the ratio, on the returns expected since the change began.
+    """
+    alarms = monitor.open_alarms
+    found = []
+    for row in alarms.to_dict("records"):
+        carriers = monitor.carriers
+        mine = carriers[(carriers["group"] == row["group"]) & (carriers["alarm_on"] == row["alarm_on"])]
+        expected = _expected(monitor, row, mine)
+        returned = (expected - row["missing"]) / expected if expected > 0 else row["ratio"]
+        # of a long alarm the ratio is that of its first weeks: its limits are as wide about that of all its days
+        scale = returned / row["ratio"] if row["ratio"] > 0 else 1.0
+        found.append(
+            {
+                "group": str(row["group"]),
+                **{name: str(row[name])[:10] for name in ("alarm_on", "begun", "begun_lower", "begun_upper")},
+                **{name: float(row[name]) for name in ("ratio", "lower", "upper", "missing")},
+                "missing_lower": expected * (1 - scale * row["upper"]),
+                "missing_upper": expected * (1 - scale * row["lower"]),
+                "carriers": [
+                    {"split": str(each["split"]), "value": str(each["value"]),
+                     "missing": float(each["missing"]), "share": float(each["share"])}
+                    for each in mine.to_dict("records") if each["share"] >= _LEAST_SHARE
+                ],
+            }
+        )  # fmt: skip
+    return sorted(found, key=lambda each: bool(each["group"] == _ALL))
+
+
+def _expected(monitor: ChurnMonitor, row: Mapping[Any, Any], carriers: pd.DataFrame) -> float:
+    """The returns expected since the change began, of those whom the chart looks at."""
+    if len(carriers):  # of all groups together those with an alarm of their own are left out: the parts know it
+        return float(carriers.loc[carriers["split"] == carriers["split"].iloc[0], "expected"].sum())
+    days = monitor.table
+    mine = days[(days["group"] == row["group"]) & (days["date"] >= row["begun"]) & days["judged"]]
+    return float(mine["expected"].sum())
+
+
+def _charts(monitor: ChurnMonitor) -> str:
+    n = len(monitor.groups)
+    return "1 chart" if n == 1 else f"{n} charts"
+
+
+def _where(alarm: Mapping[str, Any], by: str | None, found: list[dict[str, Any]]) -> str:
+    """Where, since when and how many, in a line."""
+    group = f"{by} {alarm['group']}"
+    if alarm["group"] == _ALL:
+        group = "all other groups together" if len(found) > 1 else "all users together"
+    since = f"{alarm['begun']} ({alarm['begun_lower']} to {alarm['begun_upper']})"
+    limits = f"{alarm['missing_lower']:,.0f} to {alarm['missing_upper']:,.0f}"
+    return f"in {group} since {since}, about {alarm['missing']:,.0f} missing ({limits})"
+
+
+def _carried(alarm: Mapping[str, Any]) -> Iterator[str]:
+    """Which parts the missing returns belong to, a text for each split."""
+    for split in dict.fromkeys(each["split"] for each in alarm["carriers"]):
+        parts = [f"{each['value']} {each['missing']:,.0f}" for each in alarm["carriers"] if each["split"] == split]
+        yield f"missing by {split}: {', '.join(parts)}"

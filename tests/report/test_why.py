@@ -1,0 +1,291 @@
+"""Why they leave: what the sections say stands in their tables, claims no cause, and is absent without data."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import churnsurv as ch
+from churnsurv.diagnosis.experience import experience_hazard
+from churnsurv.diagnosis.monitor import churn_monitor
+from churnsurv.diagnosis.shock import shock_effect
+from churnsurv.report import Report, build, render_html
+from churnsurv.report.figures import drawings, figure_csv
+from churnsurv.report.numbers import ratio, share
+from churnsurv.simulation import PROBLEMS, Shock
+from tests.report.test_render import Page
+from tests.report.test_who import like, section, table, text_of
+
+IDS = ["why-reasons", "why-problems", "why-monitor", "why-shocks"]
+NAMED = {"natural": "自然流失", "rigid": "<b>rigid</b>", "policy": "=cmd|x", "frustrated": "frustrated & <script>"}
+KINDS = {"crash": "<i>崩潰</i>", "lag": "=lag"}
+SHOCK = "<script>alert(5)</script> 降息"
+
+
+@pytest.fixture(scope="module")
+def why() -> Mapping[str, Any]:
+    """The arguments of `build` on why they leave, from a log with hostile and Chinese names."""
+    news = Shock(datetime.date(2025, 4, 7), datetime.date(2025, 4, 20), factor=30.0)
+    app = ch.simulate_app(900, seed=6, problems=PROBLEMS, shocks=[news])
+    feedback, events = app.feedback, app.events
+    feedback["reason"] = feedback["reason"].astype(str).map(NAMED)
+    events["kind"] = events["kind"].astype(str).replace(KINDS)
+    log = ch.ActivityLog(
+        events, app.users, feedback=feedback, observed_from=app.observed_from, observed_until=app.observed_until
+    )
+    dates = pd.DataFrame({"name": [SHOCK], "start": ["2025-04-07"], "end": ["2025-04-20"], "kind": ["news"]})
+    return {
+        "reasons": ch.churn_reasons(log, models=False),
+        "reasons_by": ch.churn_reasons(log, by="channel", models=False),
+        "experience": experience_hazard(log, [*KINDS.values(), "complaint"], lasting=False),
+        "monitor": churn_monitor(log, None, train=180, watch=90),
+        "shocks": shock_effect(log, dates),
+    }
+
+
+@pytest.fixture(scope="module")
+def told(study: Mapping[str, Any], why: Mapping[str, Any]) -> Report:
+    return build(**study, **why)
+
+
+@pytest.fixture(scope="module")
+def page(why: Mapping[str, Any]) -> Page:
+    return Page(render_html(build(title="t", **why)))
+
+
+# ------------------------------------------------------------------------------------------------------ the sections
+
+
+def test_the_sections_stand_between_curves_and_model_and_are_linked(told: Report) -> None:
+    ids = [each.id for each in told.sections]
+    assert ids[3:8] == [*IDS, "model"]
+    links = [sentence.link for sentence in told.summary if str(sentence.link).startswith("why")]
+    assert links == [each for each in IDS if each in links]
+    assert {"why-reasons", "why-problems", "why-shocks"} <= set(links)
+
+
+@pytest.mark.parametrize(
+    ("gone", "absent"),
+    [("reasons", "why-reasons"), ("experience", "why-problems"), ("monitor", "why-monitor"), ("shocks", "why-shocks")],
+)
+def test_a_section_without_data_is_absent(why: Mapping[str, Any], gone: str, absent: str) -> None:
+    report = build(title="t", **{**why, gone: None})
+    assert [each.id for each in report.sections if each.id.startswith("why")] == [i for i in IDS if i != absent]
+    assert absent not in [sentence.link for sentence in report.summary]
+
+
+def test_no_sentence_claims_a_cause_and_each_section_says_what_it_rests_on(told: Report) -> None:
+    claims = re.compile(r"\b(caus\w*|because|due to|leads? to|led to|drives?|impact\w*|results? in)\b", re.I)
+    for name in IDS:
+        assert not claims.search(text_of(section(told, name)))
+        for block in section(told, name).blocks:
+            assert not claims.search(f"{getattr(block, 'note', '')} {getattr(block, 'caption', '')}")
+    assert "answering has nothing to do with the reason" in table(section(told, "why-reasons"), "Reasons").note
+    assert text_of(section(told, "why-problems")).count("Observational: ") == 2
+    assert "only if nothing else was new on the days judged" in text_of(section(told, "why-shocks"))
+    summary = {str(sentence.link): sentence.text for sentence in told.summary}
+    assert "if answering has nothing to do with the reason" in summary["why-reasons"]
+    assert not claims.search(" ".join(summary[name] for name in IDS if name in summary))
+
+
+def test_hostile_and_chinese_names_are_text(page: Page, told: Report) -> None:
+    texts = set(page.texts)
+    assert {*NAMED.values(), *KINDS.values(), SHOCK} <= texts
+    assert not page.named("script")
+    assert not page.named("i")
+    csv = "\n".join(figure_csv(figure) for figure in told.figures if figure.name in {"reasons", "problems"})
+    assert "'=cmd|x" in csv
+    assert "'=lag" in csv
+
+
+def test_figures_are_drawn_in_both_widths_from_data_that_are_plain(told: Report, why: Mapping[str, Any]) -> None:
+    figures = {figure.name: figure for figure in told.figures}
+    mine = ["reasons", "reasons_over_time", "problems", "returns", "date_script_alert_5_script"]
+    assert [name for name in figures if name in mine] == mine
+    for name in mine:
+        figure = figures[name]
+        json.dumps([dict(figure.data), dict(figure.options)])
+        assert figure.alt
+        (drawn,) = drawings(figure)
+        assert drawn.narrow
+    assert figures["returns"].data["date"][-1] == str(why["monitor"].last_day)
+
+
+def test_results_are_whole_in_the_json(told: Report, why: Mapping[str, Any]) -> None:
+    results = json.loads(told.to_json())["results"]
+    for key, result in why.items():
+        assert results[key]["table"] == json.loads(result.to_json())["table"]
+    assert results["reasons_incidence"]["table"]["cause"]
+    assert results["monitor"]["facts"]["groups"]["half_found"]
+
+
+# ------------------------------------------------------------------------------------------------------------ reasons
+
+
+def test_reasons_are_told_with_shares_limits_and_bounds(told: Report, why: Mapping[str, Any]) -> None:
+    reasons, text = why["reasons"], text_of(section(told, "why-reasons"))
+    counts = reasons.counts
+    assert f"Of the {counts['churns']:,} churns up to 30 May 2025, {counts['known']:,} (" in text
+    for row in reasons.table.to_dict("records"):
+        limits = f"{share(row['weighted_lower'])[:-1]}–{share(row['weighted_upper'])}"
+        assert f"{share(row['weighted_share'])} ({limits}) left for the reason “{row['reason']}”" in text
+    first = reasons.table.sort_values("weighted_share").iloc[-1]
+    assert f"between {share(first['bound_lower'])} and {share(first['bound_upper'])} of these churns" in text
+    rows = table(section(told, "why-reasons"), "Reasons").rows
+    assert rows[0][0] == first["reason"]
+    assert rows[0][4] == f"{share(first['bound_lower'])[:-1]}–{share(first['bound_upper'])}"
+    days = table(section(told, "why-reasons"), "Share churned by day")
+    assert days.columns[1:] == ("Day 30", "Day 90", "Day 180", "Day 365")
+    frame = reasons.weighted_incidence
+    mine = frame[(frame["cause"] == first["reason"]) & (frame["time"] <= 90)]
+    assert days.rows[0][2].split(" ")[0] == share(mine["incidence"].iloc[-1])
+    groups = table(section(told, "why-reasons"), "Weighted shares by channel")
+    assert {row[0] for row in groups.rows} == set(why["reasons_by"].table["group"])
+    assert len(table(section(told, "why-reasons"), "Who answers").rows) == len(reasons.response)
+
+
+def test_without_weights_shares_are_those_of_the_answers(why: Mapping[str, Any]) -> None:
+    reasons = why["reasons"]
+    plain = like(reasons, weights_on=(), response=reasons.response.iloc[:0])
+    report = build(title="t", reasons=plain)
+    assert "Of those who answered, " in text_of(report.sections[0])
+    assert "; of these, " in report.summary[0].text
+    assert "among users alike" not in table(report.sections[0], "Reasons").note
+
+
+def test_the_surest_sign_of_who_answers_and_agreement_are_told(why: Mapping[str, Any]) -> None:
+    reasons = why["reasons"]
+    first = reasons.response.iloc[[0]].assign(p_value=1e-6, odds_ratio=0.4, lower=0.3, upper=0.5)
+    agree = pd.DataFrame({"measure": ["agreement"], "estimate": [0.8], "lower": [0.7], "upper": [0.9], "n": [40]})
+    changed = like(reasons, response=first, agreement=agree)
+    text = text_of(build(title="t", reasons=changed).sections[0])
+    category, reference = first["category"].iloc[0], first["reference"].iloc[0]
+    assert f"are 0.40 times (0.30–0.50) as high for “{category}” as for “{reference}”" in text
+    assert "Of 40 churns with several answers, 80.0% (70.0–90.0%) of the pairs of answers agree." in text
+
+
+# ----------------------------------------------------------------------------------------------------------- problems
+
+
+def test_what_to_fix_first_is_told_by_reach_and_effect(why: Mapping[str, Any]) -> None:
+    experience = why["experience"]
+    ranking = experience.ranking.assign(share_lower=lambda t: t["share"].abs() / 2, share_upper=0.5)
+    row = ranking.iloc[0]
+    report = build(title="t", experience=like(experience, ranking=ranking))
+    text = text_of(report.sections[0])
+    assert (
+        f"What to fix first, by reach and hazard ratio: “{row['kind']}”. {share(row['reach_users'])} of the users"
+        in text
+    )
+    assert f"at {ratio(row['hazard_ratio'])} times" in text
+    assert f"takes a larger share is {share(row['top'])}." in text
+    assert report.summary[0].text.startswith(f"Problem to fix first: “{row['kind']}”")
+    rows = table(report.sections[0], "Problems in the order").rows
+    assert [each[0] for each in rows] == [*ranking["kind"].iloc[:-1], "all together"]
+    models = experience.table["model"]
+    assert len(table(report.sections[0], "Hazard ratios").rows) == (models != "any").sum()
+
+
+def test_problems_that_are_not_clear_are_not_said_to_be_first(why: Mapping[str, Any]) -> None:
+    experience = why["experience"]
+    ranking = experience.ranking.assign(share=-0.01, share_lower=-0.02, share_upper=0.01)
+    report = build(title="t", experience=like(experience, ranking=ranking))
+    text = text_of(report.sections[0])
+    assert "None of these problems goes with clearly more churn." in text
+    assert "with -1.0% (-2.0% to 1.0%) of churn" in text
+    assert report.summary[0].text.startswith("None of the problems in the log (“")
+
+
+# ------------------------------------------------------------------------------------------------------------ monitor
+
+
+def alarms(monitor: Any, ended: str | None) -> Any:
+    """The same monitor with one alarm, of all users."""
+    days = pd.to_datetime(["2025-04-16", "2025-04-11", "2025-04-08", "2025-04-14"])
+    row = {"group": ["(all)"], "alarm_on": days[:1], "ended_on": pd.to_datetime([ended]), "begun": days[1:2]}
+    row |= {"begun_lower": days[2:3], "begun_upper": days[3:], "ratio": 0.7, "lower": 0.6, "upper": 0.8}
+    row |= {"missing": 120.0, "after_ratio": np.nan, "after_lower": np.nan, "after_upper": np.nan}
+    table = pd.DataFrame(row)
+    carriers = pd.DataFrame(
+        {"group": ["(all)"] * 2, "alarm_on": days[:1].repeat(2), "split": "channel", "value": ["<b>", "y"],
+         "missing": [90.0, 30.0], "share": [0.75, 0.25]}
+    )  # fmt: skip
+    return like(monitor, alarms=table, open_alarms=table[table["ended_on"].isna()], carriers=carriers)
+
+
+def test_an_open_alarm_is_told_with_its_day_size_and_carrier(why: Mapping[str, Any]) -> None:
+    report = build(title="t", monitor=alarms(why["monitor"], None))
+    text = text_of(report.sections[0])
+    assert (
+        "An alarm is open: since 11 Apr 2025 (between 8 Apr 2025 and 14 Apr 2025), all users return 0.70 times "
+        "(0.60–0.80) as often as expected; it was raised on 16 Apr 2025, and 120 returns are missing since. By "
+        "“channel”, “<b>” has the largest part of what is missing, 75.0%." in text.replace("\n", " ")
+    )
+    assert [sentence.text for sentence in report.summary] == [
+        "Alarm: since 11 Apr 2025, all users return 0.70 times (0.60–0.80) as often as expected."
+    ]
+    (row,) = table(report.sections[0], "Alarms").rows
+    assert row[1:4] == ("16 Apr 2025", "open", "11 Apr 2025 (8 Apr 2025 to 14 Apr 2025)")
+    assert drawings(report.figures[0])
+
+
+def test_an_alarm_that_is_over_stays_out_of_the_summary(why: Mapping[str, Any]) -> None:
+    report = build(title="t", monitor=alarms(why["monitor"], "2025-05-20"))
+    assert "An alarm of 16 Apr 2025 was over on 20 May 2025" in text_of(report.sections[0])
+    assert not report.summary
+
+
+def test_without_an_alarm_it_is_said_how_soon_one_would_come(why: Mapping[str, Any]) -> None:
+    monitor = why["monitor"]
+    none = monitor.alarms.iloc[:0]
+    groups = monitor.groups.assign(half_found=6.0, most_found=np.nan)
+    report = build(title="t", monitor=like(monitor, alarms=none, open_alarms=none, groups=groups))
+    text = text_of(report.sections[0])
+    assert "returns were watched in 1 chart, and no alarm was raised; 1 false alarm a year would be let pass" in text
+    assert "A drop of 20.0% in the returns of all users would be noticed within 6 days in half of all cases." in text
+
+
+# ------------------------------------------------------------------------------------------------------------- shocks
+
+
+def test_an_effect_is_told_with_users_lost_duration_and_placebos(why: Mapping[str, Any]) -> None:
+    shocks = why["shocks"]
+    lost = shocks.lost.assign(lost=50.0, lower=20.0, upper=80.0)
+    lasted = shocks.duration.assign(found=True, days=21.0, days_lower=14.0, days_upper=28.0, lasting=False)
+    clear = shocks.table.assign(hazard_ratio=0.8, lower=0.7, upper=0.9, adjusted_p_value=0.001, placebo_p_value=0.025)
+    report = build(title="t", shocks=like(shocks, table=clear, lost=lost, duration=lasted))
+    text = text_of(report.sections[0])
+    assert f"“{SHOCK}”, from 7 Apr 2025 on: over 42 days, all users return at 0.80 times (0.70–0.90) the hazard" in text
+    assert "50 more users (20–80) churn by 17 Jun 2025 than would have. It lasted 21 days (14–28)." in text
+    n = shocks.placebo["date"].nunique()
+    assert f"Of this and {n} dates before on which nothing is known to have happened, 2.5% are as far from 1." in text
+    assert "and 50 users (20–80) were lost by 17 Jun 2025, if nothing else was new on these days." in (
+        report.summary[0].text
+    )
+    windows = table(report.sections[0], "Returns by window").rows
+    assert [row[1] for row in windows] == [*dict.fromkeys(shocks.table["window"])]
+    assert table(report.sections[0], "Users lost").rows[0][1:3] == ("all users", "0.80 (0.70–0.90)")
+
+
+def test_good_news_keep_users_and_unclear_ones_say_so(why: Mapping[str, Any]) -> None:
+    shocks = why["shocks"]
+    good = shocks.table.assign(hazard_ratio=1.2, lower=1.1, upper=1.3, adjusted_p_value=0.001)
+    kept = shocks.lost.assign(lost=-30.0, lower=-50.0, upper=-10.0, brought_back=9.0, back_lower=4.0, back_upper=14.0)
+    report = build(title="t", shocks=like(shocks, table=good, lost=kept))
+    text = text_of(report.sections[0])
+    assert "30 fewer users (10–50) churn by 17 Jun 2025 than would have." in text
+    assert "Of the churned users, 9 (4–14) more came back than expected." in text
+    assert "30 users (10–50) were kept" in report.summary[0].text
+    unclear = shocks.table.assign(hazard_ratio=1.0, lower=0.9, upper=1.1, adjusted_p_value=0.9)
+    report = build(title="t", shocks=like(shocks, table=unclear, lost=kept.assign(lost=1.0, lower=-9.0, upper=11.0)))
+    assert "which is no clear difference. Users lost by 17 Jun 2025: 1 (-9 to 11), which may be none." in text_of(
+        report.sections[0]
+    )
+    assert "no different from those expected by more than chance allows" in report.summary[0].text
