@@ -6,8 +6,7 @@ days of the log are not asked about: spells are followed to the day `within` day
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -16,11 +15,11 @@ from churnsurv.data.arrow import tidy
 from churnsurv.data.build import LEFT_OUT, Choice, category_orders, made_spells, refuse_collisions, user_columns
 from churnsurv.data.feature import Feature, resolve
 from churnsurv.data.features_sql import answers_sql, default_features
-from churnsurv.data.feedback_sql import about_spells_sql, count_feedback
+from churnsurv.data.feedback_sql import Answers, about_spells_sql, answers_of, count_feedback
 from churnsurv.data.ids import user_ids
 from churnsurv.data.sources import NEEDED, open_source
 from churnsurv.data.sql import literal, name
-from churnsurv.errors import InputError
+from churnsurv.errors import InputError, SchemaError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["AskedChurns", "asked_churns", "judged_feedback"]
 
 #: Columns of the spells beside those of schema "spells".
-_OURS = ("reason", "tenure", "place", "code", "route", "answered_on")
+_OURS = ("reason", "tenure", "place")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,11 +44,12 @@ class AskedChurns:
         churned, last_activity, end_date, tenure` (days from registration to the last activity), attributes of the user,
         and the features as of the day of churn (null where the spell is censored).
     answers : pyarrow.Table
-        One row an answer, by user and day: `user_id, answered_on, code, route, spell, place` (of its spell; null where
-        it is about none of them) and `status`: "counts", or why it is kept apart: "not_churned", "too_late" (more than
-        `within` days after the churn), "window_open" (of a churn after `until`), "left_out" (of a spell left out).
+        One row an answer, by user and time: `user_id, answered_on, moment` (midnight where only the day is known),
+        `code, route, spell, place` (of its spell; null where it is about none of them) and `status`: "counts", or why
+        it is kept apart: "not_churned", "too_late" (more than `within` days after the churn), "window_open" (of a churn
+        after `until`), "left_out" (of a spell left out). Equal rows (user, time, code and route) are one answer.
     counts : Mapping of str to int
-        Of the feedback, and of spells left out by reason.
+        Of the feedback (`equal_feedback`: rows that are equal to another), and of spells left out by reason.
     until : date
         The last day that spells are followed to.
     features : tuple of str
@@ -63,15 +63,14 @@ class AskedChurns:
     features: tuple[str, ...]
 
 
-@contextmanager
-def judged_feedback(reading: Reading, given: object = None) -> Iterator[tuple[str, bool]]:
-    """Make the view of answers with a verdict on each: of the table given, else of the log's own.
+def judged_feedback(reading: Reading, given: object = None) -> Answers:
+    """Judge each answer: of the table given, else of the log's own.
 
-    Yields
-    ------
-    str, bool
-        The view `_user_key, user_id, _at, _day, _reason, reason, ...`, and whether it has `route`. Days outside the
-        window carry no verdict: what the window is can change.
+    Returns
+    -------
+    Answers
+        Of the view `_user_key, user_id, _at, _day, _reason, reason, ...`. Days outside the window carry no verdict:
+        what the window is can change.
 
     Raises
     ------
@@ -88,14 +87,13 @@ def judged_feedback(reading: Reading, given: object = None) -> Iterator[tuple[st
                 "The log has no feedback: give feedback= a table user_id, date, reason, or make the log with it: "
                 "ActivityLog(..., feedback=table)."
             )
-        yield reading.judged("feedback"), "route" in reading.sources["feedback"].columns
-        return
+        return answers_of(reading.judged("feedback"), reading.sources["feedback"], reading.clock)
     engine = reading.engine
     source = open_source(engine, "feedback", given, {}, NEEDED["feedback"])
     ids = user_ids(engine, {"users": reading.sources["users"], "feedback": source})
     # Ids of the users were made without regard to this table: bring both to what the two have in common.
     known = f"(SELECT _user_key, registered_at, {ids['users']} AS user_id FROM {reading.known_users})"
-    yield judge(engine, source, ids["feedback"], reading.clock, known), "route" in source.columns
+    return answers_of(judge(engine, source, ids["feedback"], reading.clock, known), source, reading.clock)
 
 
 def asked_churns(
@@ -114,7 +112,7 @@ def asked_churns(
     feedback : table, optional
         `user_id, date, reason` and perhaps `route`; the log's own by default.
     within : int
-        Days after the churn in which an answer counts; those from the last activity to the churn always do.
+        Days after the churn in which an answer counts; those from the day of the last activity to the churn always do.
     spells : {"first", "all"}
     features : sequence of str or Feature, optional
         Taken as of the day of churn; of stage and n_investments those that the tables can answer by default.
@@ -123,6 +121,8 @@ def asked_churns(
     ------
     InputError
         If the log is too short, there is no feedback, or a feature has the name of a column.
+    SchemaError
+        If an attribute of the users has the name of a column of ours: how to map it.
     """
     reading = log._reading
     window = reading.window
@@ -133,22 +133,24 @@ def asked_churns(
             "longer log, or a smaller within=."
         )
     asked = _features(log, features)
-    refuse_collisions(reading, "spells", (*_OURS, *(each if isinstance(each, str) else each.name for each in asked)))
+    names = tuple(each if isinstance(each, str) else each.name for each in asked)
+    _refuse_taken(reading, names)
     choice = Choice(spells, "exclude", None, (), log.stages, at_risk=True)
-    with judged_feedback(reading, feedback) as (judged, route), made_spells(reading, log.rule, choice) as made:
-        counts = dict(count_feedback(reading.engine, judged, window))
+    given = judged_feedback(reading, feedback)
+    with made_spells(reading, log.rule, choice) as made:
+        counts = dict(count_feedback(reading.engine, given.view, window))
         followed = reading.engine.table("followed", _followed_sql(made.table, until))
         try:
             found = _spells(log, followed, asked)
-            about = about_spells_sql(judged, made.table, window, route=route)
+            about = about_spells_sql(given, made.table, window)
             answers = _answers(reading, about, followed, until, within)
         finally:
             reading.engine.drop(followed)
+        counts["equal_feedback"] = sum(answers["n_rows"].to_pylist()) - answers.num_rows
         counts |= {reason: made.counts[reason] for reason in LEFT_OUT}
         counts["began_later"] = made.kept.rows - found.num_rows
     orders = category_orders(reading, ("stage",), log.stages)
-    names = tuple(each if isinstance(each, str) else each.name for each in asked)
-    answers = tidy(answers, {}, keep=("user_id", "code", "route", "status"))
+    answers = tidy(answers.drop_columns(["n_rows"]), {}, keep=("user_id", "code", "route", "status"))
     return AskedChurns(tidy(found, orders, keep=("user_id",)), answers, counts, until, names)
 
 
@@ -157,8 +159,21 @@ def _features(log: ActivityLog, features: Sequence[str | Feature] | None) -> tup
         return resolve(features)
     default = default_features(log._reading, log.stages)
     there = {each if isinstance(each, str) else each.name: each for each in default}
-    taken = log._reading.users_read.attributes
+    taken = {each.lower() for each in log._reading.users_read.attributes}
     return tuple(there[each] for each in ("stage", "n_investments") if each in there and each not in taken)
+
+
+def _refuse_taken(reading: Reading, features: Sequence[str]) -> None:
+    for column in reading.users_read.attributes:
+        if column.lower() in _OURS:
+            raise SchemaError(
+                f"users: {column!r} would collide with a column of the churns to be explained. Rename it, or map it: "
+                f"columns={{'users': {{'user_{column}': {column!r}}}}}."
+            )
+    refuse_collisions(reading, "spells", features)
+    for feature in features:
+        if feature.lower() in _OURS:
+            raise InputError(f"A feature cannot be called {feature!r}: the churns have such a column already.")
 
 
 def _followed_sql(spells: str, until: date) -> str:
@@ -191,19 +206,20 @@ def _spells(log: ActivityLog, followed: str, asked: Sequence[str | Feature]) -> 
 
 def _answers(reading: Reading, about: str, followed: str, until: date, within: int) -> pa.Table:
     last = literal(until)
+    # every name says whose it is: users may have attributes of any name
     return reading.engine.arrow(f"""
-        SELECT u.user_id, a.answered_on, a.code, a.route, a.spell,
-               CASE WHEN status = 'counts' THEN s.place END AS place, a.status
+        SELECT u.user_id, a.answered_on, a.moment, a.code, a.route, a.n_rows, a.spell,
+               CASE WHEN a.status = 'counts' THEN s.place END AS place, a.status
         FROM (
-            SELECT *, CASE
-                WHEN churned IS NOT TRUE THEN 'not_churned'
-                WHEN answered_on > end_date + {within} THEN 'too_late'
-                WHEN fate IS NOT NULL THEN 'left_out'
-                WHEN end_date > {last} THEN 'window_open'
+            SELECT about.*, CASE
+                WHEN about.churned IS NOT TRUE THEN 'not_churned'
+                WHEN about.answered_on > about.end_date + {within} THEN 'too_late'
+                WHEN about.fate IS NOT NULL THEN 'left_out'
+                WHEN about.end_date > {last} THEN 'window_open'
                 ELSE 'counts' END AS status
             FROM ({about}) AS about
         ) AS a
-        JOIN {reading.known_users} AS u ON a._user_key = u._user_key
+        JOIN (SELECT _user_key, user_id FROM {reading.known_users}) AS u ON a._user_key = u._user_key
         LEFT JOIN {followed} AS s ON a._user_key = s._user_key AND a.spell = s.spell
-        ORDER BY a._user_key, a.answered_on, a.code, a.route
+        ORDER BY a._user_key, a.answered_on, a.moment, a.code, a.route
     """)

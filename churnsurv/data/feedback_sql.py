@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from churnsurv.data.sql import literal
 
 if TYPE_CHECKING:
+    from churnsurv.data.clock import Clock
     from churnsurv.data.engine import Engine
+    from churnsurv.data.sources import Source
     from churnsurv.data.spells_sql import Window
 
-__all__ = ["about_spells_sql", "count_feedback", "feedback_rejects_sql"]
+__all__ = ["ABOUT", "Answers", "about_spells_sql", "answers_of", "count_feedback", "feedback_rejects_sql"]
 
 OUTSIDE = "outside_window"
+#: Which spell `s` an answer of a day is about: see `about_spells_sql`.
+ABOUT = (
+    "s.last_activity <= {day} AND (s.next_day IS NULL OR {day} <= s.next_day)"
+    " AND NOT (s.spell > 1 AND s.origin = {day})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """A view of judged answers, and SQL of what they hold.
+
+    Attributes
+    ----------
+    view : str
+    moment : str
+        When they were given: a timestamp; midnight where only the day is known.
+    code : str
+        Text; whole numbers without decimals, whatever type they were read as.
+    route : str
+        Text, null where the table has none.
+    """
+
+    view: str
+    moment: str
+    code: str
+    route: str
+
+
+def answers_of(view: str, source: Source, clock: Clock) -> Answers:
+    """Say how to read the answers of a judged view, by the types of the table that it is made from."""
+    kind = source.columns["date"]
+    read = clock.moment("_at", "VARCHAR" if kind.startswith("ENUM") else kind, "feedback: 'date'").columns
+    parts = [f"CAST({sql} AS TIMESTAMP)" for sql in read.values()] or ["CAST(_at AS TIMESTAMP)"]
+    code = "reason"
+    if source.columns["reason"] in {"DOUBLE", "FLOAT"}:
+        # codes that are whole numbers, read as floating-point ones because some are missing
+        code = "CASE WHEN reason LIKE '%.0' THEN substr(reason, 1, length(reason) - 2) ELSE reason END"
+    route = "route" if "route" in source.columns else "CAST(NULL AS VARCHAR)"
+    return Answers(view, parts[0] if len(parts) == 1 else f"coalesce({', '.join(parts)})", code, route)
 
 
 def _verdict(window: Window) -> str:
@@ -23,9 +65,9 @@ def _verdict(window: Window) -> str:
 
 def count_feedback(engine: Engine, judged: str, window: Window) -> dict[str, int]:
     """Count answers: `feedback_read`, `feedback` (accepted), `feedback_rejected`."""
-    rows = dict(engine.rows(f"SELECT {_verdict(window)} IS NULL AS fine, count(*) FROM {judged} GROUP BY fine"))
-    fine, bad = int(rows.get(True, 0)), int(rows.get(False, 0))
-    return {"feedback_read": fine + bad, "feedback": fine, "feedback_rejected": bad}
+    # no aliases: the table may have columns of any name
+    read, bad = engine.rows(f"SELECT count(*), count({_verdict(window)}) FROM {judged}")[0]
+    return {"feedback_read": int(read), "feedback": int(read) - int(bad), "feedback_rejected": int(bad)}
 
 
 def feedback_rejects_sql(judged: str, window: Window) -> str:
@@ -38,25 +80,31 @@ def feedback_rejects_sql(judged: str, window: Window) -> str:
         "SELECT 'feedback' AS \"table\", _row AS row, CAST(user_id AS VARCHAR) AS user_id, verdict AS reason,"
         " CASE WHEN verdict = 'unknown_user' THEN CAST(user_id AS VARCHAR)"
         f" WHEN verdict IN ('unparsable_date', '{OUTSIDE}') THEN CAST(_at AS VARCHAR) END AS value"
-        f" FROM (SELECT *, {_verdict(window)} AS verdict FROM {judged}) AS judged WHERE verdict IS NOT NULL"
+        f" FROM (SELECT _row, user_id, _at, {_verdict(window)} AS verdict FROM {judged}) AS judged"
+        " WHERE verdict IS NOT NULL"
     )
 
 
-def about_spells_sql(judged: str, spells: str, window: Window, *, route: bool) -> str:
-    """SQL of every usable answer with the spell that it is about.
+def about_spells_sql(answers: Answers, spells: str, window: Window) -> str:
+    """SQL of every usable answer with the spell that it is about; rows given twice are one answer.
 
-    That is the spell with the last activity before the day of the answer, unless the user has returned on an earlier
-    day than the answer; null where the user was active on the day of the answer or later in the same spell.
+    That is the spell whose last activity is on the day of the answer or before it, unless the user has returned on an
+    earlier day than the answer: what is said in the app on its last day tells why users leave, and what is said on the
+    day of a return is about the time away (also where that day is the only one of the next spell). Null where the user
+    was active later in the same spell.
 
-    Columns: `_user_key, answered_on, code, route, spell, churned, end_date, fate`.
+    Columns: `_user_key, answered_on, moment, code, route, n_rows, spell, churned, end_date, fate`.
     """
-    given = "route" if route else "CAST(NULL AS VARCHAR)"
     return f"""
-        SELECT f._user_key, f.answered_on, f.code, f.route, s.spell, s.churned, s.end_date, s.fate
+        SELECT f._user_key, f.answered_on, f.moment, f.code, f.route, f.n_rows, s.spell, s.churned, s.end_date, s.fate
         FROM (
-            SELECT _user_key, _day AS answered_on, reason AS code, {given} AS route
-            FROM {judged} WHERE {_verdict(window)} IS NULL
+            SELECT _user_key, answered_on, moment, code, route, CAST(count(*) AS INTEGER) AS n_rows
+            FROM (
+                SELECT _user_key, _day AS answered_on, {answers.moment} AS moment, {answers.code} AS code,
+                       {answers.route} AS route
+                FROM {answers.view} WHERE {_verdict(window)} IS NULL
+            ) AS given
+            GROUP BY _user_key, answered_on, moment, code, route
         ) AS f
-        LEFT JOIN {spells} AS s ON f._user_key = s._user_key AND s.last_activity < f.answered_on
-            AND (s.next_day IS NULL OR f.answered_on <= s.next_day)
+        LEFT JOIN {spells} AS s ON f._user_key = s._user_key AND {ABOUT.format(day="f.answered_on")}
     """

@@ -232,15 +232,15 @@ def read_answers(log: ActivityLog, answers: pd.DataFrame) -> tuple[pd.DataFrame,
     """
     reading = log._reading
     window = reading.window
-    with judged_feedback(reading, _as_feedback(answers)) as (judged, _):
-        found = reading.engine.arrow(
-            f"SELECT _user_key AS user_key, CAST(user_id AS VARCHAR) AS user_id, CAST(_at AS VARCHAR) AS given,"
-            f" CAST(date_diff('day', {_DAY_0}, _day) AS INTEGER) AS day, reason AS topic, score, place,"
-            f" CASE WHEN _reason = 'missing_reason' THEN 'missing_topic' WHEN _reason IS NOT NULL THEN _reason"
-            " WHEN score IS NULL THEN 'missing_score'"
-            f" WHEN NOT (_day BETWEEN {literal(window.first)} AND {literal(window.last)}) THEN 'outside_window'"
-            f" END AS verdict FROM {judged} ORDER BY place"
-        ).to_pandas()
+    judged = judged_feedback(reading, _as_feedback(answers)).view
+    found = reading.engine.arrow(
+        f"SELECT _user_key AS user_key, CAST(user_id AS VARCHAR) AS user_id, CAST(_at AS VARCHAR) AS given,"
+        f" CAST(date_diff('day', {_DAY_0}, _day) AS INTEGER) AS day, reason AS topic, score, place,"
+        f" CASE WHEN _reason = 'missing_reason' THEN 'missing_topic' WHEN _reason IS NOT NULL THEN _reason"
+        " WHEN score IS NULL THEN 'missing_score'"
+        f" WHEN NOT (_day BETWEEN {literal(window.first)} AND {literal(window.last)}) THEN 'outside_window'"
+        f" END AS verdict FROM {judged} ORDER BY place"
+    ).to_pandas()
     bad = found["verdict"].notna()
     kept = found.loc[~bad, ["user_key", "day", "topic", "score"]]
     kept = kept.groupby(["user_key", "day", "topic"], as_index=False, observed=True)["score"].mean()

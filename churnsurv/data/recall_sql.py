@@ -5,40 +5,40 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+from churnsurv.data.feedback_sql import ABOUT
 from churnsurv.data.sql import literal, name
 from churnsurv.data.users import text_or_null
 
 if TYPE_CHECKING:
+    from churnsurv.data.feedback_sql import Answers
     from churnsurv.data.reading import Reading
 
 __all__ = ["answers_of_churns_sql", "churns_sql", "known_feedback_sql", "preferred_sql"]
 
 
-def known_feedback_sql(judged: str, last: date) -> str:
-    """SQL of the answers known at the end of a day: `_user_key, day, reason, _reason` (null: it can be used).
+def known_feedback_sql(answers: Answers, last: date) -> str:
+    """SQL of the answers known at the end of a day: `_user_key, day, moment, reason, _reason` (null: it can be used).
 
-    `judged` is a view of `feedback.judged_feedback`. Rows of later days are not there at all, so that what becomes
-    known later changes nothing.
+    Rows of later days are not there at all, so that what becomes known later changes nothing.
     """
     return (
-        f"SELECT _user_key, _day AS day, reason, _reason FROM {judged} AS f"
-        f" WHERE f._day IS NULL OR f._day <= {literal(last)}"
+        f"SELECT _user_key, _day AS day, {answers.moment} AS moment, {answers.code} AS reason, _reason"
+        f" FROM {answers.view} AS f WHERE f._day IS NULL OR f._day <= {literal(last)}"
     )
 
 
 def answers_of_churns_sql(spells: str, feedback: str) -> str:
     """SQL of the answer that belongs to a churn: `_user_key, spell, answered_on, reason`, one row a churn at most.
 
-    That is an answer of a day after the last activity of the spell and not after the return; of several the latest,
-    and of those of one day the one whose reason comes first.
+    Which spell an answer is about is said in `feedback_sql.about_spells_sql`; of several the latest, and of those of
+    one moment the one whose reason comes first.
     """
     return f"""
         SELECT _user_key, spell, answered_on, reason FROM (
             SELECT s._user_key, s.spell, f.day AS answered_on, f.reason,
-                   row_number() OVER (PARTITION BY s._user_key, s.spell ORDER BY f.day DESC, f.reason) AS recency
+                   row_number() OVER (PARTITION BY s._user_key, s.spell ORDER BY f.moment DESC, f.reason) AS recency
             FROM {spells} AS s JOIN {feedback} AS f ON s._user_key = f._user_key
-            WHERE s.churned AND s.fate IS NULL AND f._reason IS NULL AND s.last_activity < f.day
-              AND (s.next_day IS NULL OR f.day <= s.next_day)
+            WHERE s.churned AND s.fate IS NULL AND f._reason IS NULL AND {ABOUT.format(day="f.day")}
         ) AS answered WHERE recency = 1
     """
 

@@ -124,12 +124,12 @@ def _refuse_taken(asked: Sequence[str | Feature]) -> None:
 @contextmanager
 def _known_feedback(reading: Reading, feedback: object) -> Iterator[str]:
     """Table of the answers that are known: of the table given, else of the log's own."""
-    with judged_feedback(reading, feedback) as (judged, _):
-        known = reading.engine.table("feedback_known", known_feedback_sql(judged, reading.window.last))
-        try:
-            yield known
-        finally:
-            reading.engine.drop(known)
+    answers = judged_feedback(reading, feedback)
+    known = reading.engine.table("feedback_known", known_feedback_sql(answers, reading.window.last))
+    try:
+        yield known
+    finally:
+        reading.engine.drop(known)
 
 
 def _feedback_counts(engine: Engine, judged: str) -> dict[str, int]:

@@ -11,17 +11,23 @@ import numpy as np
 
 from churnsurv.data.arrow import to_pandas
 from churnsurv.data.feedback import AskedChurns, asked_churns
-from churnsurv.data.rule import days_of
 from churnsurv.diagnosis.reasons_answers import APART, Reasons, agreement, apart, chosen, read_mapping
+from churnsurv.diagnosis.reasons_inputs import (
+    Settings,
+    check_models,
+    known_at_origin,
+    read_settings,
+    split_by,
+    weighed_on,
+    with_reasons,
+)
 from churnsurv.diagnosis.reasons_models import ReasonModels, reason_models
 from churnsurv.diagnosis.reasons_response import ResponseModel, overlap_rows, response_model
 from churnsurv.diagnosis.reasons_tables import Explained, explained, incidence_rows, share_rows
-from churnsurv.diagnosis.reasons_words import headline, reason_notes
+from churnsurv.diagnosis.reasons_words import headline, outside, reason_notes
 from churnsurv.diagnosis.rows import frame_of
-from churnsurv.errors import InputError, did_you_mean
+from churnsurv.errors import InputError
 from churnsurv.survival.competing import CumulativeIncidence, cumulative_incidence
-from churnsurv.survival.inputs import check_level, column_list
-from churnsurv.survival.multiplicity import check_adjust
 from churnsurv.tables import Result, schema
 
 if TYPE_CHECKING:
@@ -40,7 +46,6 @@ Pairs: TypeAlias = "Mapping[str, tuple[CoxFit, FineGrayFit]]"
 Kind: TypeAlias = Literal["incidence", "weighted", "shares"]
 
 _KINDS = ("incidence", "weighted", "shares")
-_ON = ("channel", "tenure", "stage", "n_investments")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -172,8 +177,12 @@ class ChurnReasons(Result):
         first = self._table[self._table["group"] == self._table["group"].iloc[0]]
         ordered = first.sort_values("weighted_share", ascending=False, kind="stable")
         columns = ["reason", "weighted_share", "weighted_lower", "weighted_upper"]
-        where = f"{self._table['group'].iloc[0]}: " if self.by else ""
-        return where + headline(list(ordered[columns].itertuples(index=False, name=None)), self.counts)
+        one = self._overlap.iloc[0]
+        said = headline(
+            list(ordered[columns].itertuples(index=False, name=None)), int(one["n"]), int(one["n_answered"])
+        )
+        more = len(self._overlap) - 1
+        return f"{one['group']}: {said}; {more} more group{'s' * (more > 1)}" if more else said
 
     def _facts(self) -> dict[str, Any]:
         tables = {
@@ -222,8 +231,10 @@ def churn_reasons(
         Of codes to reasons, such as rigid, frustrated, policy and natural; a table has the columns code and reason. Of
         a code mapped to None, or not mapped, there is no reason. Without a mapping codes are reasons.
     within : int or text such as "30d"
-        An answer belongs to a churn if it comes from the last activity to so many days after the churn, and before the
-        user returns. Churns of the last `within` days of the log are not looked at, since their answers may be to come.
+        An answer belongs to a churn if it comes from the day of the last activity to so many days after the churn, and
+        not after the day of a return: what is said in the app on its last day tells why users leave, what is said on
+        the day of a return is about the time away. Churns of the last `within` days of the log are not looked at, since
+        their answers may be to come.
     spells : {"first", "all"}
         With "all", errors are by user.
     by : str or sequence of str, optional
@@ -235,7 +246,8 @@ def churn_reasons(
         "stage" and "n_investments" on the day of churn. By default those of channel, tenure, stage and n_investments
         that the tables can answer; ``()``: no weights.
     models : bool or str
-        Fit regressions by reason. A text is the formula of what is known at the origin.
+        Fit regressions by reason. A text is the formula of what is known at the origin of the spell: attributes and
+        the cohort; what is known on the day of churn (tenure, stage, n_investments) is refused.
     adjust : {"holm", "bonferroni", "hommel", "fdr_bh", "fdr_by", "none"}
         For the number of hazard ratios in `model_table`.
     level : float
@@ -251,9 +263,10 @@ def churn_reasons(
     Raises
     ------
     InputError
-        If nobody churned or no churn has a reason, there is no feedback, or an argument is not understood.
+        If nobody churned or no churn has a reason, there is no feedback, a formula names what is not known at the
+        origin, or an argument is not understood.
     SchemaError
-        If a table lacks a column.
+        If a table lacks a column, or an attribute of the users has the name of one of ours.
 
     Notes
     -----
@@ -269,47 +282,21 @@ def churn_reasons(
     >>> bool((found.table["bound_lower"] <= found.table["weighted_share"]).all())
     True
     """
-    settings = _settings(within=within, spells=spells, horizon=horizon, models=models, adjust=adjust, level=level)
+    settings = read_settings(within=within, spells=spells, horizon=horizon, models=models, adjust=adjust, level=level)
     codes = read_mapping(mapping)
     asked = asked_churns(log, feedback=feedback, within=settings.within, spells=spells)
     reasons = chosen(to_pandas(asked.answers), codes)
-    rows = _with_reasons(to_pandas(asked.spells), reasons)
-    split, on = _split(by, rows, asked), _on(weights_on, rows)
+    rows = with_reasons(to_pandas(asked.spells), reasons)
+    split, on = split_by(by, rows, asked), weighed_on(weights_on, rows)
+    check_models(settings.models, rows, asked)
     found = explained(rows, split, reasons.labels, clustered=spells == "all")
     model = response_model(found.churns, found.known, on, cluster=found.cluster, level=settings.level)
     return _result(log, settings, asked, reasons, rows, found, model)
 
 
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    """What was asked for, checked."""
-
-    within: int
-    spells: str
-    horizon: int | None
-    models: bool | str
-    adjust: str
-    level: float
-
-
-def _settings(*, within: Any, spells: Any, horizon: Any, models: Any, adjust: str, level: float) -> _Settings:
-    if not isinstance(models, (bool, str)):
-        raise InputError(f"models is True, False, or a formula; it is {models!r}.")
-    if spells not in ("first", "all"):
-        raise InputError(f"spells is 'first' or 'all'; it is {spells!r}.")
-    return _Settings(
-        within=days_of(within, "within", least=0),
-        spells=spells,
-        horizon=None if horizon is None else days_of(horizon, "horizon", least=1),
-        models=models,
-        adjust=check_adjust(adjust),
-        level=check_level(level),
-    )
-
-
 def _result(
     log: ActivityLog,
-    settings: _Settings,
+    settings: Settings,
     asked: AskedChurns,
     reasons: Reasons,
     rows: pd.DataFrame,
@@ -318,14 +305,13 @@ def _result(
 ) -> ChurnReasons:
     level, last, split = settings.level, settings.horizon, _split_by(found)
     overlap = frame_of("reason_overlap", overlap_rows(model.units, found.groups))
-    at_origin = [name for name in split if name not in (*asked.features, "tenure")]
+    at_origin = [name for name in split if name not in asked.features]
     counts = _counts(asked, reasons, found)
-    notes = reason_notes(
-        counts, reasons, model, overlap, until=asked.until, within=settings.within, idle_days=log.rule.idle_days
-    )
+    table = share_rows(found, model.units, level=level)
+    notes = reason_notes(counts, reasons, model, overlap, until=asked.until, within=settings.within) + outside(table)
     if len(at_origin) < len(split):
         notes.append(f"Incidences are not split by {_behind(split, at_origin)}: it is known of the churned only.")
-    fits = _models(log, settings, rows, model, reasons)
+    fits = _models(log, settings, rows, model, reasons, asked)
     return ChurnReasons(
         reasons=reasons.labels,
         within=settings.within,
@@ -341,7 +327,7 @@ def _result(
         rule=log.rule,
         counts=MappingProxyType(counts),
         notes=(*notes, *fits.notes),
-        _table=share_rows(found, model.units, level=level),
+        _table=table,
         _weighted=incidence_rows(rows, found, model.units, by=at_origin, horizon=last, level=level),
         _response=model.table,
         _overlap=overlap,
@@ -359,7 +345,12 @@ def _split_by(found: Explained) -> list[str]:
 
 
 def _models(
-    log: ActivityLog, settings: _Settings, rows: pd.DataFrame, model: ResponseModel, reasons: Reasons
+    log: ActivityLog,
+    settings: Settings,
+    rows: pd.DataFrame,
+    model: ResponseModel,
+    reasons: Reasons,
+    asked: AskedChurns,
 ) -> ReasonModels:
     if not settings.models:
         return ReasonModels({}, {}, frame_of("reason_models", []), ())
@@ -368,58 +359,13 @@ def _models(
         rows,
         _weights(rows, model),
         reasons.labels,
+        known=known_at_origin(rows, asked),
+        behaviour=asked.features,
         formula=settings.models if isinstance(settings.models, str) else None,
         kind=settings.spells,
         adjust=settings.adjust,
         level=settings.level,
     )
-
-
-def _with_reasons(rows: pd.DataFrame, reasons: Reasons) -> pd.DataFrame:
-    """Spells with the reason of their churn, null where it is not known."""
-    n_churned = int(rows["churned"].sum())
-    if n_churned == 0:
-        raise InputError("Nobody churned early enough for an answer: there is nothing to explain. Take a longer log.")
-    kept = reasons.answers[reasons.answers["status"] == "counts"]
-    if kept.empty:
-        why = reasons.answers["status"].value_counts()
-        listed = ", ".join(f"{n:,} {status} ({APART[str(status)]})" for status, n in why.items()) or "there are none"
-        raise InputError(
-            f"None of {n_churned:,} churns has a reason. Answers: {listed}. Check mapping=, within= and the dates."
-        )
-    reason = np.full(len(rows), None, dtype=object)
-    reason[kept["place"].to_numpy(dtype=np.int64)] = kept["reason"].to_numpy(dtype=object)
-    return rows.assign(reason=reason)
-
-
-def _split(by: str | Sequence[str] | None, rows: pd.DataFrame, asked: AskedChurns) -> list[str]:
-    there = _columns(rows, but=("tenure",))
-    names = column_list("by", by)
-    for name in names:
-        if name not in there:
-            raise InputError(
-                f"by: there is no {name!r}.{did_you_mean(name, there)} Reasons are split by attributes of the users, "
-                f"and {' and '.join(asked.features) or 'nothing else'} on the day of churn: {', '.join(there)}."
-            )
-    return list(names)
-
-
-def _on(weights_on: str | Sequence[str] | None, rows: pd.DataFrame) -> list[str]:
-    there = _columns(rows)
-    if weights_on is None:
-        return [name for name in _ON if name in there]
-    names = column_list("weights_on", weights_on) if weights_on else []
-    for name in names:
-        if name not in there:
-            listed = ", ".join(there)
-            raise InputError(f"weights_on: there is no {name!r}.{did_you_mean(name, there)} There are {listed}.")
-    return list(dict.fromkeys(names))
-
-
-def _columns(rows: pd.DataFrame, but: Sequence[str] = ()) -> list[str]:
-    """Columns that describe a churned user."""
-    taken = {*schema("spells").names, "place", "reason", "registered_at", *but}
-    return [str(name) for name in rows.columns if name not in taken]
 
 
 def _behind(split: Sequence[str], at_origin: Sequence[str]) -> str:
@@ -435,6 +381,7 @@ def _counts(asked: AskedChurns, reasons: Reasons, found: Explained) -> dict[str,
         "silent": int((~found.known).sum()),
         **{name: int(status.get(name, 0)) for name in ("counts", *APART)},
         **asked.counts,
+        "tied_answers": reasons.ties,
     }
 
 

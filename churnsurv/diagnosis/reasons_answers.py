@@ -21,7 +21,7 @@ __all__ = ["APART", "Reasons", "agreement", "apart", "chosen", "read_mapping"]
 
 #: Why answers are kept apart, in words.
 APART: Mapping[str, str] = {
-    "not_churned": "the user had not churned: active again, or not idle for long enough by the end of the log",
+    "not_churned": "the user had not churned: active later, or not idle for long enough by the end of the log",
     "too_late": "later after the churn than within= allows",
     "window_open": "about a churn so late that not all its answers can be in yet",
     "left_out": "about a spell that is not looked at: a later one, or one of unknown origin",
@@ -44,21 +44,27 @@ class Reasons:
         Schema "reason_codes".
     never : tuple of str
         Codes of the mapping that nobody gave.
+    ties : int
+        Churns whose first answers are of one moment and give different reasons: the code that comes first in the
+        alphabet counts.
     """
 
     answers: pd.DataFrame
     labels: tuple[str, ...]
     unmapped: pd.DataFrame
     never: tuple[str, ...]
+    ties: int
 
 
 def read_mapping(mapping: Any) -> dict[str, str | None] | None:
-    """Read a mapping of codes to reasons: a mapping, or a table whose first two columns (or code, reason) are they.
+    """Read a mapping of codes to reasons: a mapping, or a table whose two columns (or code, reason) are they.
+
+    Whole numbers are written without decimals; rows without a code are passed over.
 
     Examples
     --------
-    >>> read_mapping({"app crashed": "frustrated", "no idea": None})
-    {'app crashed': 'frustrated', 'no idea': None}
+    >>> read_mapping({"app crashed": "frustrated", "no idea": None, 7.0: "rigid"})
+    {'app crashed': 'frustrated', 'no idea': None, '7': 'rigid'}
     """
     if mapping is None:
         return None
@@ -77,8 +83,9 @@ def read_mapping(mapping: Any) -> dict[str, str | None] | None:
         raise InputError(f"mapping: give a mapping or a table of codes and reasons, not a {type(mapping).__name__}.")
     made: dict[str, str | None] = {}
     for code, reason in pairs:
-        text = None if reason is None or reason != reason else str(reason).strip() or None
-        key = str(code).strip()
+        key, text = _text(code), _text(reason)
+        if key is None:
+            continue
         if text == UNKNOWN:
             raise InputError(
                 f"mapping: {UNKNOWN!r} is what churns without a reason are called. Map {key!r} to None instead."
@@ -89,13 +96,24 @@ def read_mapping(mapping: Any) -> dict[str, str | None] | None:
     return made
 
 
+def _text(value: Any) -> str | None:
+    """A code or a reason as text, None where it is missing."""
+    import pandas as pd
+
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+        return None
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        value = int(value)
+    return str(value).strip() or None
+
+
 def chosen(answers: pd.DataFrame, mapping: Mapping[str, str | None] | None) -> Reasons:
     """Give answers their reasons, and each churn the first answer that has one.
 
     Parameters
     ----------
     answers : DataFrame
-        As in `data.feedback.AskedChurns`, by user and day.
+        As in `data.feedback.AskedChurns`, by user and moment.
     mapping : mapping of str to str or None, or None
         None: codes are reasons.
     """
@@ -117,7 +135,15 @@ def chosen(answers: pd.DataFrame, mapping: Mapping[str, str | None] | None) -> R
     order = dict.fromkeys(each for each in (mapping or {}).values() if each) if mapping else sorted(there)
     codes = set(code)
     never = tuple(each for each in mapping or {} if each not in codes)
-    return Reasons(made, tuple(each for each in order if each in there), _unmapped(made[nothing]), never)
+    labels = tuple(each for each in order if each in there)
+    return Reasons(made, labels, _unmapped(made[nothing]), never, _ties(made.iloc[rows]))
+
+
+def _ties(rows: pd.DataFrame) -> int:
+    """Churns of which the first moment has answers with different reasons."""
+    first = rows["moment"] == rows.groupby("place", sort=False)["moment"].transform("first")
+    kinds = rows[first].drop_duplicates(["place", "reason"])["place"].value_counts()
+    return int((kinds > 1).sum())
 
 
 def _unmapped(rows: pd.DataFrame) -> pd.DataFrame:

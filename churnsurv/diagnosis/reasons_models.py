@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from churnsurv.diagnosis.pooled import listed
 from churnsurv.diagnosis.rows import frame_of
-from churnsurv.errors import ChurnsurvError, ChurnsurvWarning
+from churnsurv.errors import ChurnsurvError, ChurnsurvWarning, InputError, did_you_mean
 from churnsurv.survival.cox import cox
 from churnsurv.survival.fine_gray import fine_gray
+from churnsurv.survival.formula import evaluate, parse_formula
 from churnsurv.survival.multiplicity import adjusted
 
 if TYPE_CHECKING:
@@ -30,13 +31,15 @@ if TYPE_CHECKING:
     from churnsurv.survival.cox_fit import CoxFit
     from churnsurv.survival.fine_gray_fit import FineGrayFit
 
-__all__ = ["FEWEST", "ReasonModels", "reason_models"]
+__all__ = ["FEWEST", "ReasonModels", "check_formula", "reason_models"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Pair: TypeAlias = "tuple[CoxFit, FineGrayFit]"
 
 #: Known churns of a reason for a coefficient.
 FEWEST = 10
+#: Of the spells, for the outcome.
+_SPELL = ("user_id", "spell", "origin", "entry", "duration", "churned", "reason")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,12 +62,46 @@ class ReasonModels:
     notes: tuple[str, ...]
 
 
+def check_formula(formula: str, spells: pd.DataFrame, known: Sequence[str], later: Sequence[str]) -> None:
+    """Raise where a formula of what is known at the origin is none.
+
+    Parameters
+    ----------
+    formula : str
+    spells : DataFrame
+    known : sequence of str
+        Columns that are known at the origin.
+    later : sequence of str
+        Columns of the spells that are known of the churned alone, or on the day of churn.
+
+    Raises
+    ------
+    InputError
+        If it names another column (one that is known on the day of churn would explain churn by itself), or cannot be
+        computed.
+    """
+    parsed = parse_formula(formula)
+    for name in parsed.variables:
+        if name in later:
+            raise InputError(
+                f"models: {name!r} is known on the day of churn, not on the first day of the spell: it would explain "
+                f"churn by itself. Known from the first day on are {', '.join(known)}. For behaviour leave models=True "
+                "and see later_models."
+            )
+        if name not in known:
+            raise InputError(f"models: there is no {name!r}.{did_you_mean(name, known)} There are {', '.join(known)}.")
+    for expression in dict.fromkeys(each for term in parsed.terms for each in term):
+        evaluate(expression, spells, {})
+
+
 def reason_models(
     log: ActivityLog,
     spells: pd.DataFrame,
     weight: Floats,
     labels: Sequence[str],
     *,
+    known: Sequence[str],
+    behaviour: Sequence[str],
     formula: str | None,
     kind: str,
     adjust: str,
@@ -80,22 +117,31 @@ def reason_models(
     weight : (n,) float64
         Of each spell: 1 where it did not end, 1 / chance where the reason is known, 0 where it is not.
     labels : sequence of str
+    known : sequence of str
+        Columns that are known at the origin; no others are seen by the models.
+    behaviour : sequence of str
+        Of stage and n_investments those that the tables can answer.
     formula : str or None
         Of what is known at the origin; the channel by default.
     kind : {"first", "all"}
         Which spells these are.
     """
-    rows = spells.assign(weight=weight)[weight > 0]
-    named = formula or ("channel" if _varies(rows, "channel") else "")
+    rows = spells[[*_SPELL, *(name for name in known if name not in _SPELL)]]
+    weights = "weight"
+    while weights in rows.columns:
+        weights = f"_{weights}"
+    rows = rows.assign(**{weights: weight})[weight > 0]
+    named = formula or ("channel" if "channel" in known and _varies(rows, "channel") else "")
     found: list[dict[str, Any]] = []
     notes: list[str] = []
-    at_origin = _fits(rows, named, labels, found, notes, since=0, kind=kind, level=level) if named else {}
+    how: dict[str, Any] = {"weights": weights, "kind": kind, "level": level}
+    at_origin = _fits(rows, named, labels, found, notes, since=0, **how) if named else {}
     later: Mapping[str, Pair] = {}
-    if formula is None:
-        behind, term, since = _behaviour(log, rows, kind, notes)
+    if formula is None and behaviour:
+        behind, term, since = _behaviour(log, rows, behaviour, kind, notes)
         if term:
             joined = f"{named} + {term}" if named and _varies(behind, "channel") else term
-            later = _fits(behind, joined, labels, found, notes, since=since, kind=kind, level=level)
+            later = _fits(behind, joined, labels, found, notes, since=since, **how)
     table = frame_of("reason_models", found)
     table["adjusted_p_value"] = adjusted(table["p_value"].to_numpy(dtype=np.float64), adjust)
     return ReasonModels(at_origin, later, table, tuple(dict.fromkeys(notes)))
@@ -105,19 +151,18 @@ def _varies(rows: pd.DataFrame, name: str) -> bool:
     return name in rows.columns and len(rows[name].unique()) > 1
 
 
-def _behaviour(log: ActivityLog, rows: pd.DataFrame, kind: str, notes: list[str]) -> tuple[pd.DataFrame, str, int]:
+def _behaviour(
+    log: ActivityLog, rows: pd.DataFrame, names: Sequence[str], kind: str, notes: list[str]
+) -> tuple[pd.DataFrame, str, int]:
     """Spells that reached twice the idle days, with stage and number of investments by the idle days."""
     idle = log.rule.idle_days
-    names = [name for name in ("stage", "n_investments") if name in rows.columns]
-    if not names:
-        return rows, "", 2 * idle
     try:
-        known = log.churn_spells(spells=kind, features=names, baseline_day=idle).table
+        known = log.churn_spells(spells=kind, features=list(names), baseline_day=idle).table
     except ChurnsurvError as error:
         notes.append(f"Models by behaviour are left out: {error}")
         return rows, "", 2 * idle
     columns = ["user_id", "spell", *names]
-    behind = rows.drop(columns=names).merge(known[columns], on=["user_id", "spell"], how="inner", validate="1:1")
+    behind = rows.merge(known[columns], on=["user_id", "spell"], how="inner", validate="1:1")
     behind = behind.assign(entry=np.maximum(behind["entry"], 2 * idle))
     behind = behind[behind["duration"] > behind["entry"]].reset_index(drop=True)
     for name in names:
@@ -135,6 +180,7 @@ def _fits(
     notes: list[str],
     *,
     since: int,
+    weights: str,
     kind: str,
     level: float,
 ) -> Mapping[str, Pair]:
@@ -149,7 +195,7 @@ def _fits(
             few.append(f"{reason} ({n})")
             continue
         asked: dict[str, Any] = {
-            "cause": "reason", "cause_of_interest": reason, "weights": "weight", "weights_kind": "sampling",
+            "cause": "reason", "cause_of_interest": reason, "weights": weights, "weights_kind": "sampling",
             "cluster": cluster, "entry": entry, "level": level,
         }  # fmt: skip
         try:

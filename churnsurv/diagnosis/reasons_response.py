@@ -23,13 +23,15 @@ __all__ = ["ResponseModel", "overlap_rows", "response_model"]
 Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 
-#: Of a category, answered and silent ones each; fewer have no coefficient of their own.
+#: Answers of a category; one with fewer has no coefficient of its own.
 FEW = 5
 #: Answered and silent ones each for a coefficient, or the model is made smaller.
 _EACH = 10
 #: A chance below it makes one answer stand for more than twenty churns.
 RARE = 0.05
 _FLAT = 1e-9
+#: A fitted log odds so far from 0 is on its way to infinity.
+_FAR = 30.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +41,7 @@ class ResponseModel:
     Attributes
     ----------
     units : Responses
+        Where everybody of a category has answered the chance is 1 and the row of the matrix 0.
     table : DataFrame
         Schema "reason_response".
     variables : tuple of str
@@ -79,6 +82,10 @@ def response_model(
 ) -> ResponseModel:
     """Fit the chance of an answer by statsmodels.
 
+    Where everybody of a category has answered the likelihood is largest with the chance 1: such churns are taken out of
+    the fit, which is that of all with the coefficient of the category at infinity. Other terms without a finite
+    coefficient are left out.
+
     Parameters
     ----------
     churns : DataFrame
@@ -100,24 +107,34 @@ def response_model(
     ([0.25, 0.5], [['channel: b', 3.0]])
     """
     n, n_answered = answered.size, int(answered.sum())
-    fewest = min(n_answered, n - n_answered)
-    if fewest < 2 * FEW or not on:
-        return _without(answered, cluster, "" if not on or n_answered == n else _too_few(n_answered, n))
+    if not on or n_answered == n:
+        return _without(answered, cluster, "")
+    if min(n_answered, n - n_answered) < 2 * FEW:
+        return _without(answered, cluster, _too_few(n_answered, n))
+    certain, sure, notes = _certain(churns, answered, on)
+    rest = ~certain
+    told = answered[rest]
+    fewest = min(int(told.sum()), int((~told).sum()))
+    if fewest < FEW:
+        n_told = int(told.sum())
+        few = f"Of the other {told.size:,} churns {n_told:,} have a reason: too few for weights. All shares are plain."
+        return _without(answered, cluster, few, [note.split(";")[0] + "." for note in notes])
     for simpler in (False, True):
-        columns = _columns(churns, answered, on, simpler=simpler)
+        columns = _columns(churns[rest], told, on, simpler=simpler)
         if fewest >= _EACH * (1 + len(columns.made)):
             break
     else:
         columns = _cut(columns, max(fewest // _EACH - 1, 0))
-    if not columns.made:
-        return _without(answered, cluster, "", columns.notes)
-    matrix = np.column_stack([np.ones(n), *columns.made])
-    chance, estimates, covariance = _fit(matrix, answered, cluster)
-    if chance is None:
-        return _without(answered, cluster, "The model of who answers has no finite fit: no weights.", columns.notes)
-    table = _table(columns, estimates[1:], np.sqrt(np.diag(covariance)[1:]), level)
-    variables = tuple(dict.fromkeys(term["variable"] for term in columns.terms))
-    return ResponseModel(Responses(answered, chance, matrix, cluster), table, variables, tuple(columns.notes))
+    fit, columns = _fitted(columns, told, None if cluster is None else cluster[rest])
+    notes += columns.notes
+    if fit is None or not (columns.made or certain.any()):
+        return _without(answered, cluster, "", notes)
+    chance, matrix = np.ones(n), np.zeros((n, fit.matrix.shape[1]))
+    chance[rest], matrix[rest] = fit.chance, fit.matrix
+    used = {*sure, *(term["variable"] for term in columns.terms)}
+    variables = tuple(name for name in dict.fromkeys(on) if name in used)
+    table = _table(columns, fit.estimate[1:], fit.std_error[1:], level)
+    return ResponseModel(Responses(answered, chance, matrix, cluster), table, variables, tuple(notes))
 
 
 def _too_few(n_answered: int, n: int) -> str:
@@ -134,14 +151,47 @@ def _without(answered: Flags, cluster: Any, note: str, notes: Sequence[str] = ()
     return ResponseModel(units, frame_of("reason_response", []), (), said)
 
 
-def _columns(churns: pd.DataFrame, answered: Flags, on: Sequence[str], *, simpler: bool) -> _Columns:
+def _certain(churns: pd.DataFrame, answered: Flags, on: Sequence[str]) -> tuple[Flags, list[str], list[str]]:
+    """Churns of categories in which everybody has answered, the variables that these are of, and the notes."""
+    certain = np.zeros(answered.size, dtype=np.bool_)
+    sure: list[str] = []
+    notes: list[str] = []
+    for name in on:
+        codes, levels = _categories(churns[name])
+        size, told = (np.bincount(codes[of], minlength=len(levels)) for of in (slice(None), answered))
+        every = (told >= FEW) & (told == size)
+        if ((told < FEW) & (size > 0)).any() and not ((told >= FEW) & (told < size)).any() and every.any():
+            # those of whom hardly anybody answered go with the largest category: it is not certain then
+            every[np.argmax(np.where(every, size, -1))] = False
+        if every.any():
+            certain |= every[codes]
+            sure.append(name)
+            said = [f"{levels[i]!s} ({size[i]:,})" for i in np.flatnonzero(every)]
+            notes.append(f"{name}: everybody answered of {listed(said)}; a reason told there speaks for nobody else.")
+    return certain, sure, notes
+
+
+def _categories(column: pd.Series[Any]) -> tuple[NDArray[np.integer[Any]], list[Any]]:
+    """Codes and values of a category; of numbers whether they are missing."""
+    if not _is_number(column):
+        return factor(column)
+    missing = ~np.isfinite(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    return missing.astype(np.int64), ["the numbers", "a missing number"]
+
+
+def _is_number(column: pd.Series[Any]) -> bool:
     import pandas as pd
 
+    return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
+
+
+def _columns(churns: pd.DataFrame, answered: Flags, on: Sequence[str], *, simpler: bool) -> _Columns:
     columns = _Columns()
     for name in on:
         column = churns[name]
-        if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
-            _add_number(columns, name, column.to_numpy(dtype=np.float64, na_value=np.nan), pieces=1 if simpler else 3)
+        if _is_number(column):
+            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            _add_number(columns, name, values, answered, pieces=1 if simpler else 3)
         else:
             _add_categories(columns, name, column, answered)
     return columns
@@ -152,12 +202,13 @@ def _add_categories(columns: _Columns, name: str, column: pd.Series[Any], answer
     codes, levels = factor(column)
     size = np.bincount(codes, minlength=len(levels))
     told = np.bincount(codes[answered], minlength=len(levels))
-    thin = (told < FEW) | (size - told < FEW)
+    thin = told < FEW
     if thin.all():
-        columns.notes.append(f"{name}: every value has too few answers, or too few without, to be a part of the model.")
+        columns.notes.append(f"{name}: every value has too few answers to be a part of the model of who answers.")
         return
-    reference = int(np.argmax(np.where(thin, -1, size)))
-    silent = [f"{levels[i]!s} ({told[i]:,} of {size[i]:,})" for i in np.flatnonzero(thin & (told < FEW))]
+    # where some are silent, if there is such a one: a chance of 1 is no coefficient
+    reference = int(np.argmax(np.where(thin, -1, size + np.where(told < size, codes.size, 0))))
+    silent = [f"{levels[i]!s} ({told[i]:,} of {size[i]:,})" for i in np.flatnonzero(thin & (told < size))]
     if silent:
         columns.notes.append(
             f"{name}: hardly anybody answered of {listed(silent)}. Whoever is silent there is taken for one of "
@@ -172,14 +223,15 @@ def _add_categories(columns: _Columns, name: str, column: pd.Series[Any], answer
             )  # fmt: skip
 
 
-def _add_number(columns: _Columns, name: str, values: Floats, *, pieces: int) -> None:
-    """Straight pieces between the values at thirds, each with the slope in it."""
-    missing = np.isnan(values)
+def _add_number(columns: _Columns, name: str, values: Floats, answered: Flags, *, pieces: int) -> None:
+    """Straight pieces between the values at thirds, each with the slope in it; missing numbers are the median."""
+    missing = ~np.isfinite(values)
     known = values[~missing]
     if known.size == 0:
         return
+    filled = np.where(missing, np.median(known), values)
     doubling = bool(known.min() >= 0)
-    scaled = np.log2(1 + np.where(missing, np.median(known), values)) if doubling else np.where(missing, 0.0, values)
+    scaled = np.log2(1 + filled) if doubling else filled
     unit = "per doubling" if doubling else "per unit"
     inner = np.unique(np.quantile(known, np.arange(1, pieces) / pieces)) if pieces > 1 else np.zeros(0)
     inner = inner[(inner > known.min()) & (inner < known.max())]
@@ -190,8 +242,14 @@ def _add_number(columns: _Columns, name: str, values: Floats, *, pieces: int) ->
         piece = np.clip(scaled, low, ends[i + 1]) - low
         where = _where(inner, i)
         columns.add(piece, term=f"{name}{where}, {unit}", variable=name)
-    if missing.any():
+    told = int((missing & answered).sum())
+    if told >= FEW:
         columns.add(missing.astype(np.float64), term=f"{name}: (missing)", variable=name, category="(missing)")
+    elif missing.any():
+        columns.notes.append(
+            f"{name}: {int(missing.sum()):,} numbers are missing or infinite, with {told:,} answers. They are taken "
+            f"for the median ({np.median(known):.4g})."
+        )
 
 
 def _where(inner: Floats, i: int) -> str:
@@ -208,16 +266,44 @@ def _cut(columns: _Columns, most: int) -> _Columns:
     return _Columns(columns.made[:most], [], columns.terms[:most], [*columns.notes, note] if left else columns.notes)
 
 
-def _fit(matrix: Floats, answered: Flags, cluster: Any) -> tuple[Floats | None, Floats, Floats]:
-    """Chances, coefficients and their covariance, by cluster where there are some; no chances where there is no fit."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """Chances, (n,), the matrix that they are logistic in, and its coefficients in the units of the columns."""
+
+    chance: Floats
+    matrix: Floats
+    estimate: Floats
+    std_error: Floats
+
+
+def _fitted(columns: _Columns, answered: Flags, cluster: Any) -> tuple[_Fit | None, _Columns]:
+    """Fit, and leave out what has no finite coefficient, one term at a time."""
+    left: list[str] = []
+    while True:
+        scale = np.array([1.0, *(float(column.std()) for column in columns.made)])
+        matrix = np.column_stack([np.ones(answered.size), *columns.made]) / scale
+        if (fit := _fit(matrix, scale, answered, cluster)) is not None or not columns.made:
+            break
+        worst = _runaway(matrix, answered)
+        made, terms = list(columns.made), list(columns.terms)
+        left.append(str(terms[worst]["term"]))
+        del made[worst], terms[worst]
+        columns = _Columns(made, [], terms, columns.notes)
+    if left:
+        columns.notes.append(f"Not in the model of who answers, which has no finite fit with it: {'; '.join(left)}.")
+    return fit, columns
+
+
+def _fit(matrix: Floats, scale: Floats, answered: Flags, cluster: Any) -> _Fit | None:
+    """Fit by maximum likelihood, errors by cluster where there are some; None where there is no finite fit."""
     import statsmodels.api as sm
     from statsmodels.tools.sm_exceptions import ConvergenceWarning, HessianInversionWarning, PerfectSeparationWarning
 
-    nothing = np.zeros(0)
     model = sm.Logit(answered.astype(np.float64), matrix)
     how: Mapping[str, Any] = {}
     if cluster is not None:
-        how = {"cov_type": "cluster", "cov_kwds": {"groups": cluster, "use_correction": False}}
+        groups = np.unique(cluster, return_inverse=True)[1]
+        how = {"cov_type": "cluster", "cov_kwds": {"groups": groups, "use_correction": False}}
     # where coefficients run away it shows in what comes back
     with np.errstate(all="ignore"), warnings.catch_warnings():
         for each in (PerfectSeparationWarning, ConvergenceWarning, HessianInversionWarning):
@@ -225,13 +311,27 @@ def _fit(matrix: Floats, answered: Flags, cluster: Any) -> tuple[Floats | None, 
         try:
             fit = model.fit(method="newton", maxiter=50, tol=1e-10, disp=False, **how)
         except np.linalg.LinAlgError:
-            return None, nothing, nothing
+            return None
         chance = np.asarray(fit.predict(matrix), dtype=np.float64)
-        covariance = np.asarray(fit.cov_params())
-    apart = bool((chance[answered] < _FLAT).any() or (np.abs(fit.params) > 30).any())
-    if not fit.mle_retvals["converged"] or apart or not (np.isfinite(chance).all() and np.isfinite(covariance).all()):
-        return None, nothing, nothing
-    return chance, np.asarray(fit.params), covariance
+        variance = np.diag(np.asarray(fit.cov_params()))
+        far = bool((np.abs(matrix @ fit.params) > _FAR).any())
+    apart = far or bool((chance[answered] < _FLAT).any())
+    if not fit.mle_retvals["converged"] or apart or not (np.isfinite(chance).all() and np.isfinite(variance).all()):
+        return None
+    return _Fit(chance, matrix, np.asarray(fit.params) / scale, np.sqrt(variance) / scale)
+
+
+def _runaway(matrix: Floats, answered: Flags) -> int:
+    """The column, counted without the constant, by which the log odds have come to differ most on their way.
+
+    A coefficient without a finite value grows with every step of Newton's method, the others come to rest.
+    """
+    estimate = np.zeros(matrix.shape[1])
+    for _ in range(20):
+        chance = 1 / (1 + np.exp(-np.clip(matrix @ estimate, -_FAR, _FAR)))
+        information = matrix.T @ ((chance * (1 - chance))[:, None] * matrix)
+        estimate = estimate + np.linalg.lstsq(information, matrix.T @ (answered - chance), rcond=None)[0]
+    return int(np.argmax(np.ptp(matrix[:, 1:], axis=0) * np.abs(estimate[1:])))
 
 
 def _table(columns: _Columns, estimate: Floats, error: Floats, level: float) -> pd.DataFrame:
@@ -241,6 +341,8 @@ def _table(columns: _Columns, estimate: Floats, error: Floats, level: float) -> 
     rows = []
     for term, b, se in zip(columns.terms, estimate, error, strict=True):
         p = 2 * float(ndtr(-abs(b / se)))
+        with np.errstate(over="ignore"):  # of a number that hardly varies one unit is very much
+            ratios = np.exp([b, b - z * se, b + z * se])
         rows.append(
             {
                 "category": None,
@@ -249,9 +351,7 @@ def _table(columns: _Columns, estimate: Floats, error: Floats, level: float) -> 
                 "estimate": b,
                 "std_error": se,
                 "p_value": p,
-                "odds_ratio": np.exp(b),
-                "lower": np.exp(b - z * se),
-                "upper": np.exp(b + z * se),
+                **dict(zip(("odds_ratio", "lower", "upper"), ratios, strict=True)),
             }
         )
     return frame_of("reason_response", rows)

@@ -13,7 +13,7 @@ from churnsurv.diagnosis.rows import frame_of
 from churnsurv.numerics.competing import CauseRows
 from churnsurv.numerics.nonresponse import Responses, weighted_shares
 from churnsurv.numerics.reason_bounds import share_bounds
-from churnsurv.numerics.weighted_incidence import weighted_incidence
+from churnsurv.numerics.weighted_incidence import WeightedIncidence, weighted_incidence
 from churnsurv.survival.factors import joined
 
 if TYPE_CHECKING:
@@ -127,15 +127,26 @@ def incidence_rows(
         if by_churn.codes is not None or group not in by_churn.labels:
             own = by_churn.labels.index(group) if group in by_churn.labels else -1
             members &= (np.zeros(duration.size, np.int64) if by_churn.codes is None else by_churn.codes) == own
-        if rows.duration.size == 0 or not members.any():
+        if rows.duration.size == 0:
             continue
-        curves = weighted_incidence(
-            rows, units, time=duration, reason=found.reason, members=members, n_kinds=len(found.labels)
-        )
-        lower, upper = curves.limits(level)
+        if members.any():
+            curves = weighted_incidence(
+                rows, units, time=duration, reason=found.reason, members=members, n_kinds=len(found.labels)
+            )
+            lower, upper = curves.limits(level)
+        else:
+            curves = _nobody(rows, len(found.labels))
+            lower = upper = np.full(curves.incidence.shape, np.nan)
         beside = _values(by_spell, g)
         parts += _curve_rows(group, found.labels, curves, lower, upper, beside)
     return _beside(frame_of("weighted_incidence", parts), parts, by_spell)
+
+
+def _nobody(rows: CauseRows, n_kinds: int) -> WeightedIncidence:
+    """Curves of a group that nobody has left: 0, without limits, to its last day."""
+    time = np.array([rows.duration.max()])
+    nothing = np.zeros((n_kinds, 1))
+    return WeightedIncidence(time, nothing, nothing, np.full((n_kinds, 1), np.inf))
 
 
 def _rows(spells: pd.DataFrame, last: float, *, clustered: bool) -> CauseRows:
@@ -174,4 +185,5 @@ def _beside(frame: pd.DataFrame, rows: Sequence[dict[str, Any]], by: Factor) -> 
 def _values(by: Factor, g: int) -> dict[str, Any]:
     """Values of the columns that make a group."""
     table: pd.DataFrame = by.values  # noqa: PD011 - a field of that name, not the array of a frame
-    return {str(name): table[name].iloc[g] for name in table.columns}
+    # a sole column of the name "group" says what the column of that name says already
+    return {str(name): table[name].iloc[g] for name in table.columns if name != "group"}

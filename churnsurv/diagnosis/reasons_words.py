@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from churnsurv.diagnosis.reasons_answers import Reasons
     from churnsurv.diagnosis.reasons_response import ResponseModel
 
-__all__ = ["headline", "reason_notes"]
+__all__ = ["headline", "outside", "reason_notes", "unmapped"]
 
 
 def reason_notes(
@@ -27,14 +27,13 @@ def reason_notes(
     *,
     until: date,
     within: int,
-    idle_days: int,
 ) -> list[str]:
     """Return the notes on who was asked, what was left out, and what the shares rest on."""
     n, known = counts["churns"], counts["known"]
     notes = [
         f"{known:,} of {n:,} churns up to {until} have a reason ({known / n:.1%}). An answer belongs to a churn if it "
-        f"comes in the {idle_days} days from the last activity to the churn or the {within} days after it, and before "
-        f"a return; the first counts. Churns of the last {within} days of the log are not asked about: not all their "
+        f"comes from the day of the last activity to {within} days after the churn, and not after the day of a return; "
+        f"the first counts. Churns of the last {within} days of the log are not asked about: not all their "
         "answers can be in."
     ]
     notes += _answers(counts, reasons)
@@ -60,10 +59,19 @@ def reason_notes(
 def _answers(counts: Mapping[str, int], reasons: Reasons) -> list[str]:
     notes = []
     if len(reasons.unmapped):
-        codes = [f"{row.code!r} ({row.n:,})" for row in reasons.unmapped.itertuples()]
-        notes.append(f"Answers without a reason: {listed(codes)}. Their churns count as silent.")
+        notes.append(f"Answers without a reason: {unmapped(reasons)}. Their churns count as silent.")
     if reasons.never:
         notes.append(f"The mapping has codes that nobody gave: {listed([repr(each) for each in reasons.never])}.")
+    if counts["equal_feedback"]:
+        notes.append(
+            f"{counts['equal_feedback']:,} rows of the feedback are equal to another (user, time, code, route): taken "
+            "once."
+        )
+    if reasons.ties:
+        notes.append(
+            f"{reasons.ties:,} churns have several reasons told at the same time (or on the same day, where that is "
+            "all that is known): the code that comes first in the alphabet counts."
+        )
     if left := counts["feedback_rejected"]:
         notes.append(f"{left:,} rows of the feedback cannot be used; see the rejects of the log.")
     if counts["not_churned"]:
@@ -74,8 +82,28 @@ def _answers(counts: Mapping[str, int], reasons: Reasons) -> list[str]:
     return notes
 
 
-def headline(shares: Sequence[tuple[str, float, float, float]], counts: Mapping[str, int]) -> str:
+def unmapped(reasons: Reasons) -> str:
+    """Codes without a reason, with the number of answers."""
+    return listed([f"{row.code!r} ({row.n:,})" for row in reasons.unmapped.itertuples()])
+
+
+def outside(table: pd.DataFrame) -> list[str]:
+    """A note where a weighted share cannot be that of these churns, whoever is silent for whatever reason."""
+    below, above = (table["weighted_share"] - table[f"bound_{side}"] for side in ("lower", "upper"))
+    out = table[(below < -1e-9) | (above > 1e-9)]
+    if out.empty:
+        return []
+    rows = [f"{row.reason} {row.weighted_share:.1%}" for row in out.itertuples()]
+    if (table["group"] != table["group"].iloc[0]).any():
+        rows = [f"{row.reason} {row.weighted_share:.1%} in {row.group}" for row in out.itertuples()]
+    return [
+        f"Weighted shares outside of their bounds: {listed(rows)}. The share of these churns cannot be that: the "
+        "chances to answer are off there, or rest on few answers."
+    ]
+
+
+def headline(shares: Sequence[tuple[str, float, float, float]], n: int, known: int) -> str:
     """One line: how many churns, how many reasons, and the most frequent ones."""
     said = [f"{reason} {share:.1%} ({lower:.1%} to {upper:.1%})" for reason, share, lower, upper in shares[:4]]
     more = ", ..." if len(shares) > 4 else ""
-    return f"{counts['churns']:,} churns, {counts['known']:,} with a reason; weighted: {', '.join(said)}{more}"
+    return f"{n:,} churns, {known:,} with a reason; weighted: {', '.join(said)}{more}"

@@ -47,7 +47,9 @@ def imbens_manski(distance: Floats, std_error: Floats, *, level: float) -> Float
     >>> imbens_manski(np.array([0.0, 1.0]), np.array([0.05, 0.05]), level=0.95).round(3).tolist()
     [1.96, 1.645]
     """
-    apart = np.divide(distance, std_error, out=np.full(distance.shape, np.inf), where=std_error > 0)
+    # ends that are one are no distance apart, also where their standard error is 0: at shares of 0 and 1
+    far = np.where(distance > 0, np.inf, 0.0)
+    apart = np.divide(distance, std_error, out=far, where=std_error > 0)
     low = np.full(apart.shape, float(ndtri(level)))
     high = np.full(apart.shape, float(ndtri(0.5 + level / 2)))
     for _ in range(60):  # the difference falls by half each time: to the last digit

@@ -156,8 +156,8 @@ def test_users_registered_before_the_log() -> None:
 
 def test_an_answer_counts_for_its_own_churn_alone() -> None:
     told = feedback(
-        (1, "2024-01-10", "early"),  # on the day of the last activity
-        (1, "2024-02-01", "rigid"), (1, "2024-02-15", "policy"), (1, "2024-02-15", "frustrated"),
+        (1, "2024-01-09", "early"),  # before the day of the last activity
+        (1, "2024-02-01", "rigid"), (1, "2024-02-15 09:00", "frustrated"), (1, "2024-02-15 18:00", "policy"),
         (3, "2024-02-01", "natural"),
         (2, "2024-03-20", None), (7, "2024-03-20", "rigid"), (2, "soon", "rigid"), (None, "2024-03-20", "rigid"),
     )  # fmt: skip
@@ -165,7 +165,7 @@ def test_an_answer_counts_for_its_own_churn_alone() -> None:
         small_log(extra=((3, "login", None, None, "2024-03-21"),)), as_of="2024-05-15", feedback=told
     )
     table = found.table.set_index("user_id")
-    assert table.loc[1, "reason"] == "frustrated"  # the latest day, and of its answers the first by name
+    assert table.loc[1, "reason"] == "policy"  # the latest
     assert table.loc[1, "reason_from"] == "told"
     assert np.isnan(table.loc[1, "probability"])
     assert table.loc[3, "reason"] is None  # answered of an earlier churn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -86,10 +87,11 @@ def test_a_log_without_feedback_is_what_it_was() -> None:
 @pytest.mark.parametrize(
     ("date", "spell", "status"),
     [
-        (10, None, "not_churned"),  # active on that day
+        (9, None, "not_churned"),  # active again in the same spell
+        (10, 1, "counts"),  # in the app, on its last day
         (11, 1, "counts"),  # idle, and churned thirty days later
         (40, 1, "counts"),
-        (60, 1, "counts"),  # the day of the return
+        (60, 1, "counts"),  # the day of the return, though it is also the last active one of the next spell
         (61, 2, "counts"),
         (120, 2, "counts"),
         (121, 2, "too_late"),
@@ -137,6 +139,50 @@ def test_a_table_given_with_the_question_is_read_like_the_logs_own() -> None:
     pd.testing.assert_frame_equal(to_pandas(own.spells), to_pandas(given.spells))
 
 
+def test_what_is_known_of_users_and_answers_may_have_any_name() -> None:
+    """Names that the statements use themselves; `reason`, `tenure` and `place` are columns of the result."""
+    users = USERS.assign(status="ok", code="c", route="r", answered_on="d", fate="f", moment="m", end="e", n_rows=1)
+    feedback = answers((1, day(45), "x"), (9, day(45), "x")).assign(
+        fine="f", verdict="v", moment="m", status="s", spell=7, churned="c", n_rows=5, given="g"
+    )
+    some = ActivityLog(EVENTS, users, feedback=feedback, observed_until=day(200))
+    assert some.counts["feedback_rejected"] == 1
+    assert some.rejects["reason"].tolist() == ["unknown_user"]
+    found = asked_churns(some, within=30)
+    assert to_pandas(found.answers)[["code", "status"]].to_numpy().tolist() == [["x", "counts"]]
+    assert to_pandas(found.spells)["status"].tolist() == ["ok"] * 3
+    for taken in ("Tenure", "place", "reason"):
+        with pytest.raises(SchemaError, match=f"map it: columns={{'users': {{'user_{taken}': '{taken}'}}}}"):
+            asked_churns(ActivityLog(EVENTS, USERS.assign(**{taken: 1}), feedback=feedback), within=30)
+
+
+def test_rows_given_twice_are_one_answer() -> None:
+    once = answers((1, f"{day(45)} 09:00", "x"), (1, f"{day(45)} 10:00", "x"), (3, day(75), "y")).assign(route="call")
+    several = pd.concat([once, once[:1], once[2:], once[2:].assign(route="mail")])
+    found, alone = asked_churns(log(several), within=30), asked_churns(log(once), within=30)
+    assert found.counts["equal_feedback"] == 2
+    assert found.counts["feedback"] == 6
+    assert alone.counts["equal_feedback"] == 0
+    assert found.answers.num_rows == alone.answers.num_rows + 1
+
+
+@pytest.mark.parametrize("kind", ["time", "text", "zones"])
+def test_answers_of_one_day_stand_in_the_order_of_their_times(kind: str) -> None:
+    times = [f"{day(45)} 18:00:00", f"{day(45)} 09:30:00", f"{day(45)} 12:00:00"]
+    if kind == "zones":
+        times = [f"{day(45)}T18:00+08:00", f"{day(45)}T09:30+00:00", f"{day(45)}T14:00+03:00"]
+    feedback = answers(*((1, time, code) for time, code in zip(times, "azb", strict=True)))
+    if kind == "time":
+        feedback["date"] = pd.to_datetime(feedback["date"])
+    found = to_pandas(asked_churns(log(feedback), within=30).answers)
+    assert found["code"].tolist() == (["z", "a", "b"] if kind == "zones" else ["z", "b", "a"])
+
+
+def test_whole_numbers_stay_whole_where_one_is_missing() -> None:
+    feedback = pd.DataFrame({"user_id": [1, 3, 2], "date": [day(45), day(75), day(97)], "reason": [1.0, 20.0, np.nan]})
+    assert to_pandas(asked_churns(log(feedback), within=30).answers)["code"].tolist() == ["1", "20"]
+
+
 def test_features_are_those_of_the_day_of_churn() -> None:
     events = pd.concat(
         [EVENTS, pd.DataFrame({"user_id": 1, "event_at": [day(10), day(60)], "kind": "invest", "amount": 5.0})]
@@ -178,13 +224,14 @@ def test_every_answer_is_judged_as_by_a_loop_over_days() -> None:
     feedback = answers(*((u, day(d), "x") for u, d in rows))
     some = ActivityLog(events, users, feedback=feedback, observed_until=day(400))
     found = to_pandas(asked_churns(some, within=20, spells="all").answers)
-    expected = sorted((u, d, status(active[u], d, end=400, within=20)) for u, d in rows)
+    expected = sorted((u, d, status(active[u], d, end=400, within=20)) for u, d in set(rows))
     days = (pd.to_datetime(found["answered_on"]) - pd.Timestamp(FIRST)).dt.days
     assert sorted(zip(found["user_id"], days, found["status"], strict=True)) == expected
 
 
 def status(active: list[int], answered: int, *, end: int, within: int) -> str:
-    last = max(each for each in active if each < answered)
+    back = any(each == answered and answered - before > 30 for before, each in pairwise(active))
+    last = max(each for each in active if each < answered or (each == answered and not back))
     churned = last + 30
     if churned > end or any(last < each <= churned for each in active):
         return "not_churned"
@@ -197,7 +244,8 @@ def status(active: list[int], answered: int, *, end: int, within: int) -> str:
 def test_spark_gives_the_same_answers_and_rejects(spark: Any) -> None:  # noqa: F811
     feedback = answers(
         (1, day(45), "rigid"), (1, day(61), "policy"), (2, day(97), "a"), (9, day(45), "x"), (3, "soon", "x"),
-        (3, day(99), "natural"), (1, day(201), "x"),
+        (3, day(99), "natural"), (1, day(201), "x"), (3, f"{day(99)} 10:00", "a"), (1, day(60), "b"),
+        (1, day(45), "rigid"),
     )  # fmt: skip
     with connect(spark=spark) as engine:
         one, other = log(feedback), log(feedback, engine=engine)

@@ -14,6 +14,8 @@ import churnsurv as ch
 from churnsurv.data import ActivityLog
 from churnsurv.diagnosis import ChurnReasons, churn_reasons
 from churnsurv.diagnosis.reasons_answers import agreement, chosen, read_mapping
+from churnsurv.diagnosis.reasons_response import response_model
+from churnsurv.diagnosis.reasons_words import outside
 from churnsurv.errors import InputError, SchemaError
 from churnsurv.plots import reason_shares, reason_shares_frame
 from churnsurv.tables import schema
@@ -30,7 +32,7 @@ def tiny(rows: list[tuple[int, int, str]], **settings: object) -> ChurnReasons:
         [(user, START + pd.Timedelta(days=day), why) for user, day, why in rows], columns=["user_id", "date", "reason"]
     )
     log = ActivityLog(events, users, feedback=feedback, observed_until="2024-04-30")
-    return churn_reasons(log, **{"models": False, **settings})  # type: ignore[arg-type]
+    return churn_reasons(log, **{"models": False, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +141,7 @@ def test_all_spells_have_errors_by_user(planted: SimpleNamespace) -> None:
 
 
 def test_shares_bounds_and_counts_by_hand() -> None:
-    found = tiny([(0, 40, "x"), (1, 40, "x"), (2, 40, "x"), (3, 40, "y"), (3, 50, "x"), (4, 66, "x"), (7, 5, "y")])
+    found = tiny([(0, 40, "x"), (1, 40, "x"), (2, 40, "x"), (3, 40, "y"), (3, 50, "x"), (4, 66, "x"), (7, 4, "y")])
     table = found.table.set_index("reason")
     assert table["n"].to_dict() == {"x": 3, "y": 1}
     assert table["share"].tolist() == [0.75, 0.25]
@@ -207,6 +209,7 @@ def test_agreement_of_several_answers_by_hand() -> None:
         {
             "user_id": [0, 0, 1, 1, 2, 2, 2, 3],
             "answered_on": START,
+            "moment": START,
             "code": list("xxxyxxyx"),
             "route": None,
             "spell": 1,
@@ -235,6 +238,191 @@ def test_a_category_in_which_nobody_answers_is_named() -> None:
     found = churn_reasons(log, models=False)
     assert any("hardly anybody answered of b (0 of 60)" in note for note in found.notes)
     assert found.table["weighted_share"].tolist() == [0.5, 0.5]
+
+
+def asked(told: dict[int, str], **attributes: object) -> ActivityLog:
+    """Four hundred users who register on day 0, are active on day 5 and never again; some tell why on day 40."""
+    users = pd.DataFrame({"user_id": range(400), "registered_at": START, **attributes})
+    events = pd.DataFrame({"user_id": range(400), "event_at": START + pd.Timedelta(days=5), "kind": "login"})
+    feedback = pd.DataFrame(
+        [(user, START + pd.Timedelta(days=40), why) for user, why in told.items()],
+        columns=["user_id", "date", "reason"],
+    )
+    return ActivityLog(events, users, feedback=feedback, observed_until="2024-04-30")
+
+
+def weighted(log: ActivityLog, on: str | list[str]) -> tuple[dict[str, float], ChurnReasons]:
+    found = churn_reasons(log, weights_on=on, models=False)
+    return found.table.set_index("reason")["weighted_share"].to_dict(), found
+
+
+USER = np.arange(400)
+
+
+@pytest.mark.parametrize("silent", [0, 4])
+def test_a_channel_that_nearly_always_answers_speaks_for_itself_alone(silent: int) -> None:
+    """A hundred say y, but for the silent; of the other three hundred fifty say x: y is a quarter of all."""
+    told = {**dict.fromkeys(range(100 - silent), "y"), **dict.fromkeys(range(100, 150), "x")}
+    shares, found = weighted(asked(told, channel=np.where(USER < 100, "vip", "other")), "channel")
+    assert shares == pytest.approx({"x": 0.75, "y": 0.25})
+    assert found.weights_on == ("channel",)
+    assert any("everybody answered of vip (100)" in note for note in found.notes) == (silent == 0)
+    row = found.table.set_index("reason").loc["y"]
+    assert 0.2 < row["weighted_lower"] < 0.25 < row["weighted_upper"] < 0.3
+
+
+@pytest.mark.parametrize("silent", [0, 1, 4, 5])
+@pytest.mark.parametrize("values", [np.where(USER < 100, "vip", "other"), USER < 100, np.where(USER < 100, np.nan, 7)])
+def test_chances_are_those_of_the_cells(silent: int, values: np.ndarray) -> None:
+    answered = (USER + silent < 100) | ((USER >= 100) & (USER < 150))
+    found = response_model(pd.DataFrame({"x": values}), answered, ["x"], cluster=USER // 2, level=0.95)
+    np.testing.assert_allclose(found.units.chance[[0, 399]], [1 - silent / 100, 1 / 6], rtol=1e-9)
+    assert len(found.table) == (silent > 0)
+
+
+def test_what_everybody_tells_leaves_the_other_chances_as_they_are() -> None:
+    """The fit beside a category with a chance of 1 is that of the others: 1/5 of b and 1/3 of c answer."""
+    channel = np.where(USER < 100, "vip", np.where(USER < 250, "b", "c"))
+    told = {
+        **dict.fromkeys(range(100), "y"),
+        **dict.fromkeys(range(100, 130), "x"),
+        **dict.fromkeys(range(250, 300), "z"),
+    }
+    shares, found = weighted(asked(told, channel=channel), "channel")
+    assert shares == pytest.approx({"x": 0.375, "y": 0.25, "z": 0.375})
+    assert found.response["odds_ratio"].tolist() == pytest.approx([2.0])
+    plot = found.weighted_incidence.groupby("cause")["incidence"].last().to_dict()
+    assert plot == pytest.approx(shares)
+
+
+def test_nearly_silent_ones_go_with_those_who_always_answer_and_a_note_says_so() -> None:
+    told = {**dict.fromkeys(range(100), "y"), **dict.fromkeys(range(100, 103), "x")}
+    shares, found = weighted(asked(told, channel=np.where(USER < 100, "vip", "other")), "channel")
+    assert shares["y"] == pytest.approx(100 / 103)
+    assert found.weights_on == ()
+    assert any("hardly anybody answered of other (3 of 300)" in note for note in found.notes)
+    assert not any("everybody answered" in note for note in found.notes)
+
+
+def test_one_missing_or_infinite_number_does_not_take_the_weights_away() -> None:
+    young = (USER * 7 % 10) < 4
+    age = np.where(young, 30.0, 50.0)
+    told = {int(i): "y" if young[i] else "x" for i in USER[1:] if i % (5 if young[i] else 2) == 0}
+    right, _ = weighted(asked(told, age=age), "age")
+    assert right["y"] == pytest.approx(0.4, abs=0.03)
+    for missing in (np.nan, np.inf):
+        shares, found = weighted(asked(told, age=np.where(USER == 0, missing, age)), "age")
+        assert shares == pytest.approx(right, abs=0.01)
+        assert any("age: 1 numbers are missing or infinite, with 0 answers" in note for note in found.notes)
+
+
+def test_a_term_without_a_finite_coefficient_is_left_out_alone() -> None:
+    """All with a number above 20 answer, and nobody else of a: the number goes, the channel stays."""
+    channel = np.where(USER < 200, "a", "b")
+    number = np.where((USER < 40) | (USER % 4 == 0), 90.0 + USER % 7, 1.0 + USER % 5)
+    told = {int(i): "x" if i < 200 else "y" for i in USER if number[i] > 20}
+    shares, found = weighted(asked(told, channel=channel, number=number), ["channel", "number"])
+    assert any("no finite fit with it: number" in note for note in found.notes)
+    assert found.weights_on == ("channel",)
+    assert shares == pytest.approx({"x": 0.5, "y": 0.5})
+
+
+@pytest.fixture(scope="module")
+def random_answers() -> ActivityLog:
+    """Users who leave after up to 120 days; reasons by lot, so that nothing goes with them."""
+    rng = np.random.default_rng(0)
+    n, last = 300, rng.integers(0, 120, 300)
+    users = pd.DataFrame({"user_id": range(n), "registered_at": START, "channel": rng.choice(["a", "b"], n)})
+    users = users.assign(weight=np.where(users["channel"] == "a", 5.0, 6.0), n=1, group=users["channel"])
+    rows = [(i, START + pd.Timedelta(days=d), "invest" if d % 9 == 3 else "login") for i in range(n)
+            for d in range(0, int(last[i]) + 1, 3)]  # fmt: skip
+    events = pd.DataFrame(rows, columns=["user_id", "event_at", "kind"])
+    date = START + pd.to_timedelta(last + 32, "D")
+    feedback = pd.DataFrame({"user_id": range(n), "date": date, "reason": rng.choice(["x", "y"], n)})
+    return ActivityLog(events, users, feedback=feedback[rng.random(n) < 0.6], observed_until="2024-12-31")
+
+
+@pytest.mark.parametrize(
+    ("formula", "match"),
+    [
+        ("n_investments", "'n_investments' is known on the day of churn"),
+        ("channel + log1p(tenure)", "'tenure' is known on the day of churn"),
+        ("duration", "'duration' is known on the day of churn"),
+        ("place", "'place' is known on the day of churn"),
+        ("chanel", "no 'chanel'. Did you mean 'channel'"),
+        ("channel +", "cannot be read"),
+        ("", "names no covariates"),
+        ("log(channel)", "channel"),
+    ],
+)
+def test_a_formula_of_what_is_not_known_at_the_origin_is_refused(
+    random_answers: ActivityLog, formula: str, match: str
+) -> None:
+    with pytest.raises(InputError, match=match):
+        churn_reasons(random_answers, models=formula, weights_on="channel")
+
+
+def test_an_attribute_called_weight_is_no_weight(random_answers: ActivityLog) -> None:
+    own, other = (churn_reasons(random_answers, models=name, weights_on="channel") for name in ("weight", "channel"))
+    first, second = (each.models["x"][0] for each in (own, other))
+    assert first.table["hazard_ratio"].item() == pytest.approx(second.table["hazard_ratio"].item(), rel=1e-6)
+    assert first.weights == "_weight"
+
+
+def test_by_does_not_take_the_place_of_a_column(random_answers: ActivityLog) -> None:
+    with pytest.raises(InputError, match="'n' is also the name of a column of the result"):
+        churn_reasons(random_answers, by="n", models=False)
+    found = churn_reasons(random_answers, by="group", models=False)
+    assert found.table["group"].unique().tolist() == ["a", "b"]
+    first = found.overlap.iloc[0]
+    assert f"a: {first['n']} churns, {first['n_answered']} with a reason" in repr(found)
+    assert "1 more group" in repr(found)
+
+
+def test_of_several_answers_of_a_day_the_earliest_counts() -> None:
+    rows = [(0, 40.9, "a"), (0, 40.4, "z"), (1, 40, "b"), (1, 40, "a"), (1, 40, "a"), (2, 40, "b"), (2, 40, "b")]
+    found = tiny(rows, mapping={"a": "rigid", "z": "natural", "b": "policy"})  # type: ignore[arg-type]
+    assert found.table.set_index("reason")["n"].to_dict() == {"rigid": 1, "natural": 1, "policy": 1}
+    assert (found.counts["tied_answers"], found.counts["equal_feedback"]) == (1, 2)
+    assert any("1 churns have several reasons told at the same time" in note for note in found.notes)
+    assert any("2 rows of the feedback are equal to another" in note for note in found.notes)
+    assert found.agreement["n"].tolist() == [2, 2]  # what is given twice is no second answer
+
+
+def test_codes_that_are_whole_numbers_meet_whatever_their_type() -> None:
+    rows = [(0, 40, 1), (1, 40, 2), (2, 40, None)]
+    table = pd.DataFrame({"code": [1, 2, None], "reason": pd.array(["p", pd.NA, "q"], dtype="string")})
+    for mapping in ({1.0: "p", 2: None}, {"1": "p"}, table):
+        found = tiny(rows, mapping=mapping)  # type: ignore[arg-type]
+        assert found.reasons == ("p",)
+        assert found.unmapped["code"].tolist() == ["2"]
+    with pytest.raises(InputError, match=r"Codes without a reason: '1' \(1\), '2' \(1\). Codes .* nobody gave: 'one'"):
+        tiny(rows, mapping={"one": "p"})  # type: ignore[arg-type]
+
+
+def test_a_weighted_share_that_cannot_be_is_named() -> None:
+    """Of ten churns three said x: two cannot be the share of all, whatever the weights."""
+    table = pd.DataFrame(
+        {"group": "all", "reason": ["x", "y"], "weighted_share": [0.2, 0.8], "bound_lower": [0.3, 0.6],
+         "bound_upper": [0.4, 0.9]}
+    )  # fmt: skip
+    assert [note[:62] for note in outside(table)] == ["Weighted shares outside of their bounds: x 20.0%. The share of"]
+    assert outside(table[1:]) == []
+
+
+def test_a_group_that_nobody_left_has_curves_of_zero() -> None:
+    users = pd.DataFrame({"user_id": range(20), "registered_at": START, "channel": ["a"] * 10 + ["b"] * 10})
+    active = [(user, day) for user in range(20) for day in range(5, 120 if user >= 10 else 6, 20)]
+    events = pd.DataFrame(active, columns=["user_id", "day"])
+    events = events.assign(event_at=START + pd.to_timedelta(events["day"], "D"), kind="login")
+    feedback = pd.DataFrame({"user_id": [0, 1], "date": START + pd.Timedelta(days=40), "reason": ["x", "y"]})
+    log = ActivityLog(events.drop(columns="day"), users, feedback=feedback, observed_until="2024-04-30")
+    found = churn_reasons(log, by="channel", models=False)
+    mine = found.weighted_incidence.query("group == 'b'")
+    assert set(mine["cause"]) == {"x", "y"}
+    assert (mine["incidence"] == 0).all()
+    for kind in ("incidence", "weighted"):
+        found.plot(Figure().add_subplot(), kind=kind, group="b")
 
 
 def test_every_kind_of_plot_draws_its_table(planted: SimpleNamespace) -> None:

@@ -153,6 +153,30 @@ def test_the_quantile_of_imbens_and_manski_solves_its_equation(apart: float) -> 
     assert norm.cdf(c + apart / 0.04) - norm.cdf(-c) == pytest.approx(0.95, abs=1e-12)
 
 
+def test_bounds_of_what_everybody_said_are_two_sided() -> None:
+    found = share_bounds(np.zeros(200, np.int64), np.ones(200, bool), 2, level=0.95)
+    for k, count in ((0, 200), (1, 0)):
+        expected = proportion_confint(count, 200, method="wilson")
+        np.testing.assert_allclose((found.lower[k], found.upper[k]), expected, atol=1e-12)
+    assert imbens_manski(np.array([0.0, 0.5]), np.zeros(2), level=0.95) == pytest.approx([1.95996, 1.64485], abs=1e-5)
+
+
+def test_a_chance_of_one_outside_the_fit_is_the_limit_of_fits() -> None:
+    """Units of a category in which all answer: a row of zeros, as a coefficient that goes to infinity has it."""
+    units, answer = random_units(9, 120)
+    more = np.ones(30, bool)
+    said = np.append(answer, np.arange(30) % 2)
+    apart = Responses(np.append(units.answered, more), np.append(units.chance, np.ones(30)),
+                      np.vstack([units.matrix, np.zeros((30, 2))]))  # fmt: skip
+    wide = np.column_stack(
+        [np.vstack([units.matrix, np.repeat([[1.0, 0.0]], 30, axis=0)]), np.repeat([0.0, 1.0], [120, 30])]
+    )
+    near = Responses(apart.answered, np.append(units.chance, np.full(30, 1 - 1e-7)), wide)
+    a, b = (weighted_shares(each, said, 2) for each in (apart, near))
+    np.testing.assert_allclose(a.share, b.share, rtol=1e-6)
+    np.testing.assert_allclose(a.std_error, b.std_error, rtol=1e-5)
+
+
 def test_incidence_with_every_reason_known_is_aalen_and_johansens_at_the_end() -> None:
     rng = np.random.default_rng(6)
     n = 400
