@@ -14,8 +14,8 @@ from churnsurv.data.lifecycle import has_stages
 from churnsurv.data.return_days import ReturnDays, return_days
 from churnsurv.data.rule import calendar_day, whole_days
 from churnsurv.diagnosis.calendar import Event, read_calendar
-from churnsurv.diagnosis.monitor_charts import GUARD, REFIT, Asked, make_charts
-from churnsurv.diagnosis.monitor_groups import ALL, calendar_terms, watched_groups
+from churnsurv.diagnosis.monitor_charts import GUARD, Asked, fit_days, make_charts
+from churnsurv.diagnosis.monitor_groups import ALL, CountRows, calendar_terms, count_rows
 from churnsurv.diagnosis.monitor_rows import alarm_rows, carrier_rows, day_rows, group_rows
 from churnsurv.diagnosis.monitor_words import alarms_said, monitor_notes
 from churnsurv.diagnosis.rows import frame_of
@@ -36,7 +36,9 @@ __all__ = ["ChurnMonitor", "churn_monitor", "monitor_counts"]
 _YEARS = 500
 _FEWEST_TRAIN = 56
 _FEWEST_RETURNS = 5.0
-_ONE_DAY, _EPOCH = datetime.timedelta(days=1), datetime.date(1970, 1, 1)
+#: Days that a note names.
+_NAMED = 5
+_ONE_DAY = datetime.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -156,7 +158,7 @@ def churn_monitor(
     by_stage: bool = True,
     min_users: int = 200,
     until: datetime.date | str | None = None,
-    leave_out: Sequence[datetime.date | str] = (),
+    leave_out: datetime.date | str | Sequence[datetime.date | str] | None = (),
     seed: int = 0,
     level: float = 0.95,
 ) -> ChurnMonitor:
@@ -174,9 +176,12 @@ def churn_monitor(
         A column of the users. "channel" is left out where there is no such column; None: one chart of all users.
     train : int
         Days that an expectation is learnt from, at least 56. It is learnt anew every 28 days, from days up to 14 days
-        before, those within alarms left out.
+        before, those within an alarm or a rise left out; a rise that lasts is a new level after 28 days to learn from,
+        a drop is the usual once it has lasted for `train` days, and the alarm over.
     watch : int
-        Days to watch: the last ones, and up to 27 before them, back to the day of a fit (as far as the log goes).
+        Days to tell of: the last ones (as far as the log goes). The charts are kept from the first day of the log on
+        that there is enough to learn from: what is said of a day does not change with the days that follow, nor with
+        the first day told, and an alarm that is open has its date, however long ago.
     smallest_drop : float
         The drop of the return hazard that the charts are made for: 0.2 is 20 % fewer returns.
     false_alarms : float
@@ -187,11 +192,12 @@ def churn_monitor(
     by_stage : bool
         Adjust for the stage of the lifecycle, where the tables have it, and say which stages carry an alarm.
     min_users : int
-        Groups with fewer users at risk on a mean day are pooled as "other".
+        Groups with fewer users at risk on a mean day are pooled as "(small)"; they are sized anew with the limits,
+        every 24 weeks, from the days before.
     until : date or ISO text, optional
         The last day to watch: the last one that is there in full. A day that is half loaded looks like a drop;
         `churnsurv.readiness` tells it.
-    leave_out : sequence of date or ISO text
+    leave_out : date, ISO text, or sequence of them, optional
         Days that were never loaded in full: neither learnt from nor judged.
     seed : int
         Of the simulated years that the limits come from.
@@ -206,8 +212,9 @@ def churn_monitor(
     Raises
     ------
     InputError
-        If there is no history before the first day to watch, if so few users return that nothing could be noticed, or
-        if an argument is not understood.
+        If there is no history before the first day to watch, if so few users return or so many days are left out that
+        nothing could be noticed, if a value has the name of groups together ("(all)", "(small)"), or if an argument is
+        not understood.
 
     Examples
     --------
@@ -223,22 +230,23 @@ def churn_monitor(
     notes: list[str] = []
     column = _grouping(log, by, notes)
     stage = "stage" if by_stage and column != "stage" and has_stages(log) else None
-    last = log.observed_until if until is None else calendar_day(until, "until")
+    last = log.observed_until if until is None else _day(until, "until")
     first = _first_day(log, last, train, watch)
-    learnt_from = max(first - (train + GUARD) * _ONE_DAY, log.observed_from + log.rule.idle_days * _ONE_DAY)
+    left_out = _days(leave_out, log.observed_from, last, notes)
     columns = [each for each in (column, stage) if each]
-    counts = return_days(log, columns, first=learnt_from, last=last, registration=True)
+    since = log.observed_from + log.rule.idle_days * _ONE_DAY
+    counts = return_days(log, columns, first=since, last=last, registration=True)
     return monitor_counts(
         counts,
         column,
         stage,
         first=first,
         train=train,
-        smallest_drop=smallest_drop,
-        false_alarms=false_alarms,
+        smallest_drop=float(smallest_drop),
+        false_alarms=float(false_alarms),
         events=read_calendar(holidays),
         min_users=min_users,
-        leave_out=[calendar_day(each, "leave_out") for each in leave_out],
+        leave_out=left_out,
         seed=seed,
         level=check_level(level),
         notes=notes,
@@ -267,32 +275,56 @@ def monitor_counts(
     Parameters
     ----------
     counts : ReturnDays
-        By `by`, `stage` and whether users are idle since they registered, from the first day to learn from on.
+        By `by`, `stage` and whether users are idle since they registered, from the first day to learn from on. The
+        charts are kept from the first day on that has `train` + 14 days before it and enough to learn from.
     first : date
-        The first day to watch.
+        The first day to tell of.
     events : sequence of Event
         Holidays.
     n_years : int
         Simulated for each limit.
     """
-    place = int((np.datetime64(first, "D") - counts.days[0]).astype(np.int64))
-    groups = watched_groups(counts, by, stage, min_users=min_users, sized=slice(0, place))
-    _require_returns(sum(float(group.returned[:place].sum()) for group in groups) / place)
-    out = np.isin(counts.days, np.array([np.datetime64(day, "D") for day in leave_out], dtype="datetime64[D]"))
-    calendar = calendar_terms(counts.days, events)
-    origin = int(counts.days[0].astype(np.int64))
-    asked = Asked(train, place, origin, 1 - smallest_drop, false_alarms, level, seed, n_years)
-    charts = make_charts(groups, calendar, out, asked)
     days: NDArray[np.datetime64] = counts.days
-    alarms = alarm_rows(charts, days, asked)
+    rows = count_rows(counts, by, stage)
+    out = np.isin(days, np.array([np.datetime64(day, "D") for day in leave_out], dtype="datetime64[D]"))
+    origin = int(days[0].astype(np.int64))
+    begin = _begin(rows, out, train, origin)
+    place = max(int((np.datetime64(first, "D") - days[0]).astype(np.int64)), begin)
+    if days[place] > np.datetime64(first, "D"):
+        notes = [*notes, f"Watched from {days[place]} on: before it there is too little to learn from."]
+    asked = Asked(
+        train, begin, place, origin, 1 - smallest_drop, false_alarms, min_users, level, seed, n_years
+    )  # fmt: skip
+    charts = make_charts(rows, calendar_terms(days, events), out, asked)
     return ChurnMonitor(
         by, _date(days[place]), _date(days[-1]), train, smallest_drop, false_alarms, level,
-        (*notes, *monitor_notes(charts, groups, calendar, out, asked)),
-        frame_of("churn_monitor", day_rows(charts, groups, days, asked)),
-        frame_of("churn_monitor_alarms", alarms),
-        frame_of("churn_monitor_carriers", carrier_rows(charts, groups, days, asked, by=by, stage=stage)),
-        frame_of("churn_monitor_groups", group_rows(charts, groups, asked)),
+        (*notes, *monitor_notes(charts, days, out, asked)),
+        frame_of("churn_monitor", day_rows(charts, days, asked)),
+        frame_of("churn_monitor_alarms", alarm_rows(charts, days, asked)),
+        frame_of("churn_monitor_carriers", carrier_rows(charts, days, asked, by=by, stage=stage)),
+        frame_of("churn_monitor_groups", group_rows(charts, asked)),
     )  # fmt: skip
+
+
+def _begin(rows: CountRows, left_out: NDArray[np.bool_], train: int, origin: int) -> int:
+    """The first day with enough to learn from, by the days before it; raises where there is none."""
+    n_days, found, returns = left_out.size, 0, 0.0
+    for _, block in fit_days(train + GUARD, origin, n_days):
+        start = int(block[0])
+        past = np.arange(start - GUARD - train, start - GUARD)
+        past = past[~left_out[past]]
+        found, returns = past.size, float(rows.returns[:, past].sum()) / max(past.size, 1)
+        if found >= _FEWEST_TRAIN and returns >= _FEWEST_RETURNS:
+            return start
+    if found < _FEWEST_TRAIN:
+        raise InputError(
+            f"There are {found} days to learn from before the last days, without {GUARD} days that are not and without "
+            f"those left out; at least {_FEWEST_TRAIN} are needed. Leave fewer days out, or take a longer log."
+        )
+    raise InputError(
+        f"Only {returns:.1f} users a day return in the days to learn from; with fewer than {_FEWEST_RETURNS:g} a "
+        "drop would take months to be noticed. Watch more users."
+    )
 
 
 def _date(day: np.datetime64) -> datetime.date:
@@ -306,7 +338,7 @@ def _require(train: int, watch: int, smallest_drop: float, false_alarms: float, 
         ("smallest_drop", smallest_drop, 0.01, 0.99),
         ("false_alarms", false_alarms, 0.01, 50),
     ):
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
         if not number or not low <= value <= high:
             raise InputError(f"{name} must be a number from {low:g} to {high:g}; it is {value!r}.")
     for name, count, least in (("min_users", min_users, 1), ("seed", seed, 0)):
@@ -344,14 +376,27 @@ def _first_day(log: ActivityLog, last: datetime.date, train: int, watch: int) ->
             f"from before the first day watched (besides {log.rule.idle_days} idle days and {GUARD} days that are not "
             f"learnt from). There are {max(there, 0)}: lower train to that at most (56 at least), or take a longer log."
         )
-    first = last - (watch - 1) * _ONE_DAY
-    fitted: datetime.date = first - (first - _EPOCH).days % REFIT * _ONE_DAY
-    return fitted if fitted > earliest else earliest
+    first: datetime.date = max(last - (watch - 1) * _ONE_DAY, earliest)
+    return first
 
 
-def _require_returns(returns: float) -> None:
-    if returns < _FEWEST_RETURNS:
-        raise InputError(
-            f"Only {returns:.1f} users a day return in the days to learn from; with fewer than {_FEWEST_RETURNS:g} a "
-            "drop would take months to be noticed. Watch more users."
-        )
+def _day(value: object, what: str) -> datetime.date:
+    """A day, as a date, ISO text, or what numpy and pandas have for it."""
+    if isinstance(value, np.datetime64) and value == value.astype("datetime64[D]"):
+        value = str(value.astype("datetime64[D]"))
+    if type(value).__name__ == "NaTType":
+        raise InputError(f"{what} is a day that is missing (NaT). Give a date, or text such as '2024-05-01'.")
+    return calendar_day(value, what)
+
+
+def _days(values: Any, first: datetime.date, last: datetime.date, notes: list[str]) -> list[datetime.date]:
+    """Days to leave out: none, one, or several; those outside the log are said."""
+    if values is None:
+        return []
+    one = isinstance(values, (str, datetime.date, np.datetime64)) or not hasattr(values, "__iter__")
+    days = sorted({_day(each, "leave_out") for each in ([values] if one else values)})
+    outside = [day for day in days if not first <= day <= last]
+    if outside:
+        named = ", ".join(map(str, outside[:_NAMED])) + (", ..." if len(outside) > _NAMED else "")
+        notes.append(f"{counted(len(outside), 'day')} to leave out, outside {first} to {last}: {named}.")
+    return days

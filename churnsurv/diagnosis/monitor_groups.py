@@ -1,8 +1,8 @@
-"""Whom the monitor watches: groups with their cells, small ones pooled, and the terms of the calendar."""
+"""Whom the monitor watches: rows of the counts, groups of them, small ones pooled, and the terms of the calendar."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,47 +10,78 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.data.return_days import REGISTRATION_GAP, ReturnDays
+from churnsurv.errors import InputError
 
 if TYPE_CHECKING:
     from churnsurv.diagnosis.calendar import Event
 
-__all__ = ["ALL", "NONE", "OTHER", "CalendarTerms", "WatchedGroup", "calendar_terms", "watched_groups"]
+__all__ = [
+    "ALL", "NONE", "SMALL", "CalendarTerms", "Cells", "CountRows", "WatchedGroup", "calendar_terms", "count_rows",
+    "watched_groups",
+]  # fmt: skip
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
-#: All groups together, groups too small to be watched alone, and users without a value.
-ALL, OTHER, NONE = "(all)", "other", "(none)"
+#: Names that no value may have: all groups together, groups too small to be watched alone, users without a value.
+ALL, SMALL, NONE = "(all)", "(small)", "(none)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WatchedGroup:
-    """Counts of a group by day and cell.
+class Cells:
+    """Counts of some rows by day and cell: row and idle day, those that nobody is ever in left out.
 
     Attributes
     ----------
-    name : str
     at_risk, returned : (n_days, n_cells) int64
-    stage : (n_cells,) object
-        Stage of each cell; "" where stages are not told apart.
-    pooled : tuple of str
-        The values that it is made of, where it is made of several small ones; empty otherwise.
-    alone : bool
-        Whether it has a chart of its own.
+    row : (n_cells,) int64
+        The row of each cell.
     """
 
-    name: str
     at_risk: Ints
     returned: Ints
+    row: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CountRows:
+    """The rows of the counts: a value of the groups, a stage, and whether users are idle since they registered.
+
+    Attributes
+    ----------
+    value, stage : (n_rows,) object
+        As text; the value is "(all)" and the stage "" where they are not told apart.
+    users, returns : (n_rows, n_days) int64
+        At risk, and returned.
+    by_value : bool
+        Whether values are told apart.
+    places : mapping
+        The rows of each value.
+    """
+
+    value: NDArray[np.object_]
     stage: NDArray[np.object_]
-    pooled: tuple[str, ...]
-    alone: bool
+    users: Ints
+    returns: Ints
+    by_value: bool
+    places: Mapping[str, Ints]
+    _counts: ReturnDays
+
+    def of(self, values: Collection[str]) -> Ints:
+        """The rows of some values, in the order of the values."""
+        return np.concatenate([self.places[each] for each in values])
+
+    def cells(self, rows: Ints) -> Cells:
+        """The cells of some rows."""
+        at_risk, returned = self._counts.at_risk[rows], self._counts.returned[rows]
+        used = at_risk.any(axis=1)
+        return Cells(
+            np.moveaxis(at_risk, 1, 0)[:, used], np.moveaxis(returned, 1, 0)[:, used], np.repeat(rows, used.sum(axis=1))
+        )
 
 
-def watched_groups(
-    counts: ReturnDays, by: str | None, stage: str | None, *, min_users: int, sized: slice
-) -> tuple[WatchedGroup, ...]:
-    """Split the counts by group, the small ones pooled.
+def count_rows(counts: ReturnDays, by: str | None, stage: str | None) -> CountRows:
+    """Read the rows of the counts.
 
     Parameters
     ----------
@@ -58,53 +89,110 @@ def watched_groups(
         Split by `by`, `stage` and whether users are idle since they registered.
     by, stage : str or None
         Columns of the groups.
+
+    Raises
+    ------
+    InputError
+        If a value has the name of groups together.
+    """
+    frame = counts.groups
+    assert frame.columns[-1] == REGISTRATION_GAP  # noqa: S101
+    values = _texts(frame[by]) if by is not None else [ALL] * len(frame)
+    if by is not None:
+        missing = any(map(_missing, list(frame[by])))
+        for name in (ALL, SMALL, *([NONE] if missing else [])):
+            if name in {str(each) for each in frame[by] if not _missing(each)}:
+                raise InputError(
+                    f"{by!r} has the value {name!r}, which here is the name of groups together or of users without a "
+                    "value. Rename it, so that every chart can be told from the others."
+                )
+    stages = _texts(frame[stage]) if stage is not None else [""] * len(frame)
+    places = {name: np.flatnonzero([each == name for each in values]) for name in dict.fromkeys(values)}
+    return CountRows(
+        np.array(values, dtype=object), np.array(stages, dtype=object), counts.at_risk.sum(axis=2),
+        counts.returned.sum(axis=2), by is not None, places, counts,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedGroup:
+    """Values that are watched together.
+
+    Attributes
+    ----------
+    name : str
+    values : tuple of str
+        The largest first.
+    alone : bool
+        Whether it has a chart of its own.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    alone: bool
+
+    @property
+    def pooled(self) -> tuple[str, ...]:
+        """The values that it is made of, where they are small; empty otherwise."""
+        return self.values if self.name == SMALL else ()
+
+
+def watched_groups(
+    sizes: Mapping[str, float],
+    *,
+    min_users: int,
+    by_value: bool = True,
+    before: Sequence[WatchedGroup] = (),
+    held: Collection[str] = (),
+) -> tuple[WatchedGroup, ...]:
+    """Split values into groups, the small ones pooled.
+
+    Parameters
+    ----------
+    sizes : mapping
+        Users at risk on a mean day of each value.
     min_users : int
-        Users at risk on a mean day that a group must have to be watched alone.
-    sized : slice
-        The days of that mean.
+        Users that a group must have to be watched alone.
+    by_value : bool
+        False where values are not told apart.
+    before : sequence of WatchedGroup
+        The groups so far.
+    held : collection of str
+        Names of those of them that have an alarm: they stay as they are until it is over.
 
     Returns
     -------
     tuple of WatchedGroup
         By size, the largest first; the pooled one is last.
+
+    Examples
+    --------
+    >>> found = watched_groups({"tv": 900.0, "app": 40.0, "web": 30.0}, min_users=60)
+    >>> [(group.name, group.values, group.alone) for group in found]
+    [('tv', ('tv',), True), ('(small)', ('app', 'web'), True)]
     """
-    frame = counts.groups
-    values = _texts(frame[by]) if by is not None else [ALL] * len(frame)
-    stages = _texts(frame[stage]) if stage is not None else [""] * len(frame)
-    assert frame.columns[-1] == REGISTRATION_GAP  # noqa: S101
-    users = counts.at_risk[:, sized].sum(axis=(1, 2)) / max(counts.at_risk[:, sized].shape[1], 1)
-    sizes = {value: float(users[[v == value for v in values]].sum()) for value in dict.fromkeys(values)}
     order = sorted(sizes, key=lambda value: (-sizes[value], value))
-    small = {value for value in order if sizes[value] < min_users and by is not None}
-    names = [OTHER if value in small else value for value in values]
-    found = []
-    for name in dict.fromkeys(OTHER if value in small else value for value in order):
-        rows = [row for row, each in enumerate(names) if each == name]
-        pooled = tuple(value for value in order if value in small) if name == OTHER and small else ()
-        size = float(users[rows].sum())
-        found.append(_group(name, counts, rows, stages, pooled, alone=size >= min_users or by is None))
-    return tuple(sorted(found, key=lambda group: bool(group.pooled)))
-
-
-def _group(
-    name: str, counts: ReturnDays, rows: Sequence[int], stages: Sequence[str], pooled: tuple[str, ...], *, alone: bool
-) -> WatchedGroup:
-    """The cells of some rows of the counts, those that nobody is ever in left out."""
-    n_days = counts.days.size
-    at_risk, returned = (
-        np.moveaxis(values[list(rows)], 1, 0).reshape(n_days, -1) for values in (counts.at_risk, counts.returned)
-    )
-    stage = np.repeat(np.array([stages[row] for row in rows], dtype=object), counts.longest + 1)
-    used = at_risk.any(axis=0)
-    return WatchedGroup(name, at_risk[:, used], returned[:, used], stage[used], pooled, alone)
+    if not by_value:
+        return tuple(WatchedGroup(value, (value,), alone=True) for value in order)
+    stays = {value: group for group in before for value in group.values if group.name in held}
+    pool_held = SMALL in held
+    alone, small = [], []
+    for value in order:
+        pooled = stays[value].name == SMALL if value in stays else sizes[value] < min_users and not pool_held
+        (small if pooled else alone).append(value)
+    found = [WatchedGroup(value, (value,), alone=True) for value in alone]
+    if small:
+        size = sum(sizes[value] for value in small)
+        found.append(WatchedGroup(SMALL, tuple(small), alone=pool_held or size >= min_users))
+    return tuple(found)
 
 
 def _texts(column: Iterable[object]) -> list[str]:
-    missing = {"NAType", "NaTType"}
-    return [
-        NONE if value is None or value != value or type(value).__name__ in missing else str(value)
-        for value in list(column)
-    ]
+    return [NONE if _missing(value) else str(value) for value in list(column)]
+
+
+def _missing(value: object) -> bool:
+    return value is None or value != value or type(value).__name__ in {"NAType", "NaTType"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.diagnosis.monitor_charts import Asked, Charts, Episode, Series
-from churnsurv.diagnosis.monitor_groups import ALL, WatchedGroup
+from churnsurv.diagnosis.monitor_charts import Asked, Charts
+from churnsurv.diagnosis.monitor_groups import ALL
+from churnsurv.diagnosis.monitor_series import Episode, Series
 from churnsurv.numerics.change_begin import ratio_limits
 from churnsurv.numerics.count_tails import tail_quantile
 from churnsurv.numerics.cusum import days_to_alarm
@@ -21,14 +22,12 @@ DayNumbers: TypeAlias = NDArray[np.datetime64]
 _SIMULATED = 400
 
 
-def day_rows(charts: Charts, groups: Sequence[WatchedGroup], days: DayNumbers, asked: Asked) -> list[Row]:
+def day_rows(charts: Charts, days: DayNumbers, asked: Asked) -> list[Row]:
     """One row for each chart and day watched."""
-    at_risk = {group.name: group.at_risk.sum(axis=1) for group in groups}
-    at_risk.setdefault(ALL, np.sum(list(at_risk.values()), axis=0))
     tail = (1 - asked.level) / 2
     rows: list[Row] = []
     for each in charts.series:
-        watched = np.arange(asked.first, days.size)
+        watched = asked.first + np.flatnonzero(each.there[asked.first :])
         mean, variance = each.mean[watched], each.variance[watched]
         noise = each.white[watched] + each.slow[watched] + each.error[watched]
         extra = np.maximum((variance - mean) / np.maximum(mean, 1e-9) ** 2 + noise, 0.0)
@@ -37,7 +36,7 @@ def day_rows(charts: Charts, groups: Sequence[WatchedGroup], days: DayNumbers, a
             {
                 "date": days[day],
                 "group": each.name,
-                "at_risk": int(at_risk[each.name][day]),
+                "at_risk": int(each.at_risk[day]),
                 "expected": float(mean[place]),
                 "observed": int(each.observed[day]),
                 "lower": float(lower[place]),
@@ -53,10 +52,13 @@ def day_rows(charts: Charts, groups: Sequence[WatchedGroup], days: DayNumbers, a
     return rows
 
 
-def _told(charts: Charts) -> Iterator[tuple[Series, Episode]]:
-    """The alarms in the order of their days; of one day those of groups first."""
+def _told(charts: Charts, asked: Asked) -> Iterator[tuple[Series, Episode]]:
+    """The alarms that were open on days told, in the order of their days; of one day those of groups first."""
     found = [
-        (episode.alarm, place, each, episode) for place, each in enumerate(charts.series) for episode in each.episodes
+        (episode.alarm, place, each, episode)
+        for place, each in enumerate(charts.series)
+        for episode in each.episodes
+        if episode.end is None or episode.end > asked.first
     ]
     for _, _, each, episode in sorted(found, key=lambda row: row[:2]):
         yield each, episode
@@ -65,11 +67,9 @@ def _told(charts: Charts) -> Iterator[tuple[Series, Episode]]:
 def alarm_rows(charts: Charts, days: DayNumbers, asked: Asked) -> list[Row]:
     """One row for each alarm."""
     rows: list[Row] = []
-    for each, episode in _told(charts):
+    for each, episode in _told(charts, asked):
         begin, stop = episode.begin, days.size if episode.end is None else episode.end
-        lasted = np.arange(episode.begun, stop)
-        lasted = lasted[each.judged[lasted]]
-        observed, mean, _ = each.counted[:, lasted].sum(axis=1)
+        missing, missing_lower, missing_upper = each.missing(episode, stop, asked.level)
         rows.append(
             {
                 "group": each.name,
@@ -82,7 +82,9 @@ def alarm_rows(charts: Charts, days: DayNumbers, asked: Asked) -> list[Row]:
                 "ratio": begin.ratio,
                 "lower": begin.lower,
                 "upper": begin.upper,
-                "missing": float(mean - observed),
+                "missing": missing,
+                "missing_lower": missing_lower,
+                "missing_upper": missing_upper,
                 **_after(each, np.arange(episode.alarm + 1, stop), asked.level),
             }
         )
@@ -103,54 +105,46 @@ def _after(each: Series, days: NDArray[np.int64], level: float) -> Row:
     return {"after_days": int(days.size)} | dict(zip(names, limits, strict=True))
 
 
-def carrier_rows(
-    charts: Charts,
-    groups: Sequence[WatchedGroup],
-    days: DayNumbers,
-    asked: Asked,
-    *,
-    by: str | None,
-    stage: str | None,
-) -> list[Row]:
+def carrier_rows(charts: Charts, days: DayNumbers, asked: Asked, *, by: str | None, stage: str | None) -> list[Row]:
     """Which groups and stages the missing returns of each alarm belong to, since the change began."""
     rows: list[Row] = []
-    parts = dict(zip((group.name for group in groups), charts.groups, strict=True))
-    for each, episode in _told(charts):
-        stop = days.size if episode.end is None else episode.end
-        span = np.arange(episode.begun, stop)
+    history = charts.history
+    for each, episode in _told(charts, asked):
+        whole = by is not None and each.name == ALL
+        span = np.arange(episode.begun, days.size if episode.end is None else episode.end)
         span = span[each.judged[span]]
-        inside = [group for group in groups if each.name in (group.name, ALL)]
-        splits: dict[str, dict[str, list[tuple[WatchedGroup, NDArray[np.bool_]]]]] = {}
-        if by is not None and each.name == ALL:
-            splits[by] = {group.name: [(group, np.ones(group.stage.size, dtype=bool))] for group in inside}
+        names = np.array([*history.names, ""], dtype=object)[history.member[:, span]]
+        if whole:
+            looked_at = np.stack([charts.part(name).looked_at[span] for name in history.names])
+            inside = (history.member[:, span] >= 0) & looked_at[history.member[:, span], np.arange(span.size)]
+        else:
+            inside = names == each.name
+        splits = {by: names} if by is not None and whole else {}
         if stage is not None:
-            names = dict.fromkeys(name for group in inside for name in group.stage.tolist())
-            splits[stage] = {name: [(group, group.stage == name) for group in inside] for name in names}
+            splits[stage] = np.broadcast_to(history.rows.stage[:, None], names.shape)
         for split, values in splits.items():
-            rows += _carried(each, parts, days[episode.alarm], split, values, span, asked.level)
+            rows += _carried(
+                each, charts, days[episode.alarm], split, np.where(inside, values, None), span, asked.level
+            )
     return rows
 
 
 def _carried(
     each: Series,
-    parts: Mapping[str, Series],
+    charts: Charts,
     alarm_on: np.datetime64,
     split: str,
-    values: Mapping[str, Sequence[tuple[WatchedGroup, NDArray[np.bool_]]]],
+    values: NDArray[np.object_],
     span: NDArray[np.int64],
     level: float,
 ) -> list[Row]:
-    """Rows of one way to split an alarm, the largest part of what is missing first."""
+    """Rows of one way to split an alarm, the largest part of what is missing first; `values` by row and day."""
     found: list[dict[str, Any]] = []
-    phi = float(each.phi(slice(int(span[0]), int(span[-1]) + 1)).mean()) if span.size else 1.0
-    for value, cells in values.items():
-        observed = expected = 0.0
-        for group, chosen in cells:
-            part = parts[group.name]
-            assert part.by_cell is not None  # noqa: S101
-            days = span if each.name != ALL else span[~part.alarm[span]]
-            observed += float(group.returned[days][:, chosen].sum())
-            expected += float(part.by_cell[days][:, chosen].sum())
+    phi, history = (float(each.phi(span).mean()) if span.size else 1.0), charts.history
+    for value in sorted(set(values.ravel().tolist()) - {None}):
+        mine = values == value
+        observed = float(history.rows.returns[:, span][mine].sum())
+        expected = float(history.by_row[:, span][mine].sum())
         if expected <= 0:
             continue
         share = expected / max(float(each.counted[1, span].sum()), 1e-9)
@@ -172,13 +166,12 @@ def _carried(
     return sorted(found, key=lambda row: -row["missing"])
 
 
-def group_rows(charts: Charts, groups: Sequence[WatchedGroup], asked: Asked) -> list[Row]:
+def group_rows(charts: Charts, asked: Asked) -> list[Row]:
     """One row for each chart: its size, its noise, its limit, and how soon it finds the smallest drop."""
-    sizes = {group.name: float(group.at_risk[asked.first :].sum(axis=1).mean()) for group in groups}
-    sizes.setdefault(ALL, sum(sizes.values()))
-    pooled = {group.name: group.pooled for group in groups}
+    pooled = {each.group.name: each.group.pooled for each in charts.learners}
+    users = charts.history.rows.users[:, asked.first :]
     rows: list[Row] = []
-    for place, each in enumerate(charts.series):
+    for place, each in enumerate(charts.series[: charts.current]):
         law = each.law
         assert law is not None  # noqa: S101
         rng = np.random.default_rng([asked.seed, 1_000_000, place])
@@ -189,13 +182,13 @@ def group_rows(charts: Charts, groups: Sequence[WatchedGroup], asked: Asked) -> 
         rows.append(
             {
                 "group": each.name,
-                "pooled": ", ".join(pooled.get(each.name, ())) or None,
-                "at_risk": sizes[each.name],
+                "pooled": ", ".join(charts.there(pooled.get(each.name, ()))) or None,
+                "at_risk": float(users[charts.rows_of(each.name)].sum() / users.shape[1]),
                 "returns": float(law.mean.mean()),
                 "dispersion": float(variance.sum() / law.variance.sum()) if law.variance.any() else float("nan"),
                 "lasting": law.noise.mean.rho if law.noise.lasts else 0.0,
                 "limit": limit,
-                "false_alarms": asked.false_alarms / len(charts.series),
+                "false_alarms": asked.allowed(charts.current),
                 "half_found": half if np.isfinite(half) else float("nan"),
                 "most_found": most if np.isfinite(most) else float("nan"),
                 "four_days": float((days <= 4).mean()),

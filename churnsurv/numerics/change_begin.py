@@ -16,12 +16,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ChangeBegin", "change_begin", "ratio_limits"]
+__all__ = ["ChangeBegin", "change_begin", "missing_limits", "ratio_limits"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ChangeBegin:
     """The day on which a drop began, as a position among the days, and its size.
 
@@ -31,6 +31,8 @@ class ChangeBegin:
         The most likely position, and its limits.
     ratio, lower, upper : float
         Observed over expected from `day` on; limits that count that the day is not known.
+    share : (n_days,) float64
+        The weight of each position up to the last at which it may have begun.
     """
 
     day: int
@@ -39,6 +41,7 @@ class ChangeBegin:
     ratio: float
     lower: float
     upper: float
+    share: Floats
 
 
 def change_begin(
@@ -72,9 +75,6 @@ def change_begin(
     >>> found.day, found.earliest, found.latest, round(found.ratio, 2)
     (12, 12, 12, 0.8)
     """
-    from scipy.optimize import brentq
-    from scipy.stats import norm
-
     y, m = ((values / phi)[::-1].cumsum()[::-1] for values in (np.asarray(observed, dtype=np.float64), mean))
     y, m = (values[: None if latest is None else latest + 1] for values in (y, m))
     safe = np.maximum(y, 0.5)
@@ -87,20 +87,79 @@ def change_begin(
     order = np.argsort(-share, kind="stable")
     held = order[: int(np.searchsorted(share[order].cumsum(), level)) + 1]
     spread = np.sqrt(1 / safe + level_error)
+    low, high = (float(np.exp(each)) for each in _mixture(share, log_ratio, spread, level))
+    found = min(float(y[day] / max(float(m[day]), 1e-9)), 1.0)
+    return ChangeBegin(day, int(held.min()), int(held.max()), found, low if found else 0.0, high, share)
 
-    def below(x: float) -> float:
-        return float(share @ norm.cdf((x - log_ratio) / spread))
 
+def _mixture(share: Floats, centre: Floats, spread: Floats, level: float) -> tuple[float, float]:
+    """Quantiles of a mixture of normal laws that hold `level` in the middle."""
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
+    def below(x: float, p: float) -> float:
+        return float(share @ norm.cdf((x - centre) / spread)) - p
+
+    low, high = float((centre - 9 * spread).min()), float((centre + 9 * spread).max())
     tail = (1 - level) / 2
-    low, high = float((log_ratio - 9 * spread).min()), float((log_ratio + 9 * spread).max())
-    limits = [float(np.exp(brentq(lambda x, p=p: below(x) - p, low, high))) for p in (tail, 1 - tail)]
-    return ChangeBegin(day, int(held.min()), int(held.max()), float(ratio[day]), *limits)
+    first, last = (float(brentq(below, low, high, args=(p,))) for p in (tail, 1 - tail))
+    return first, last
+
+
+def missing_limits(
+    share: Floats, observed: NDArray[Any], mean: Floats, phi: Floats, *, level_error: float, level: float = 0.95
+) -> tuple[float, float]:
+    """Limits of expected less observed since a change began, up to the last day given.
+
+    Of a change that began on day k, M_k exp(b) return on average, b normal with mean log(Y_k / M_k) and the variance of
+    that; the days k have the weights that `change_begin` found, perhaps from fewer days.
+
+    Parameters
+    ----------
+    share : (n_begins,) float64
+        Weights of the first positions.
+    observed, mean, phi : (n_days,)
+        As of `change_begin`.
+    level_error, level : float
+
+    Examples
+    --------
+    >>> share, mean = np.array([0.0, 1.0]), np.full(5, 400.0)
+    >>> low, high = missing_limits(share, np.full(5, 320), mean, np.ones(5), level_error=0.0)
+    >>> round(low), round(high)
+    (248, 388)
+    """
+    likely = share > 1e-6
+    y, m, own = (
+        values[::-1].cumsum()[::-1][: share.size][likely]
+        for values in (np.asarray(observed, dtype=np.float64), mean, np.asarray(observed, dtype=np.float64) / phi)
+    )
+    m = np.maximum(m, 1e-9)
+    centre, spread = np.log(np.maximum(y, 0.5) / m), np.sqrt(1 / np.maximum(own, 0.5) + level_error)
+    return _missing_mixture(share[likely] / share[likely].sum(), m, centre, spread, level)
+
+
+def _missing_mixture(share: Floats, m: Floats, centre: Floats, spread: Floats, level: float) -> tuple[float, float]:
+    """Quantiles of m (1 - exp(b)), b normal, mixed."""
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
+    def below(x: float, p: float) -> float:
+        left = np.log(np.maximum(1 - x / m, 1e-300))
+        return float(share @ np.where(x < m, norm.sf((left - centre) / spread), 1.0)) - p
+
+    low = float((m * (1 - np.exp(centre + 9 * spread))).min())
+    tail = (1 - level) / 2
+    first, last = (float(brentq(below, low, float(m.max()), args=(p,))) for p in (tail, 1 - tail))
+    return first, last
 
 
 def ratio_limits(
     observed: float, mean: float, *, phi: float, level_error: float, level: float = 0.95
 ) -> tuple[float, float, float]:
     """Return observed over expected on days that were chosen beforehand, with limits (normal on the log scale).
+
+    Of nothing observed the upper limit is that of half a count, and the lower one is 0.
 
     Examples
     --------
@@ -111,5 +170,5 @@ def ratio_limits(
 
     y = max(observed, 0.5)
     width = float(norm.ppf((1 + level) / 2)) * np.sqrt(phi / y + level_error)
-    ratio = y / mean
-    return ratio, float(ratio * np.exp(-width)), float(ratio * np.exp(width))
+    ratio = observed / mean
+    return ratio, float(ratio * np.exp(-width)), float(y / mean * np.exp(width))

@@ -20,7 +20,10 @@ from numpy.typing import NDArray
 
 from churnsurv.numerics.day_noise import DayNoise, NoiseLaws
 
-__all__ = ["Chart", "DailyLaw", "chart", "cusum_limit", "day_scores", "days_to_alarm", "excursions"]
+__all__ = [
+    "Chart", "DailyLaw", "chart", "cusum_limit", "day_scores", "days_to_alarm", "excursions",
+    "is_extrapolated", "rise_scores",
+]  # fmt: skip
 
 Floats: TypeAlias = NDArray[np.float64]
 Numbers: TypeAlias = NDArray[Any]
@@ -30,6 +33,8 @@ YEAR = 365
 _HELD = 2.0
 _LONGEST = 180
 _LOWEST = float(np.log(20))
+#: With fewer peaks above a limit its place among them says too little; so many tell the tail.
+_FEWEST_PEAKS, _TAIL_PEAKS = 10, 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +92,34 @@ def day_scores(observed: Numbers, mean: Floats, variance: Floats, noise: DayNois
     constant, slope, size = _line(mean, variance, noise, ratio)
     scores: Floats = constant + slope * np.minimum(observed, size)
     return scores
+
+
+def rise_scores(observed: Numbers, mean: Floats, variance: Floats, noise: DayNoise, ratio: float) -> Floats:
+    """Return the log likelihood ratio of each day under a hazard of 1 / `ratio` times the expected one.
+
+    A day adds no more than a day without a return would to the chart of drops: one day is no lasting rise.
+
+    Parameters
+    ----------
+    observed : (n_days,) number
+    mean, variance : (n_days,) float64
+    noise : DayNoise
+    ratio : float
+        Below 1.
+
+    Examples
+    --------
+    >>> calm = DayNoise(0.0, 0.0, 0.0)
+    >>> rise_scores(np.array([100, 125, 900]), np.full(3, 100.0), np.full(3, 99.0), calm, 0.8).round(2).tolist()
+    [-2.72, 2.92, 20.18]
+    """
+    most, _, _ = _line(mean, variance, noise, ratio)
+    phi = 1 + noise.of_a_day() * mean**2 / np.maximum(variance, 1e-12)
+    size, chance = _matched(mean, variance)
+    more = np.minimum(chance / ratio, (1 + chance) / 2)
+    here = np.minimum(observed, size)
+    rise = (here * np.log(more / chance) + (size - here) * np.log((1 - more) / (1 - chance))) / phi
+    return np.where(mean > 0, np.minimum(rise, most), 0.0)
 
 
 def _line(mean: Floats, variance: Floats, noise: DayNoise, ratio: float) -> tuple[Floats, Floats, Floats]:
@@ -188,16 +221,33 @@ def cusum_limit(peaks: Floats, *, n_years: int, false_alarms: float) -> float:
     -----
     With m = false_alarms x n_years the m-th highest peak is taken, which less than m pass; but not less than log 20, a
     likelihood ratio of 20. Where counts are so large that a single day settles it, a lower limit would hang on the far
-    tail of the fitted law, and would find a drop no sooner.
+    tail of the fitted law, and would find a drop no sooner. With m below 10 the limit is where an exponential tail,
+    fitted to the 40 highest peaks, is passed m times: peaks of a CUSUM have such tails (Siegmund 1985).
 
     Examples
     --------
     >>> cusum_limit(np.array([9.0, 7.0, 4.0, 2.0]), n_years=4, false_alarms=0.5)
     7.0
     """
-    place = int(np.floor(false_alarms * n_years))
-    found = float(peaks[max(place, 1) - 1]) if max(place, 1) <= peaks.size else 0.0
+    wanted = false_alarms * n_years
+    place = int(np.floor(wanted))
+    if wanted >= _FEWEST_PEAKS or peaks.size < _TAIL_PEAKS:
+        found = float(peaks[max(place, 1) - 1]) if max(place, 1) <= peaks.size else 0.0
+        return max(found, _LOWEST)
+    tail = peaks[:_TAIL_PEAKS]
+    found = float(tail[-1] + (tail.mean() - tail[-1]) * np.log(_TAIL_PEAKS / wanted))
     return max(found, _LOWEST)
+
+
+def is_extrapolated(*, n_years: int, false_alarms: float) -> bool:
+    """Whether `cusum_limit` goes beyond what simulated years show.
+
+    Examples
+    --------
+    >>> is_extrapolated(n_years=500, false_alarms=0.1), is_extrapolated(n_years=500, false_alarms=0.001)
+    (False, True)
+    """
+    return false_alarms * n_years < _FEWEST_PEAKS
 
 
 def days_to_alarm(law: DailyLaw, *, ratio: float, limit: float, rng: np.random.Generator, n_years: int) -> Floats:

@@ -140,7 +140,7 @@ def _rows_of(table: pd.DataFrame, group: str | None, alarms: pd.DataFrame | None
     if len(table) == 0:
         raise InputError("The table of the monitor has no rows: there is nothing to draw.")
     names = list(dict.fromkeys(table["group"]))
-    group = names[0] if group is None else group
+    group = names[0] if group is None else str(group)
     if group not in names:
         raise InputError(f"There is no chart of {group!r}.{did_you_mean(group, names)}")
     return table[table["group"] == group]
@@ -172,10 +172,14 @@ def _spans(ax: Axes, days: NDArray[np.float64], alarm: NDArray[np.bool_]) -> Non
 
 
 def _marks(ax: Axes, group: Any, alarms: pd.DataFrame | None) -> bool:
-    """Mark the day on which each change began, with its limits, at the foot of the axes; says whether there is any."""
+    """Mark the day on which each change began, with its limits, at the foot of the axes; says whether there is any.
+
+    What began before the days drawn is not marked.
+    """
     if alarms is None:
         return False
     mine = alarms[alarms["group"] == group]
+    mine = mine[mine["begun"] >= np.datetime64(int(np.ceil(ax.get_xlim()[0])), "D")]
     marks = ax.get_xaxis_transform()
     for begun, lower, upper in zip(mine["begun"], mine["begun_lower"], mine["begun_upper"], strict=True):
         day, low, high = (float(date_numbers(np.datetime64(each, "D"))) for each in (begun, lower, upper))

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 from churnsurv.errors import ChurnsurvError, require_columns
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from churnsurv.action.readiness import Readiness
     from churnsurv.data import ActivityLog
     from churnsurv.diagnosis.monitor import ChurnMonitor
@@ -29,6 +27,7 @@ _ALL = "(all)"
 _ONE_DAY = datetime.timedelta(days=1)
 #: Parts of an alarm that are shown carry at least this share of it.
 _LEAST_SHARE = 0.1
+_SIZES = ("ratio", "lower", "upper", "missing", "missing_lower", "missing_upper")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -144,36 +143,25 @@ def watch_returns(study: Study, log: ActivityLog, ready: Readiness) -> Watched |
 
 
 def _left_out(study: Study, known: ActivityLog, day: datetime.date) -> tuple[datetime.date, ...]:
-    """The days before that were never loaded in full, as far back as anything is judged."""
+    """The days before that were never loaded in full: all of them, since charts are kept from the first day on."""
     from churnsurv.action.readiness_days import thin_days
-    from churnsurv.diagnosis.monitor_charts import REFIT
 
     keys = study.config.score_ready
-    furthest = day - (study.config.score_monitor.watch + REFIT - 2) * _ONE_DAY
-    return thin_days(known, first=furthest, last=day - _ONE_DAY, weeks=keys.weeks, thin=keys.thin)
+    return thin_days(known, first=known.observed_from, last=day - _ONE_DAY, weeks=keys.weeks, thin=keys.thin)
 
 
 def open_alarms(monitor: ChurnMonitor) -> list[dict[str, Any]]:
-    """The open alarms, groups before all together, each with the returns that are missing and who carries it.
-
-    `missing_lower` and `missing_upper` are the limits of the ratio, on the returns expected since the change began.
-    """
+    """The open alarms, groups before all together, each with the returns that are missing and who carries it."""
     alarms = monitor.open_alarms
     found = []
     for row in alarms.to_dict("records"):
         carriers = monitor.carriers
         mine = carriers[(carriers["group"] == row["group"]) & (carriers["alarm_on"] == row["alarm_on"])]
-        expected = _expected(monitor, row, mine)
-        returned = (expected - row["missing"]) / expected if expected > 0 else row["ratio"]
-        # of a long alarm the ratio is that of its first weeks: its limits are as wide about that of all its days
-        scale = returned / row["ratio"] if row["ratio"] > 0 else 1.0
         found.append(
             {
                 "group": str(row["group"]),
                 **{name: str(row[name])[:10] for name in ("alarm_on", "begun", "begun_lower", "begun_upper")},
-                **{name: float(row[name]) for name in ("ratio", "lower", "upper", "missing")},
-                "missing_lower": expected * (1 - scale * row["upper"]),
-                "missing_upper": expected * (1 - scale * row["lower"]),
+                **{name: float(row[name]) for name in _SIZES},
                 "carriers": [
                     {"split": str(each["split"]), "value": str(each["value"]),
                      "missing": float(each["missing"]), "share": float(each["share"])}
@@ -182,15 +170,6 @@ def open_alarms(monitor: ChurnMonitor) -> list[dict[str, Any]]:
             }
         )  # fmt: skip
     return sorted(found, key=lambda each: bool(each["group"] == _ALL))
-
-
-def _expected(monitor: ChurnMonitor, row: Mapping[Any, Any], carriers: pd.DataFrame) -> float:
-    """The returns expected since the change began, of those whom the chart looks at."""
-    if len(carriers):  # of all groups together those with an alarm of their own are left out: the parts know it
-        return float(carriers.loc[carriers["split"] == carriers["split"].iloc[0], "expected"].sum())
-    days = monitor.table
-    mine = days[(days["group"] == row["group"]) & (days["date"] >= row["begun"]) & days["judged"]]
-    return float(mine["expected"].sum())
 
 
 def _charts(monitor: ChurnMonitor) -> str:

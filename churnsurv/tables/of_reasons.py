@@ -112,8 +112,12 @@ _MONITOR = (
     layout(
         "churn_monitor",
         ("date", "date", "the day"),
-        ("group", "text", "value of `by`, 'other' for small ones together, '(all)' for all users"),
-        ("at_risk", "integer", "living users at the end of the day before: idle for less than idle_days"),
+        ("group", "text", "value of `by`, '(small)' for small ones together, '(all)' for all users"),
+        (
+            "at_risk",
+            "integer",
+            "living users at the end of the day before: idle for less than idle_days; without values that are new",
+        ),
         ("expected", "number", "users expected to return on the day"),
         ("observed", "integer", "users who did"),
         ("lower", "number", "what is observed on ordinary days is at least this, at `level`"),
@@ -122,7 +126,7 @@ _MONITOR = (
         ("cusum", "number", "the chart at the end of the day: log likelihood ratio of a drop, from 0"),
         ("limit", "number", "where the chart passes it, there is an alarm"),
         ("alarm", "boolean", "whether an alarm is open at the end of the day"),
-        ("judged", "boolean", "false for days that are left out"),
+        ("judged", "boolean", "false for days left out, or of a kind of holiday that no day learnt from is of"),
     ),
     layout(
         "churn_monitor_alarms",
@@ -137,6 +141,8 @@ _MONITOR = (
         ("lower", "number", "lower limit of it at `level`, counting that the day is not known"),
         ("upper", "number", "upper limit of it"),
         ("missing", "number", "returns expected since begun that did not come; what did not come may come later"),
+        ("missing_lower", "number", "lower limit of it at `level`, counting that the day is not known"),
+        ("missing_upper", "number", "upper limit of it"),
         ("after_days", "integer", "days after alarm_on on which it was open"),
         (
             "after_ratio",

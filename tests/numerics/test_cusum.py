@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from churnsurv.numerics.change_begin import change_begin, ratio_limits
-from churnsurv.numerics.cusum import DailyLaw, chart, cusum_limit, day_scores, days_to_alarm, excursions
+from churnsurv.numerics.change_begin import change_begin, missing_limits, ratio_limits
+from churnsurv.numerics.cusum import (
+    DailyLaw,
+    chart,
+    cusum_limit,
+    day_scores,
+    days_to_alarm,
+    excursions,
+    rise_scores,
+)
 from churnsurv.numerics.day_noise import DayNoise, NoiseLaws, fit_day_noise, noise_likelihood
 from churnsurv.numerics.return_rate import expected_returns, fit_return_rate
 
@@ -144,6 +152,58 @@ def test_limits_keep_the_false_alarms_of_other_years() -> None:
     harder = days_to_alarm(law, ratio=0.5, limit=limit, rng=np.random.default_rng(6), n_years=200)
     assert np.median(harder) <= 2
     assert np.isinf(days_to_alarm(law, ratio=1.0, limit=60.0, rng=np.random.default_rng(6), n_years=20)).all()
+
+
+def test_a_limit_for_few_false_alarms_is_that_of_many_more_years() -> None:
+    """From 400 years, of which the highest peak is one in 400, the limit of one in 1,000: as 12,000 years have it."""
+    mean = np.array([60.0, 64, 66, 60, 58, 52, 54])
+    law = DailyLaw(mean, 0.88 * mean, alone(DayNoise(0.002, 0.0, 0.0)), 0.0)
+    many = np.sort(
+        np.concatenate(
+            [excursions(law, ratio=0.8, rng=np.random.default_rng(each), n_years=1_000) for each in range(12)]
+        )
+    )[::-1]
+    wanted = cusum_limit(many, n_years=12_000, false_alarms=1 / 1_000)
+    found = [cusum_limit(many[each::30], n_years=400, false_alarms=1 / 1_000) for each in range(0, 30, 4)]
+    assert np.mean(found) == pytest.approx(wanted, rel=0.06)
+    assert max(found) < 1.2 * wanted
+    assert min(found) > 0.85 * wanted
+    assert [(many > each).sum() for each in found] != [0] * 8
+
+
+def test_scores_of_a_rise_are_likelihood_ratios_and_one_day_is_no_rise() -> None:
+    size, chance, ratio = 500, 0.12, 0.8
+    y = np.array([40, 60, 70, 400])
+    exact = stats.binom.logpmf(y, size, chance / ratio) - stats.binom.logpmf(y, size, chance)
+    mean, variance = np.full(4, size * chance), np.full(4, size * chance * (1 - chance))
+    found = rise_scores(y, mean, variance, CALM, ratio)
+    np.testing.assert_allclose(found[:3], exact[:3], atol=1e-9)
+    assert found[3] == pytest.approx(day_scores(np.array([0]), mean[:1], variance[:1], CALM, ratio)[0])
+    assert rise_scores(np.array([3]), np.zeros(1), np.zeros(1), CALM, ratio).tolist() == [0.0]
+
+
+def test_limits_of_what_is_missing_are_those_of_its_law() -> None:
+    """Quantiles of M_k (1 - exp(b)), k and b drawn."""
+    rng = np.random.default_rng(8)
+    mean, phi = np.full(20, 150.0), np.full(20, 1.4)
+    observed = rng.poisson(np.where(np.arange(20) < 12, 150, 120))
+    begin = change_begin(observed, mean, phi, level_error=1e-3, latest=14)
+    assert begin.share.size == 15
+    k = rng.choice(15, 200_000, p=begin.share)
+    y, m = (each[::-1].cumsum()[::-1] for each in (observed, mean))
+    drawn = m[k] * (1 - y[k] / m[k] * np.exp(rng.normal(0, np.sqrt(1.4 / y[k] + 1e-3))))
+    limits = missing_limits(begin.share, observed, mean, phi, level_error=1e-3)
+    np.testing.assert_allclose(limits, np.quantile(drawn, [0.025, 0.975]), rtol=0.02)
+    assert limits[0] < (mean - observed)[begin.day :].sum() < limits[1]
+
+
+def test_of_nothing_observed_the_ratio_is_none() -> None:
+    ratio, lower, upper = ratio_limits(0.0, 40.0, phi=1.0, level_error=0.0)
+    assert (ratio, lower) == (0.0, 0.0)
+    assert 3.0 / 40 < upper < 0.3
+    found = change_begin(np.where(np.arange(9) < 5, 40, 0), np.full(9, 40.0), np.ones(9), level_error=0.0)
+    assert (found.day, found.ratio, found.lower) == (5, 0.0, 0.0)
+    assert found.upper > 0
 
 
 def test_the_begin_has_the_highest_likelihood_of_all_days() -> None:

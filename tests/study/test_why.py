@@ -110,7 +110,7 @@ def test_it_can_be_left_out_as_a_whole_and_in_parts(study_file: StudyFile, sourc
 
 
 def test_what_a_log_cannot_tell_is_said_in_one_line_each(study_file: StudyFile) -> None:
-    why = found(study_file, "")
+    why = found(study_file, "", window__observed_until="2024-03-31")
     assert why.notes[:2] == (
         "Left out: reasons of churn. There is no feedback of users: sources.feedback has user_id, date and reason.",
         "Left out: problems that users met. No event is of the kind crash, lag or complaint: see why.problems.",
