@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies
@@ -17,6 +18,18 @@ if _BLAS not in os.environ:
     for name in ("numpy", "scipy.linalg"):
         importlib.import_module(name)
     del os.environ[_BLAS]
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # and so would those of DuckDB, unless a test says how many it wants
+    import duckdb
+
+    _connect = duckdb.connect
+
+    def _connect_with_one_thread(*arguments: Any, **settings: Any) -> duckdb.DuckDBPyConnection:
+        connection = _connect(*arguments, **settings)
+        connection.execute("SET threads = 1")
+        return connection
+
+    duckdb.connect = _connect_with_one_thread
 
 settings.register_profile("churnsurv", derandomize=True, deadline=None)
 settings.load_profile("churnsurv")
