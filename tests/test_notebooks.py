@@ -17,6 +17,7 @@ QUOTED = {
     "02_warning_tiers": {98.0},
     "03_daily_warning": {1_000.0, 3_000.0, 10_000.0, 100_000.0},
     "04_recall_lift": set(),
+    "05_why_they_leave": set(),
 }
 QUOTING = sorted(QUOTED)
 ALL = sorted(path.stem for path in FOLDER.glob("*.ipynb"))

@@ -52,7 +52,7 @@ class ProblemGaps:
     registration : (n,) bool
         It began on the day of registration.
     users : DataFrame
-        `_user_key, user_id`, `observed` (registered within the log), and the attributes.
+        `_user_key, user_id`, `_observed` (registered within the log), and the attributes.
     features : DataFrame
         One row a gap: features as of the end of its first day.
     problems : DataFrame
@@ -74,6 +74,11 @@ class ProblemGaps:
     def __post_init__(self) -> None:
         for array in (self.user, self.start, self.churned, self.registration):
             array.setflags(write=False)
+
+    @property
+    def observed(self) -> Flags:
+        """Of each gap: its user registered within the log."""
+        return np.asarray(self.users["_observed"].to_numpy(dtype=np.bool_)[self.user])
 
 
 def kinds_of_events(log: ActivityLog) -> tuple[str, ...]:
@@ -171,7 +176,7 @@ def _gaps_sql(log: ActivityLog, made: str, features: Sequence[str | Feature], un
 def _users(reading: Reading) -> pd.DataFrame:
     columns = "".join(f", {name(each)}" for each in reading.users_read.attributes)
     found = reading.engine.arrow(
-        f"SELECT _user_key, user_id, registered_at >= {literal(reading.window.first)} AS observed{columns}"
+        f"SELECT _user_key, user_id, registered_at >= {literal(reading.window.first)} AS _observed{columns}"
         f" FROM {reading.users} ORDER BY _user_key"
     )
     return to_pandas(tidy(found, dict(reading.sources["users"].orders), keep=("user_id", "_user_key")))
@@ -209,8 +214,8 @@ def read_answers(log: ActivityLog, answers: pd.DataFrame) -> tuple[pd.DataFrame,
     Returns
     -------
     answers : DataFrame
-        `user_key, day` (counted from 1970-01-01), `topic, score`; several of a user about a topic on a day as their
-        mean.
+        `user_key, day` (counted from 1970-01-01), `topic, score`; of several of a user about a topic on a day the last
+        one, the mean of those of one moment.
     rejects : DataFrame
         Schema "rejects".
 
@@ -232,18 +237,20 @@ def read_answers(log: ActivityLog, answers: pd.DataFrame) -> tuple[pd.DataFrame,
     """
     reading = log._reading
     window = reading.window
-    judged = judged_feedback(reading, _as_feedback(answers)).view
+    judged = judged_feedback(reading, _as_feedback(answers))
     found = reading.engine.arrow(
         f"SELECT _user_key AS user_key, CAST(user_id AS VARCHAR) AS user_id, CAST(_at AS VARCHAR) AS given,"
-        f" CAST(date_diff('day', {_DAY_0}, _day) AS INTEGER) AS day, reason AS topic, score, place,"
+        f" CAST(date_diff('day', {_DAY_0}, _day) AS INTEGER) AS day, {judged.code} AS topic, score, place,"
+        f" {judged.moment} AS moment,"
         f" CASE WHEN _reason = 'missing_reason' THEN 'missing_topic' WHEN _reason IS NOT NULL THEN _reason"
         " WHEN score IS NULL THEN 'missing_score'"
         f" WHEN NOT (_day BETWEEN {literal(window.first)} AND {literal(window.last)}) THEN 'outside_window'"
-        f" END AS verdict FROM {judged} ORDER BY place"
+        f" END AS verdict FROM {judged.view} ORDER BY place"
     ).to_pandas()
     bad = found["verdict"].notna()
-    kept = found.loc[~bad, ["user_key", "day", "topic", "score"]]
-    kept = kept.groupby(["user_key", "day", "topic"], as_index=False, observed=True)["score"].mean()
+    kept, mine = found.loc[~bad], ["user_key", "day", "topic"]
+    last = kept["moment"] == kept.groupby(mine, observed=True)["moment"].transform("max")
+    kept = kept[last].groupby(mine, as_index=False, observed=True)["score"].mean()
     lost = found[bad]
     shows = lost["verdict"].isin(["unparsable_date", "outside_window"])
     value = lost["given"].where(shows, lost["user_id"].where(lost["verdict"] == "unknown_user", None))
@@ -260,6 +267,12 @@ def _as_feedback(answers: pd.DataFrame) -> Any:
     score = pd.to_numeric(answers["score"], errors="coerce").astype(np.float64)
     score = score.where(np.isfinite(score))
     made = answers[["user_id", "date", "topic"]].set_axis(["user_id", "date", "reason"], axis=1)
+    made["reason"] = made["reason"].astype(object).map(_as_text, na_action="ignore")
     table = pa.Table.from_pandas(made, preserve_index=False)
     table = table.append_column("score", pa.array(score.to_numpy(), from_pandas=True))
     return table.append_column("place", pa.array(np.arange(len(answers))))
+
+
+def _as_text(topic: object) -> str:
+    """Topics of several types in one column; codes that are whole numbers without decimals."""
+    return str(int(topic)) if isinstance(topic, float) and topic.is_integer() else str(topic)

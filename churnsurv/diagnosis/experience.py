@@ -10,20 +10,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.data.feature import Feature, resolve
-from churnsurv.data.problem_gaps import ProblemGaps, kinds_of_events, problem_gaps
-from churnsurv.data.rule import whole_days
+from churnsurv.data.problem_gaps import ProblemGaps, problem_gaps
 from churnsurv.diagnosis.experience_answers import Answers, answer_rows, answers_of
-from churnsurv.diagnosis.experience_lasting import Lasting, check_lag, lasting_rows
-from churnsurv.diagnosis.experience_models import Absent, Fitted
-from churnsurv.diagnosis.experience_problems import Problems, Settings, counted_gaps, problem_models, reach_of
-from churnsurv.diagnosis.experience_rank import MONTH, difference_rows, ranking_rows, with_adjusted
+from churnsurv.diagnosis.experience_asked import Absent
+from churnsurv.diagnosis.experience_gaps import REGISTRATION
+from churnsurv.diagnosis.experience_inputs import activity_without, adjusters_asked, kinds_asked, settings_asked
+from churnsurv.diagnosis.experience_lasting import Lasting, lasting_rows
+from churnsurv.diagnosis.experience_models import Fitted
+from churnsurv.diagnosis.experience_problems import (
+    Problems,
+    Settings,
+    churns_a_month,
+    counted_gaps,
+    problem_models,
+    reach_of,
+)
+from churnsurv.diagnosis.experience_rank import difference_rows, ranking_rows, with_adjusted
 from churnsurv.diagnosis.experience_words import answer_notes, experience_notes, headline
-from churnsurv.diagnosis.pooled import listed
 from churnsurv.diagnosis.rows import frame_of
-from churnsurv.errors import InputError, did_you_mean
-from churnsurv.survival.inputs import check_level, column_list
-from churnsurv.survival.multiplicity import check_adjust
 from churnsurv.tables import Result
 
 if TYPE_CHECKING:
@@ -32,14 +36,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from churnsurv.data import ActivityLog, ChurnRule
+    from churnsurv.data import ActivityLog, ChurnRule, Feature
 
 __all__ = ["Experience", "experience_hazard"]
 
 Flags: TypeAlias = NDArray[np.bool_]
 
-_ADJUST = ("channel", "stage")
-_MONTH = "month"
 _TABLES = ("ranking", "differences", "lasting", "absent")
 
 
@@ -64,6 +66,7 @@ class Experience(Result):
     adjust : str
     level : float
     rule : ChurnRule
+        That of the log, `kinds` being no activity.
     counts : mapping of str to int
     notes : tuple of str
         What a reader must know.
@@ -161,7 +164,7 @@ def experience_hazard(
     ----------
     log : ActivityLog
     kinds : str or sequence of str
-        Kinds of events that are problems.
+        Kinds of events that are problems. They are no activity here, whatever the rule of the log says.
     answers : table, optional
         Satisfaction: `user_id, date, topic, score`.
     columns : mapping, optional
@@ -211,9 +214,10 @@ def experience_hazard(
     >>> sorted(found.ranking["kind"])
     ['(all)', 'complaint', 'crash', 'lag']
     """
-    settings = _settings(log, doses, recency, lag, adjust, level)
-    there, missing = _kinds(log, kinds)
-    attributes, features, month = _adjusters(log, adjust_for)
+    settings = settings_asked(log, doses, recency, lag, adjust, level)
+    there, missing = kinds_asked(log, kinds)
+    log, taken = activity_without(log, there)
+    attributes, features, month = adjusters_asked(log, adjust_for)
     known_answers = None if answers is None else answers_of(log, answers, columns or {})
     gaps = problem_gaps(log, there, features)
     known, counted, counts, names = counted_gaps(gaps, there, attributes, settings, month=month)
@@ -221,6 +225,7 @@ def experience_hazard(
     rows, absent = list(problems.rows), [*missing, *problems.absent]
     counts |= _problem_counts(gaps, there) | {"with_absent": int(known.counts[0].sum() - problems.any.asked.n.sum())}
     notes = list(experience_notes(counts, names, until=gaps.until, idle_days=log.rule.idle_days, kinds=there))
+    notes += [] if taken is None else [taken]
     notes += problems.notes
     if known_answers is not None:
         counts |= {"answers_read": known_answers.n_read, "answers_rejected": len(known_answers.rejects)}
@@ -230,62 +235,13 @@ def experience_hazard(
     later = Lasting([], None, [])
     if lasting:
         strata = [each for each in names if each in (*attributes, "stage")]
-        later = lasting_rows(log, problems.kinds, strata, window=settings.recency[-1], lag=lag, level=level)
+        later = lasting_rows(log, problems.kinds, strata, gaps.users, window=settings.recency[-1], lag=lag, level=level)
+        others = [each for each in names if each not in (*strata, REGISTRATION)]
+        notes += [f"The lasting effects are not adjusted for {', '.join(others)}."] if others and later.rows else []
         notes += later.notes
+    rate = churns_a_month(gaps, known, counted, problems.any, settings)
+    problems = replace(problems, shares=replace(problems.shares, churns_a_month=rate))
     return _result(log, settings, gaps, problems, known_answers, later, rows, absent, counts, notes, names, counted)
-
-
-def _settings(
-    log: ActivityLog, doses: Sequence[int], recency: Sequence[int], lag: int | None, adjust: str, level: float
-) -> Settings:
-    dose = tuple(whole_days(each, "doses", least=1) for each in doses)
-    days = tuple(whole_days(each, "recency", least=1) for each in recency)
-    for name, values in (("doses", dose), ("recency", days)):
-        if not values or list(values) != sorted(set(values)):
-            raise InputError(f"{name} must be whole numbers in ascending order; they are {values}.")
-    if dose[0] != 1:
-        raise InputError(f"doses must begin with 1: a day with fewer than {dose[0]} problems is no day without one.")
-    check_lag(None if lag is None else whole_days(lag, "lag", least=1), log.rule.idle_days)
-    return Settings(dose, days, check_adjust(adjust), check_level(level))
-
-
-def _kinds(log: ActivityLog, kinds: str | Sequence[str]) -> tuple[list[str], list[Absent]]:
-    """Kinds that occur, and the others; none at all, or one that looks like a typing error, is an error."""
-    asked = list(dict.fromkeys(column_list("kinds", kinds)))
-    known = kinds_of_events(log)
-    if not asked:
-        raise InputError(f"kinds names no problem. Kinds of events in the log: {listed(list(known))}.")
-    if not known:
-        raise InputError("The events have no column `kind`, by which problems are told from activity. Map or add it.")
-    there = [kind for kind in asked if kind in known]
-    for kind in asked:
-        hint = did_you_mean(kind, [each for each in known if each not in asked])
-        if kind not in known and (hint or not there):
-            raise InputError(f"kinds: the log has no event of kind {kind!r}.{hint} It has {listed(list(known))}.")
-    return there, [Absent(kind, "any", "it never occurs in the log", 0, 0) for kind in asked if kind not in known]
-
-
-def _adjusters(
-    log: ActivityLog, adjust_for: Sequence[str | Feature] | None
-) -> tuple[list[str], tuple[str | Feature, ...], bool]:
-    """Attributes, features, and whether the month is among what is adjusted for."""
-    from churnsurv.data.features_sql import default_features
-
-    taken = log._reading.users_read.attributes
-    answerable = default_features(log._reading, log.stages)
-    if adjust_for is None:
-        adjust_for = [each for each in _ADJUST if each in taken or each in answerable]
-    if isinstance(adjust_for, (str, Feature)):
-        adjust_for = [adjust_for]
-    attributes = [each for each in adjust_for if isinstance(each, str) and each in taken]
-    others = [each for each in adjust_for if each not in attributes]
-    month = _MONTH in others
-    others = [each for each in others if each != _MONTH]
-    for each in others:
-        if isinstance(each, str) and each not in answerable:
-            known = [*taken, *(name for name in answerable if isinstance(name, str)), _MONTH]
-            raise InputError(f"adjust_for: there is no {each!r}.{did_you_mean(each, known)} There are {listed(known)}.")
-    return attributes, resolve(others), month
 
 
 def _problem_counts(gaps: ProblemGaps, kinds: Sequence[str]) -> dict[str, int]:
@@ -311,8 +267,7 @@ def _result(
     names: tuple[str, ...],
     counted: Flags,
 ) -> Experience:
-    months = ((gaps.until - gaps.first).days + 1) / MONTH
-    shares = replace(problems.shares, churns_a_month=counts["churned"] / months)
+    shares = problems.shares
     level, adjust = settings.level, settings.adjust
     ratios = {row["kind"]: row for row in rows if row["model"] == "any"}
     ranking = ranking_rows(shares, ratios, reach_of(gaps, problems.any, counted), level=level)

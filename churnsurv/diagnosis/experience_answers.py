@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from churnsurv.diagnosis.experience_asked import Absent, Level
 from churnsurv.diagnosis.experience_gaps import KnownGaps, LookUp, known_gaps
-from churnsurv.diagnosis.experience_models import Absent, Asked, Level, fit_levels, ratio_rows
+from churnsurv.diagnosis.experience_models import fit_asked, ratio_rows
 from churnsurv.errors import InputError
 from churnsurv.survival.frames import as_frame
 
@@ -99,11 +100,24 @@ def answer_rows(
             [each[known.pattern] for each in known.active.T],
         )
         for name, levels in (("score", _by_score(topic, score, own)), ("third", _by_third(topic, score, own))):
-            asked = Asked.of(own, levels)
+            if not levels:
+                absent.append(_of_one_value(topic, name, own))
+                continue
+            fitted, asked = fit_asked(name, own, levels, of_most=False)
             absent += [replace(each, what=f"{each.what} ({name})") for each in asked.absent]
-            if any(each.shown for each in asked.levels):
-                rows += ratio_rows(fit_levels(name, own, asked), own, level=level)
+            if fitted is not None:
+                rows += ratio_rows(fitted, own, level=level)
     return rows, absent
+
+
+def _of_one_value(topic: str, name: str, known: KnownGaps) -> Absent:
+    """A topic that has nothing to compare."""
+    answered, (n, d) = known.state[:, 0] > 0, known.counts
+    there = int(n[answered].sum())
+    why = "no gap began with it"
+    if there:
+        why = "all scores are the same" if name == "score" else "all scores lie in one third of them"
+    return Absent(topic, name, why, there, int(d[answered].sum()))
 
 
 def _last_scores(answers: Answers, gaps: ProblemGaps, topic: str, within: int) -> tuple[Floats, Ints]:
@@ -119,15 +133,19 @@ def _by_score(topic: str, score: Floats, known: KnownGaps) -> list[Level]:
     """One number, and those without an answer apart: their score has no meaning."""
     state = known.state[:, 0]
     answered = state > 0
-    if score.size < 2:
+    there = np.unique(state[answered]) - 1
+    if there.size < 2:
         return []
-    n = known.counts[0]
-    values = np.where(answered, score[np.maximum(state, 1) - 1], 0.0)
-    mean = float(values @ n) / max(float(n[answered].sum()), 1.0)
-    values = np.where(answered, values - mean, 0.0)
+    n = np.where(answered, known.counts[0], 0).astype(np.float64)
+    # around 0 and about 1 in size, whatever the scale: a score may lie a billion points out
+    size = float(np.abs(score[there]).max())
+    values = np.where(answered, score[np.maximum(state, 1) - 1] / size, 0.0)
+    values = np.where(answered, values - values @ n / n.sum(), 0.0)
+    spread = float(np.sqrt(values**2 @ n / n.sum()))
+    values /= spread
     return [
-        Level(topic, "one point more", "one point less", answered, values),
-        Level(topic, SILENT, "answered", ~answered, shown=False),
+        Level(topic, "one point more", "one point less", answered, values, unit=size * spread),
+        Level(topic, SILENT, "answered", ~answered, shown=False, base=answered),
     ]
 
 
@@ -144,7 +162,7 @@ def _by_third(topic: str, score: Floats, known: KnownGaps) -> list[Level]:
     names = {t: _named(("low", "middle", "high")[t], score[np.unique(state[third == t]) - 1]) for t in there}
     reference = names[there[-1]]
     levels = [Level(topic, names[t], reference, third == t) for t in there[:-1]]
-    return [*levels, Level(topic, SILENT, reference, third == -1)]
+    return [*levels, Level(topic, SILENT, reference, third == -1, beside=True)]
 
 
 def _named(word: str, score: Floats) -> str:

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 
     from churnsurv.data.problem_gaps import ProblemGaps
 
-__all__ = ["FEWEST", "KnownGaps", "LookUp", "active_days", "adjusters", "known_gaps", "problem_states"]
+__all__ = [
+    "FEWEST",
+    "REGISTRATION",
+    "KnownGaps",
+    "LookUp",
+    "active_days",
+    "adjusters",
+    "cells",
+    "known_gaps",
+    "levels_of",
+    "problem_states",
+]
 
 Ints: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
@@ -27,6 +38,7 @@ Flags: TypeAlias = NDArray[np.bool_]
 FEWEST = 10
 _MOST_LEVELS = 50
 _WHOLE = 12  # numbers of so few values are taken as they are
+REGISTRATION = "registration_gap"
 _REGISTERED, _NOT_OBSERVED, _SMALL = "(registered)", "(not observed)", "(small cells)"
 #: Where the levels of a number of active days begin.
 _ACTIVE = np.array([1, 2, 3, 4, 6, 9, 14, 20])
@@ -186,12 +198,12 @@ def adjusters(gaps: ProblemGaps, attributes: Sequence[str], *, month: bool) -> d
     """
     found: dict[str, tuple[Ints, list[str]]] = {}
     for name in attributes:
-        codes, labels = _levels(gaps.users[name], name)
+        codes, labels = levels_of(gaps.users[name], name)
         found[name] = (codes[gaps.user], labels)
-    observed = gaps.users["observed"].to_numpy(dtype=np.bool_)[gaps.user]
+    observed = gaps.observed
     first = np.diff(gaps.user, prepend=-1) != 0
     for name in gaps.features.columns:
-        codes, labels = _levels(gaps.features[name], str(name))
+        codes, labels = levels_of(gaps.features[name], str(name))
         before = np.roll(codes, 1)
         before[first] = len(labels) + 1
         before[~observed] = len(labels) + 1
@@ -202,16 +214,29 @@ def adjusters(gaps: ProblemGaps, attributes: Sequence[str], *, month: bool) -> d
         values, codes = np.unique(months, return_inverse=True)
         found["month"] = (codes.astype(np.int64), [str(each) for each in values.astype("datetime64[M]")])
     if not len(gaps.features.columns):
-        found["registration"] = (gaps.registration.astype(np.int64), ["", _REGISTERED])
+        found[REGISTRATION] = (gaps.registration.astype(np.int64), ["", _REGISTERED])
     return found
 
 
-def _levels(column: pd.Series[Any], name: str) -> tuple[Ints, list[str]]:
-    """Codes and labels; numbers of many values are cut at their fifths."""
+def levels_of(column: pd.Series[Any], name: str) -> tuple[Ints, list[str]]:
+    """Codes and labels; numbers of many values are cut at their fifths.
+
+    Raises
+    ------
+    InputError
+        If there are too many of them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> codes, labels = levels_of(pd.Series([*range(20), np.inf, None]), "age")
+    >>> codes.tolist()[::4], labels
+    ([0, 0, 1, 2, 3, 4], ['up to 4', 'up to 8', 'up to 12', 'up to 16', 'more', '(missing)'])
+    """
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(column.dtype) and column.nunique() > _WHOLE:
-        column = pd.qcut(column, 5, duplicates="drop").cat.rename_categories(str)
+        column = _fifths(column)
     codes, labels = factor(column)
     if len(labels) > _MOST_LEVELS:
         raise InputError(
@@ -219,6 +244,19 @@ def _levels(column: pd.Series[Any], name: str) -> tuple[Ints, list[str]]:
             "out."
         )
     return np.asarray(codes, dtype=np.int64), [str(each) for each in labels]
+
+
+def _fifths(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Numbers cut at values among them, so that infinite ones are no matter."""
+    import pandas as pd
+
+    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    there = ~np.isnan(values)
+    edges = np.unique(np.quantile(values[there], [0.2, 0.4, 0.6, 0.8], method="inverted_cdf"))
+    code = np.where(there, np.searchsorted(edges, values, side="left"), -1).astype(np.int64)
+    labels = [*(f"up to {float(edge)!r}".removesuffix(".0") for edge in edges), "more"]
+    made = pd.Categorical.from_codes(code, pd.Index(labels))
+    return pd.Series(made, index=column.index, name=column.name)
 
 
 def cells(found: dict[str, tuple[Ints, list[str]]], churned: Flags) -> tuple[Ints, int, int]:

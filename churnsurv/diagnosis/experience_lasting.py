@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churnsurv.data.feature import Feature
-from churnsurv.diagnosis.experience_gaps import FEWEST
-from churnsurv.errors import InputError
+from churnsurv.diagnosis.experience_asked import FEWEST_USERS
+from churnsurv.diagnosis.experience_gaps import FEWEST, levels_of
+from churnsurv.errors import ConvergenceError, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,15 +46,20 @@ def check_lag(lag: int | None, idle_days: int) -> int | None:
 
 
 def lasting_rows(
-    log: ActivityLog, kinds: Sequence[str], strata: Sequence[str], *, window: int, lag: int | None, level: float
+    log: ActivityLog,
+    kinds: Sequence[str],
+    strata: Sequence[str],
+    users: pd.DataFrame,
+    *,
+    window: int,
+    lag: int | None,
+    level: float,
 ) -> Lasting:
     """Fit formal churn of living users on the problems of `window` days, as they stood `lag` days before.
 
     Users who are often active meet more problems and have more occasions to leave: rows are compared with rows of as
-    many active days in the same window.
+    many active days in the same window. Attributes of `users` are cut as for the gaps.
     """
-    from churnsurv.survival.cox import cox
-
     names = [f"problem_{i}" for i in range(len(kinds))]
     asked: list[str | Feature] = [
         Feature(name, agg="any", kind=kind, last=window) for name, kind in zip(names, kinds, strict=True)
@@ -64,23 +70,57 @@ def lasting_rows(
     rows = history.table
     rows = rows[rows["stop"] > rows["start"]]
     exposed, notes = _counts(rows, names), list[str]()
-    total, n_churned = float((rows["stop"] - rows["start"]).sum()), int(rows["churned"].sum())
-    kept = [
-        name
-        for name, (days, churned, without) in exposed.items()
-        if min(days, total - days) * n_churned >= FEWEST * total and churned > 0 and without > 0
-    ]
+    kept = {name: kind for name, kind in zip(names, kinds, strict=True) if exposed[name].enough}
     if len(kept) < len(names):
         gone = [kind for name, kind in zip(names, kinds, strict=True) if name not in kept]
-        notes.append(f"Lasting effects of {', '.join(gone)} are not estimated: too few days after them.")
+        notes.append(f"Lasting effects of {', '.join(gone)} are not estimated: too few days or users after them.")
     if not kept:
         return Lasting([], history.lag, notes)
+    try:
+        table = _fitted(rows, list(kept), strata, users, level=level)
+    except ConvergenceError as error:
+        said = str(error)
+        for name, kind in reversed(kept.items()):
+            said = said.replace(name, kind)
+        return Lasting([], history.lag, [*notes, f"Lasting effects are not estimated: {said}"])
+    what = f"in {window} days, {history.lag} days before"
+    told = [
+        {
+            "kind": kind,
+            "what": what,
+            "lag": history.lag,
+            "hazard_ratio": float(table[name]["hazard_ratio"]),
+            "lower": float(table[name]["hr_lower"]),
+            "upper": float(table[name]["hr_upper"]),
+            "p_value": float(table[name]["p_value"]),
+            "person_days": exposed[name].days,
+            "n_churned": exposed[name].churned,
+        }
+        for name, kind in kept.items()
+    ]
+    return Lasting(told, history.lag, notes)
+
+
+def _fitted(
+    rows: pd.DataFrame, names: Sequence[str], strata: Sequence[str], users: pd.DataFrame, *, level: float
+) -> dict[str, dict[Any, Any]]:
+    """Rows of the Cox model by term."""
+    import pandas as pd
+
+    from churnsurv.survival.cox import cox
+
     rows = rows.assign(active_in_window=_active(rows["active_in_window"], rows["churned"]))
+    columns, place_of = [], users.set_index("user_id").index.get_indexer(pd.Index(rows["user_id"]))
+    for place, name in enumerate(strata):
+        if name in users.columns:
+            codes, _ = levels_of(users[name], name)
+            rows = rows.assign(**{f"stratum_{place}": np.asarray(codes)[place_of]})
+        columns.append(f"stratum_{place}" if name in users.columns else name)
     more = ["active_in_window"] if len(rows["active_in_window"].unique()) > 1 else []
     fit = cox(
-        " + ".join([*kept, *more]),
+        " + ".join([*names, *more]),
         rows,
-        strata=list(strata) or None,
+        strata=columns or None,
         cluster="user_id",
         ties="grouped",
         duration="stop",
@@ -88,35 +128,34 @@ def lasting_rows(
         event="churned",
         level=level,
     )
-    table = {str(row["term"]): row for row in fit.table.to_dict("records")}
-    return Lasting(
-        [
-            {
-                "kind": kind,
-                "what": f"in {window} days, {history.lag} days before",
-                "lag": history.lag,
-                "hazard_ratio": float(table[name]["hazard_ratio"]),
-                "lower": float(table[name]["hr_lower"]),
-                "upper": float(table[name]["hr_upper"]),
-                "p_value": float(table[name]["p_value"]),
-                "person_days": exposed[name][0],
-                "n_churned": exposed[name][1],
-            }
-            for name, kind in zip(names, kinds, strict=True)
-            if name in kept
-        ],
-        history.lag,
-        notes,
-    )
+    return {str(row["term"]): row for row in fit.table.to_dict("records")}
 
 
-def _counts(rows: pd.DataFrame, names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
-    """Person-days and churns with each problem, and churns without it."""
+@dataclass(frozen=True, slots=True)
+class _Exposed:
+    """Person-days and churns with a problem, and whether there are enough of both, with it and without, to compare."""
+
+    days: int
+    churned: int
+    enough: bool
+
+
+def _counts(rows: pd.DataFrame, names: Sequence[str]) -> dict[str, _Exposed]:
+    import pandas as pd
+
     days, churned = (rows["stop"] - rows["start"]).to_numpy(), rows["churned"].to_numpy(dtype=np.bool_)
-    found = {}
+    user = pd.factorize(rows["user_id"])[0]
+    whole, found = int(days.sum()), {}
     for name in names:
         there = rows[name].to_numpy() > 0
-        found[name] = (int(days[there].sum()), int((there & churned).sum()), int((~there & churned).sum()))
+        mine, n_churned = int(days[there].sum()), int((there & churned).sum())
+        own = np.bincount(user[there], days[there])
+        enough = (
+            min(mine, whole - mine) * int(churned.sum()) >= FEWEST * whole
+            and 0 < n_churned < int(churned.sum())
+            and float(own.sum() ** 2) >= FEWEST_USERS * float((own**2).sum())
+        )
+        found[name] = _Exposed(mine, n_churned, enough)
     return found
 
 

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from churnsurv.diagnosis.experience_asked import Absent, Level
 from churnsurv.diagnosis.experience_gaps import KnownGaps, active_days, adjusters, cells, known_gaps, problem_states
-from churnsurv.diagnosis.experience_models import Absent, Asked, Fitted, Level, fit_levels, ratio_rows, shares_of
-from churnsurv.diagnosis.experience_rank import ALL, Shares
+from churnsurv.diagnosis.experience_models import Fitted, fit_asked, ratio_rows, shares_of
+from churnsurv.diagnosis.experience_rank import ALL, MONTH, Shares
 from churnsurv.errors import InputError
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from churnsurv.data.problem_gaps import ProblemGaps
 
-__all__ = ["Problems", "Settings", "counted_gaps", "problem_models", "reach_of"]
+__all__ = ["Problems", "Settings", "churns_a_month", "counted_gaps", "problem_models", "reach_of"]
 
 Flags: TypeAlias = NDArray[np.bool_]
 
@@ -37,9 +40,7 @@ def counted_gaps(
 ) -> tuple[KnownGaps, Flags, dict[str, int], tuple[str, ...]]:
     """The gaps that count as patterns, which they are, counts, and what they are adjusted for."""
     found = adjusters(gaps, attributes, month=month)
-    first = np.datetime64(gaps.first, "D").astype(np.int64) + settings.recency[-1]
-    observed = gaps.users["observed"].to_numpy(dtype=np.bool_)[gaps.user]
-    counted: Flags = observed | (gaps.start >= first)
+    counted: Flags = gaps.observed | (gaps.start >= _day(gaps.first) + settings.recency[-1])
     if not gaps.churned[counted].any() or gaps.churned[counted].all():
         raise InputError(
             f"Of {int(counted.sum()):,} gaps whose outcome is known all or none ended in churn: there is nothing to "
@@ -56,7 +57,7 @@ def counted_gaps(
         "users": int(np.count_nonzero(np.diff(user, prepend=-1))),
         "churned": int(gaps.churned[counted].sum()),
         "not_adjusted": int((~counted).sum()),
-        "cells": int(cell.max(initial=0)) + 1,
+        "cells": int(np.unique(cell).size),
         "small_cells": n_small,
         "in_small_cells": in_small,
     }
@@ -85,31 +86,31 @@ def problem_models(known: KnownGaps, kinds: Sequence[str], settings: Settings) -
     """
     n_doses = len(settings.doses)
     today = (known.state >= 1) & (known.state <= n_doses)
-    asked = Asked.of(known, [Level(kind, "any", "none that day", today[:, k]) for k, kind in enumerate(kinds)])
+    levels = [Level(kind, "any", "none that day", today[:, k]) for k, kind in enumerate(kinds)]
+    fitted, asked = fit_asked("any", known, levels)
     there = [level.kind for level in asked.levels]
-    if not there:
+    if fitted is None:
         why = "; ".join(f"{each.kind}: {each.why} ({each.n_exposed:,} gaps)" for each in asked.absent)
         raise InputError(f"No kind of problem has an estimate. {why}. Take a longer log, or other kinds.")
-    left_out = np.zeros(known.cell.size, dtype=np.bool_)
-    for k, kind in enumerate(kinds):
-        if kind not in there:
-            left_out |= today[:, k]
-    fitted = fit_levels("any", known, asked)
+    left_out: Flags = (known.counts[0] > 0) & (asked.n == 0)
     rows, absent, notes = ratio_rows(fitted, known, level=settings.level), list(asked.absent), list[str]()
     for name, levels in (("dose", _doses(known, kinds, settings)), ("recency", _windows(known, kinds, settings))):
-        mine = Asked.of(known, [level for level in levels if level.kind in there], left_out)
+        model, mine = fit_asked(name, known, [level for level in levels if level.kind in there], left_out)
         absent += [replace(each, what=f"{each.what} ({name})") for each in mine.absent]
-        shown = mine.levels
-        if name == "dose":
-            n = {kind: sum(level.kind == kind for level in mine.levels) for kind in there}
-            single = [kind for kind in there if n[kind] < 2]
-            shown = tuple(replace(level, shown=level.kind not in single) for level in mine.levels)
-            if single:
-                notes.append(f"Too few days with several problems to tell doses apart: {', '.join(single)}.")
-        if any(level.shown for level in shown):
-            rows += ratio_rows(fit_levels(name, known, replace(mine, levels=shown)), known, level=settings.level)
-    share, covariance = shares_of(fitted, known)
-    return Problems(tuple(there), fitted, Shares(tuple(there), share.share, covariance, np.nan), rows, absent, notes)
+        single = _single(mine.levels, there) if name == "dose" else []
+        if single:
+            notes.append(f"Too few days with several problems to tell doses apart: {', '.join(single)}.")
+        if model is not None:
+            found = ratio_rows(model, known, level=settings.level)
+            rows += [row for row in found if row["kind"] not in single]
+    share, errors = shares_of(fitted, known)
+    shares = Shares(tuple(there), share.share, errors.covariance, errors.df, np.nan)
+    return Problems(tuple(there), fitted, shares, rows, absent, notes)
+
+
+def _single(levels: Sequence[Level], kinds: Sequence[str]) -> list[str]:
+    """Kinds with fewer than two doses to tell apart."""
+    return [kind for kind in kinds if sum(level.kind == kind for level in levels) < 2]
 
 
 def _doses(known: KnownGaps, kinds: Sequence[str], settings: Settings) -> list[Level]:
@@ -133,6 +134,26 @@ def _windows(known: KnownGaps, kinds: Sequence[str], settings: Settings) -> list
             levels.append(Level(kind, f"{since}-{last} days before", reference, state == place))
             since = last + 1
     return levels
+
+
+def churns_a_month(gaps: ProblemGaps, known: KnownGaps, counted: Flags, fitted: Fitted, settings: Settings) -> float:
+    """Churns a month of the gaps that the shares are of.
+
+    Those of users registered within the log are of all its days up to the last on which a gap may begin; those of users
+    of before it are of the days on which their gaps count.
+    """
+    mine = known.churned & (fitted.asked.n > 0)[known.pattern]
+    observed = gaps.observed[counted]
+    days = _day(gaps.until) - _day(gaps.first) + 1
+    rate = 0.0
+    for group, n_days in ((observed, days), (~observed, days - settings.recency[-1])):
+        if group.any():
+            rate += float((mine & group).sum()) / n_days * MONTH
+    return rate
+
+
+def _day(date: date) -> int:
+    return int(np.datetime64(date, "D").astype(np.int64))
 
 
 def reach_of(gaps: ProblemGaps, fitted: Fitted, counted: Flags) -> dict[str, tuple[float, float]]:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import stdtr, stdtrit
 
 from churnsurv.survival.multiplicity import adjusted
 
@@ -32,20 +32,24 @@ class Shares:
     share : (k + 1,) float64
     covariance : (k + 1, k + 1) float64
         Of log(1 - share).
+    df : (k + 1,) float64
+        Degrees of freedom of each.
     churns_a_month : float
-        Churns of the log, on average.
+        Churns of the gaps that the shares are of.
     """
 
     kinds: tuple[str, ...]
     share: Floats
     covariance: Floats
+    df: Floats
     churns_a_month: float
 
     def limits(self, level: float) -> tuple[Floats, Floats]:
         """Limits of the shares, symmetric on the scale of log(1 - share)."""
-        z, error = float(ndtri((1 + level) / 2)), np.sqrt(np.diag(self.covariance))
+        t, error = stdtrit(self.df, (1 + level) / 2), np.sqrt(np.diag(self.covariance))
         rest = 1 - self.share
-        return 1 - rest * np.exp(z * error), 1 - rest * np.exp(-z * error)
+        with np.errstate(over="ignore"):  # next to nothing is known of what one or two users hold
+            return 1 - rest * np.exp(t * error), 1 - rest * np.exp(-t * error)
 
 
 def chance_of_first(shares: Shares) -> Floats:
@@ -53,14 +57,18 @@ def chance_of_first(shares: Shares) -> Floats:
 
     Examples
     --------
-    >>> chance_of_first(Shares(("a", "b"), np.array([0.1, 0.1, 0.2]), np.eye(3) / 100, 1.0)).round(1).tolist()
+    >>> shares = Shares(("a", "b"), np.array([0.1, 0.1, 0.2]), np.eye(3) / 100, np.full(3, 9.0), 1.0)
+    >>> chance_of_first(shares).round(1).tolist()
     [0.5, 0.5]
     """
     k = len(shares.kinds)
-    values, vectors = np.linalg.eigh(shares.covariance[:k, :k])
+    order = np.array(sorted(range(k), key=shares.kinds.__getitem__), dtype=np.intp)  # the same draws in any order
+    values, vectors = np.linalg.eigh(shares.covariance[np.ix_(order, order)])
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    drawn = np.log1p(-shares.share[:k]) + np.random.default_rng(0).standard_normal((_DRAWS, k)) @ root.T
-    return np.bincount(drawn.argmin(axis=1), minlength=k) / _DRAWS
+    drawn = np.log1p(-shares.share[order]) + np.random.default_rng(0).standard_normal((_DRAWS, k)) @ root.T
+    found = np.empty(k)
+    found[order] = np.bincount(drawn.argmin(axis=1), minlength=k) / _DRAWS
+    return found
 
 
 def ranking_rows(
@@ -110,7 +118,6 @@ def ranking_rows(
 
 def difference_rows(shares: Shares, *, level: float, adjust: str) -> list[dict[str, Any]]:
     """Differences of the shares of all pairs of kinds; schema "experience_differences"."""
-    z = float(ndtri((1 + level) / 2))
     order = np.argsort(-shares.share[:-1], kind="stable").tolist()
     rows: list[dict[str, Any]] = []
     for i, j in combinations(order, 2):
@@ -118,14 +125,16 @@ def difference_rows(shares: Shares, *, level: float, adjust: str) -> list[dict[s
         gradient[i], gradient[j] = -(1 - shares.share[i]), 1 - shares.share[j]
         difference = float(shares.share[i] - shares.share[j])
         error = float(np.sqrt(gradient @ shares.covariance @ gradient))
+        df = float(min(shares.df[i], shares.df[j]))
+        t = float(stdtrit(df, (1 + level) / 2))
         rows.append(
             {
                 "kind": shares.kinds[i],
                 "other": shares.kinds[j],
                 "difference": difference,
-                "lower": difference - z * error,
-                "upper": difference + z * error,
-                "p_value": float(2 * ndtr(-abs(difference) / error)),
+                "lower": difference - t * error,
+                "upper": difference + t * error,
+                "p_value": float(2 * stdtr(df, -abs(difference) / error)) if error > 0 else 1.0,
             }
         )
     return with_adjusted(rows, adjust)

@@ -67,14 +67,28 @@ def headline(ranking: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) ->
     """One line: the first of the ranking and all together."""
     said = [
         f"{row['kind']} hazard ratio {row['hazard_ratio']:.2f} ({row['hr_lower']:.2f} to {row['hr_upper']:.2f}), "
-        f"{row['share']:.1%} of churn"
+        f"{percent(row['share'])} of churn"
         for row in ranking[:3]
         if row["kind"] != "(all)"
     ]
     whole = [row for row in ranking if row["kind"] == "(all)"]
-    more = (
-        f"; together {whole[0]['share']:.1%} ({whole[0]['share_lower']:.1%} to {whole[0]['share_upper']:.1%})"
-        if whole and len(ranking) > 2
-        else ""
-    )
+    more = ""
+    if whole and len(ranking) > 2:
+        share, lower, upper = (percent(whole[0][name]) for name in ("share", "share_lower", "share_upper"))
+        more = f"; together {share} ({lower} to {upper})"
     return f"{counts['gaps']:,} gaps, {counts['churned']:,} churned; {listed(said)}{more}; observational"
+
+
+def percent(share: float) -> str:
+    """A share in percent: two digits of small ones, and no minus before 0.
+
+    Examples
+    --------
+    >>> percent(0.0214), percent(-0.00004), percent(-1e-9)
+    ('2.1%', '-0.004%', '0.0%')
+    """
+    size = abs(100 * share)
+    if size >= 0.1 or not size >= 0.0005:
+        text = f"{100 * share:.1f}%"
+        return text.removeprefix("-") if size < 0.05 else text
+    return f"{100 * share:.1g}%"

@@ -21,7 +21,7 @@ of an occasion on a function with gradient (g_a, g_b) in levels and coefficients
     s (w_a,c + x'w_b),     w_b = V (g_b - sum of C_c g_a,c / K_c),     w_a,c = (g_a,c - C_c'w_b) / K_c,
 
 and on log(A / B) in addition F(x0) / A - F(x) / B. Influences are added up by cluster (user), and their squares over
-clusters are the variance (Huber 1967; Liang and Zeger 1986).
+clusters are the variance (Huber 1967; Liang and Zeger 1986), raised where few users matter: see `clustered`.
 """
 
 from __future__ import annotations
@@ -42,19 +42,21 @@ from churnsurv.numerics.risk_sets import risk_sets
 
 __all__ = [
     "Attributable",
+    "Clustered",
     "ExposureFit",
     "Occasions",
     "attributable",
     "bruzzi_share",
+    "clustered",
     "coefficient_influence",
     "fit_exposures",
-    "user_covariance",
 ]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
 _CHUNK = 4_000_000  # occasions whose influences are held at once
+_LEAST = 1e-3  # of the variance left beside one user, and of degrees of freedom: with less there is no error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +108,11 @@ class ExposureFit:
 
     def __post_init__(self) -> None:
         read_only(self.coefficients, self.level, self.hazard, self.inverse_information)
+
+    @property
+    def chance(self) -> Floats:
+        """F of each pattern."""
+        return np.asarray(-np.expm1(-self.hazard), dtype=np.float64)
 
     @property
     def scores(self) -> Floats:
@@ -279,42 +286,79 @@ def bruzzi_share(d: Floats, exposures: Floats, coefficients: Floats) -> float:
     return float(1.0 - d @ np.exp(-exposures @ coefficients) / d.sum())
 
 
-def user_covariance(
-    influence: Floats, pattern: NDArray[np.integer], event: NDArray[np.bool_], user: NDArray[np.integer]
-) -> Floats:
-    """Return the covariance of estimates from influences added up by user.
+@dataclass(frozen=True, slots=True, eq=False)
+class Clustered:
+    """Errors of k estimates from influences added up by user.
+
+    Attributes
+    ----------
+    sandwich : (k, k) float64
+        Sum of the squares, as it is: too small where few users matter, whose own residuals the estimate has shrunk.
+    covariance : (k, k) float64
+        With the sum of each user raised by the share that it has in the variance.
+    df : (k,) float64
+        Degrees of freedom: the effective number of users less one.
+    """
+
+    sandwich: Floats
+    covariance: Floats
+    df: Floats
+
+
+def clustered(
+    influence: Floats,
+    chance: Floats,
+    pattern: NDArray[np.integer],
+    event: NDArray[np.bool_],
+    user: NDArray[np.integer],
+) -> Clustered:
+    """Return the covariance of estimates, errors clustered by user, few of whom may matter.
+
+    By the model the sum U_g of user g has the variance v_g, sum over its occasions of F (1 - F) (i1 - i0)^2 plus the
+    square of the mean; p_g = v_g / sum of v is the share of the user in the variance. U_g is divided by
+    sqrt(1 - p_g) (Bell and McCaffrey 2002, for one direction), and limits are those of Student's law with 1 / sum of
+    p_g^2 - 1 degrees of freedom (Satterthwaite's; Fay and Graubard 2001). For the mean of G users with one occasion
+    each that is the variance with G - 1, and Student's law with G - 1, exactly.
 
     Parameters
     ----------
     influence : (2, m, k) float64
         Of an occasion of each pattern, without and with the event.
+    chance : (m,) float64
+        F of each pattern.
     pattern, event, user : (n,)
         Each occasion; those of a user stand together.
 
-    Returns
-    -------
-    (k, k) float64
-
     Examples
     --------
-    Two users with two occasions each: the sums are 3 and -3.
+    Two users with two occasions each: the sums are 3 and -3, and each has half of the variance.
 
     >>> influence = np.array([[[1.0], [-1.0]], [[2.0], [-2.0]]])
-    >>> user_covariance(influence, np.array([0, 0, 1, 1]), np.array([False, True] * 2), np.array([4, 4, 7, 7])).tolist()
-    [[18.0]]
+    >>> rows = np.array([0, 0, 1, 1]), np.array([False, True] * 2), np.array([4, 4, 7, 7])
+    >>> found = clustered(influence, np.array([0.5, 0.5]), *rows)
+    >>> found.sandwich.tolist(), found.covariance.round(9).tolist(), found.df.round(9).tolist()
+    ([[18.0]], [[36.0]], [1.0])
     """
     k = influence.shape[2]
-    meat = np.zeros((k, k))
+    F = chance[:, None]
+    mean, variance = F * influence[1] + (1 - F) * influence[0], F * (1 - F) * (influence[1] - influence[0]) ** 2
     begins = np.flatnonzero(np.diff(user, prepend=-1))
     ends = np.append(begins[1:], user.size)
+    sums, own = np.zeros((begins.size, k)), np.zeros((begins.size, k))
     first = 0
     while first < begins.size:
         # whole users, as many as hold a chunk
         last = int(np.searchsorted(ends, begins[first] + max(_CHUNK // k, 1), side="right"))
         last = max(last, first + 1)
-        rows = slice(int(begins[first]), int(ends[last - 1]))
-        values = influence[event[rows].astype(np.intp), pattern[rows]]
-        sums = np.add.reduceat(values, begins[first:last] - begins[first], axis=0)
-        meat += sums.T @ sums
+        rows, starts = slice(int(begins[first]), int(ends[last - 1])), begins[first:last] - begins[first]
+        mine = pattern[rows]
+        sums[first:last] = np.add.reduceat(influence[event[rows].astype(np.intp), mine], starts, axis=0)
+        own[first:last] = np.add.reduceat(variance[mine], starts, axis=0)
+        own[first:last] += np.add.reduceat(mean[mine], starts, axis=0) ** 2
         first = last
-    return meat
+    whole = own.sum(axis=0)
+    own /= np.where(whole > 0, whole, 1.0)
+    raised = sums / np.sqrt(np.maximum(1.0 - own, _LEAST))
+    squares = (own**2).sum(axis=0)
+    df = np.maximum(1.0 / np.where(squares > 0, squares, 1.0) - 1.0, _LEAST)
+    return Clustered(sums.T @ sums, raised.T @ raised, df)

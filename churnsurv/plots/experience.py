@@ -25,7 +25,7 @@ _ALL = "(all)"
 _NAME = 16.0  # ems of a name before it is shortened
 _ROW = 34.0
 _NUMBERS = 122.0
-_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+_TICKS = (1e-6, 1e-5, 1e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _WORDS: Mapping[str, str] = {
     "missing_glyphs": WORDS["missing_glyphs"],
     "experience": "Share of churn attributable to problems, with {level} intervals (observational)",
@@ -108,9 +108,10 @@ def experience(
     ax.set_yticks([])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     _axis(ax, rows)
-    for place, row in enumerate(rows):
+    drawn = _told_apart([row.name for row in rows], (inner_size(ax)[0] - _NUMBERS) / SIZE if narrow else _NAME)
+    for place, (row, name) in enumerate(zip(rows, drawn, strict=True)):
         _draw(ax, row, place + (0.22 if narrow else 0.0))
-        _texts(ax, row, place, said, names=0.0 if narrow else _names(rows, said))
+        _texts(ax, row, name, place, said, names=0.0 if narrow else _names(rows, said))
     _heading(ax, said, level)
     notice(ax, [row.name for row in rows], said["missing_glyphs"])
     return ax
@@ -155,9 +156,40 @@ def _rows(table: pd.DataFrame, said: Mapping[str, str]) -> list[_Row]:
     return rows
 
 
+def _told_apart(names: Sequence[str], width: float) -> list[str]:
+    """Names as they are drawn: those that begin alike lose their middle, and have a number if that is not enough."""
+    drawn = [shown(name, width) for name in names]
+    again = [shown(name, width * 0.55) + _end(name, width * 0.4) if drawn.count(text) > 1 else text
+             for name, text in zip(names, drawn, strict=True)]  # fmt: skip
+    return [
+        f"{shown(text, width - 2)} {again[:place].count(text) + 1}" if again.count(text) > 1 else text
+        for place, text in enumerate(again)
+    ]
+
+
+def _end(name: str, width: float) -> str:
+    """The last letters of a name."""
+    text, first = shown(name), 0
+    while ems(text[first:]) > width:
+        first += 1
+    return text[first:]
+
+
+def _numbers(share: tuple[float, float, float]) -> str:
+    """Share and limits in percent, with as many digits as small ones need."""
+    if not np.isfinite(share).all():
+        return "–"
+    size = 100 * max(abs(each) for each in share)
+    digits = 1 if size >= 0.5 or size == 0 else min(1 - int(np.floor(np.log10(size))), 4)
+    point, lower, upper = (f"{100 * each:.{digits}f}" for each in share)
+    point, lower, upper = (each.removeprefix("-") if float(each) == 0 else each for each in (point, lower, upper))
+    return f"{point}% ({lower}{' to ' if lower.startswith('-') else '–'}{upper})"
+
+
 def _axis(ax: Axes, rows: Sequence[_Row]) -> None:
-    low = min(0.0, *(float(np.nanmin(row.share)) for row in rows))
-    high = max(1e-3, *(float(np.nanmax(row.share)) for row in rows))
+    known = [each for row in rows for each in row.share if np.isfinite(each)]
+    low, high = min(0.0, *known, 0.0), max(known, default=0.0)
+    high = high if high - low > 0 else 1e-3
     room = 0.04 * (high - low)
     low, high = low - room if low < 0 else 0.0, high + room
     most = 5 if inner_size(ax)[0] < NARROW else 8
@@ -175,20 +207,17 @@ def _draw(ax: Axes, row: _Row, place: float) -> None:
     ax.plot([share], [place], "s", color=colour, markersize=5.5, zorder=3)
 
 
-def _texts(ax: Axes, row: _Row, place: int, said: Mapping[str, str], *, names: float) -> None:
+def _texts(ax: Axes, row: _Row, name: str, place: int, said: Mapping[str, str], *, names: float) -> None:
     spot, blend = (0.0, float(place)), ("axes fraction", "data")
-    share, lower, upper = row.share
-    between = "–" if lower >= 0 else " to "
-    number = f"{100 * share:.1f}% ({100 * lower:.1f}{between}{100 * upper:.1f})"
+    number = _numbers(row.share)
     below = row.below(said)
     look: dict[str, Any] = {"bbox": {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}}
     if names == 0:
-        name = shown(row.name, (inner_size(ax)[0] - _NUMBERS) / SIZE)
         write(ax, name, at=spot, within=blend, shift=(0, 18), color=INK, **look)
         write(ax, below, at=spot, within=blend, shift=(0, 5), color=MUTED, **look)
         write(ax, number, at=(1.0, float(place)), within=blend, shift=(6, 18), ha="right", **look)
         return
-    write(ax, shown(row.name, _NAME), at=spot, within=blend, shift=(-names, 6))
+    write(ax, name, at=spot, within=blend, shift=(-names, 6))
     write(ax, below, at=spot, within=blend, shift=(-names, -6), color=MUTED)
     write(ax, number, at=(1.0, float(place)), within=blend, shift=(_NUMBERS + 4, 0), ha="right")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,10 +13,21 @@ import pytest
 from matplotlib.figure import Figure
 
 import churnsurv as ch
-from churnsurv.data import ActivityLog, Feature
-from churnsurv.data.problem_gaps import ProblemGaps
+from churnsurv.data import ActivityLog, ChurnRule, Feature
+from churnsurv.data.problem_gaps import ProblemGaps, read_answers
 from churnsurv.diagnosis import Experience, experience_hazard
-from churnsurv.diagnosis.experience_gaps import active_days, adjusters, cells, known_gaps, problem_states
+from churnsurv.diagnosis.experience_asked import Asked, Level
+from churnsurv.diagnosis.experience_gaps import (
+    KnownGaps,
+    active_days,
+    adjusters,
+    cells,
+    known_gaps,
+    levels_of,
+    problem_states,
+)
+from churnsurv.diagnosis.experience_models import fit_asked, ratio_rows
+from churnsurv.diagnosis.experience_problems import Settings, churns_a_month
 from churnsurv.diagnosis.experience_rank import Shares, chance_of_first, difference_rows
 from churnsurv.errors import InputError, SchemaError
 from churnsurv.plots import experience, experience_frame
@@ -31,14 +44,15 @@ def day(n: int) -> pd.Timestamp:
 
 def by_hand(*extra: tuple[int, int, str], until: int = 35, **settings: object) -> Experience:
     """150 users active on days 0 and 3: of 100 without a crash on day 3 10 leave, of 50 with one 20; others: day 8."""
-    user = np.arange(150)
+    user, rule = np.arange(150), settings.pop("rule", ChurnRule())
     leaves = (user < 10) | ((user >= 100) & (user < 120))
     rows = [(u, 3, "login") for u in user] + [(u, 3, "crash") for u in user[user >= 100]]
     rows += [(u, 8, "login") for u in user[~leaves]] + list(extra)
     events = pd.DataFrame(rows, columns=["user_id", "event_at", "kind"])
     events["event_at"] = START + pd.to_timedelta(events["event_at"], unit="D")
-    users = pd.DataFrame({"user_id": user, "registered_at": START})
-    log = ActivityLog(events, users, observed_from=START.date(), observed_until=day(until).date())
+    attributes: dict[str, object] = settings.pop("attributes", {})  # type: ignore[assignment]
+    users = pd.DataFrame({"user_id": user, "registered_at": START, **attributes})
+    log = ActivityLog(events, users, rule=rule, observed_from=START.date(), observed_until=day(until).date())  # type: ignore[arg-type]
     return experience_hazard(log, **{"kinds": "crash", "lasting": False, **settings})  # type: ignore[arg-type]
 
 
@@ -112,6 +126,7 @@ def test_the_app_has_its_true_ratios_and_shares_within_limits(app: ch.SimulatedA
 
 def test_it_is_the_glm_of_statsmodels_on_the_gaps_of_the_log(app: ch.SimulatedApp) -> None:
     import statsmodels.api as sm
+    from scipy.stats import t
 
     found = experience_hazard(app.log, KINDS, adjust_for="channel", lasting=False)
     today = [Feature(kind, agg="any", kind=kind, last=1) for kind in KINDS]
@@ -136,8 +151,10 @@ def test_it_is_the_glm_of_statsmodels_on_the_gaps_of_the_log(app: ch.SimulatedAp
     mine = found.table[found.table["model"] == "any"]
     assert mine["kind"].tolist() == list(KINDS)
     np.testing.assert_allclose(np.log(mine["hazard_ratio"]), glm.params[:4], rtol=1e-6)
-    errors = np.log(mine["upper"] / mine["lower"]) / 2 / 1.959963984540054
-    np.testing.assert_allclose(errors, glm.bse[:4], rtol=1e-3)  # theirs has expected information
+    errors = np.log(mine["upper"] / mine["lower"]) / 2 / t.ppf(0.975, mine["df"])
+    assert (errors > glm.bse[:4]).all()
+    np.testing.assert_allclose(errors, glm.bse[:4], rtol=0.01)  # raised for few users; theirs has expected information
+    assert (mine["df"] > 50).all()
 
 
 def test_the_share_among_true_chances_is_the_planted_one(app: ch.SimulatedApp) -> None:
@@ -193,7 +210,7 @@ def gaps_of(rows: list[tuple[int, int]], problems: list[tuple[int, int, int]], *
     """Gaps of (user, start), and problems of (user, day, n)."""
     user, start = (np.array(each, np.int32) for each in zip(*rows, strict=True))
     n = int(user.max()) + 1
-    users = pd.DataFrame({"_user_key": range(n), "observed": True, "channel": ["a", "b"][:n]})
+    users = pd.DataFrame({"_user_key": range(n), "_observed": True, "channel": ["a", "b"][:n]})
     made = pd.DataFrame(problems, columns=["user", "day", "n"]).assign(kind="crash")
     settings = {"registration": start == 100, "users": users, "features": pd.DataFrame(index=range(user.size)), **more}
     date = datetime.date(1970, 1, 1)
@@ -226,7 +243,7 @@ def test_features_are_those_of_the_active_day_before() -> None:
     assert [labels[code] for code in codes] == ["(registered)", "new", "growth", "(not observed)"]
     assert [found["channel"][1][code] for code in found["channel"][0]] == ["a", "a", "a", "b"]
     assert found["month"][1] == ["1970-04", "1970-05"]
-    users = pd.DataFrame({"_user_key": [0, 1], "observed": [False, True], "channel": "a"})
+    users = pd.DataFrame({"_user_key": [0, 1], "_observed": [False, True], "channel": "a"})
     codes, labels = adjusters(gaps_of(rows, [], features=stage, users=users), [], month=False)["stage"]
     assert [labels[code] for code in codes[1:]] == ["(not observed)"] * 3
 
@@ -257,7 +274,8 @@ def test_patterns_are_what_was_known_together(widest: int, monkeypatch: pytest.M
 
 
 def test_the_chance_to_be_first_and_differences() -> None:
-    shares = Shares(("a", "b", "c"), np.array([0.02, 0.05, -0.01, 0.06]), np.diag([1e-4, 1e-4, 1e-4, 1e-4]), 100.0)
+    size = np.array([0.02, 0.05, -0.01, 0.06])
+    shares = Shares(("a", "b", "c"), size, np.diag([1e-4] * 4), np.array([9.0, 1e9, 1e9, 1e9]), 100.0)
     first = chance_of_first(shares)
     # b before a: difference of the logarithms .0311, standard error .0141
     assert first[1] == pytest.approx(0.986, abs=0.003)
@@ -266,12 +284,15 @@ def test_the_chance_to_be_first_and_differences() -> None:
     assert pairs[["kind", "other"]].to_numpy().tolist() == [["b", "a"], ["b", "c"], ["a", "c"]]
     assert pairs["difference"].tolist() == pytest.approx([0.03, 0.06, 0.03])
     error = np.hypot(0.95, 0.98) * 0.01
-    assert pairs["upper"][0] == pytest.approx(0.03 + 1.959964 * error, rel=1e-6)
+    assert pairs["upper"][0] == pytest.approx(0.03 + 2.262157 * error, rel=1e-6)  # Student's, 9 degrees of freedom
+    assert pairs["upper"][1] == pytest.approx(0.06 + 1.959964 * np.hypot(0.95, 1.01) * 0.01, rel=1e-6)
+    turned = Shares(("c", "b", "a"), size[[2, 1, 0, 3]], np.diag([1e-4] * 4), np.full(4, 9.0), 100.0)
+    assert chance_of_first(turned).tolist() == first[::-1].tolist()
     assert pairs["adjusted_p_value"][0] == pytest.approx(3 * pairs["p_value"][0])
 
 
 def test_a_problem_that_goes_with_fewer_churns_is_said_as_it_is() -> None:
-    quiet = [(u, 3, "tip") for u in (*range(4), *range(10, 90), *range(100, 106), *range(120, 150))]
+    quiet = [(u, 3, "tip") for u in (*range(4), *range(10, 80), *range(100, 106), *range(130, 150))]
     found = by_hand(*quiet, kinds=("crash", "tip"))
     tip = found.ranking.set_index("kind").loc["tip"]
     assert tip["share"] < 0
@@ -304,11 +325,15 @@ def test_what_has_no_estimate_is_said() -> None:
         ({"kinds": ()}, "kinds"),
         ({"lag": 20}, "lag must be at least the 30 days"),
         ({"doses": (2, 3)}, "doses must begin with 1"),
+        ({"doses": 2}, "doses takes whole numbers"),
+        ({"recency": 7}, "recency takes whole numbers"),
+        ({"adjust_for": 5}, "adjust_for takes names"),
+        ({"adjust_for": ["stage", "stage"]}, "'stage' is named twice"),
         ({"recency": (30, 7)}, "recency must be whole numbers in ascending order"),
         ({"adjust_for": ["stages"]}, "there is no 'stages'"),
         ({"adjust": "holms"}, "adjust must be one of"),
         ({"level": 2}, "level"),
-        ({"kinds": "login"}, "login: no gap without it to compare with"),
+        ({"kinds": "login"}, "login is all that counts as activity"),
         ({"until": 20}, "no gap has had 30 days to end"),
     ],
 )
@@ -412,3 +437,185 @@ def test_words_of_users_are_written_as_they_are(found: Experience) -> None:
     named = found.ranking.assign(kind=["$x$ & co", "<b>", "分銷", "=1+1", "(all)"])
     written = [text.get_text() for text in experience(named, Figure().add_subplot()).texts]
     assert {"$x$ & co", "<b>", "=1+1"} <= set(written)
+
+
+# ------------------------------------------------------------------------------------------------ who can be compared
+
+
+def patterns_of(*parts: tuple[int, int, int, dict[str, int]], users: int = 10**6) -> tuple[KnownGaps, dict[str, int]]:
+    """Gaps as (cell, gaps, of them churned, problems of that day), of `users` users at most in each part."""
+    names = sorted({name for *_, marks in parts for name in marks})
+    cell, churned, user, states = [], [], [], []
+    for number, (c, n, d, marks) in enumerate(parts):
+        cell += [c] * n
+        churned += [True] * d + [False] * (n - d)
+        user += [10_000 * number + i % users for i in range(n)]
+        states += [[marks.get(name, 0) for name in names]] * n
+    order = np.argsort(user, kind="stable")
+    states_of = list(np.array(states).reshape(len(cell), len(names))[order].T)
+    known = known_gaps(np.array(user, np.int32)[order], np.array(churned)[order], np.array(cell)[order], states_of, [])
+    return known, {name: place for place, name in enumerate(names)}
+
+
+def levels_in(known: KnownGaps, names: dict[str, int], order: tuple[str, ...]) -> list[Level]:
+    return [Level(name, "any", "none that day", known.state[:, names[name]] > 0) for name in order]
+
+
+def test_what_nearly_all_gaps_have_leaves_the_model_and_not_the_gaps_in_any_order() -> None:
+    # an "ad" on all gaps of cell 1; cell 0 has none of it
+    known, names = patterns_of((0, 200, 40, {}), (1, 900, 90, {"ad": 1}), (1, 100, 30, {"ad": 1, "crash": 1}))
+    found = []
+    for order in (("ad", "crash"), ("crash", "ad")):
+        fitted, asked = fit_asked("any", known, levels_in(known, names, order))
+        assert fitted is not None
+        assert asked.n.sum() == 1_200
+        assert [(each.kind, each.why) for each in asked.absent] == [
+            ("ad", "no gap without it to compare with, all else equal")
+        ]
+        found.append(ratio_rows(fitted, known, level=0.95))
+    assert found[0] == found[1]
+    assert found[0][0]["hazard_ratio"] == pytest.approx(np.log(0.7) / np.log(0.9), rel=1e-8)
+    assert found[0][0]["n_users"] == 100
+
+
+def test_kinds_that_go_together_or_without_limits_are_named_and_the_others_stay() -> None:
+    both = {"popup": 1, "crash": 1}
+    known, names = patterns_of((0, 500, 50, {}), (0, 100, 30, both), (0, 100, 20, {"lag": 1}))
+    fitted, asked = fit_asked("any", known, levels_in(known, names, ("crash", "popup", "lag")))
+    assert fitted is not None
+    assert [level.kind for level in asked.levels] == ["lag"]
+    why = {each.kind: each.why for each in asked.absent}
+    assert why["crash"] == "it cannot be told apart from popup (any): each goes with the others"
+    assert asked.n.sum() == 600
+    assert np.exp(fitted.fit.coefficients[0]) == pytest.approx(np.log(0.8) / np.log(0.9), rel=1e-8)
+    # a crash without a popup is never followed by churn, one with it half of the time
+    known, names = patterns_of(
+        (0, 500, 50, {}), (0, 100, 50, both), (0, 100, 0, {"crash": 1}), (0, 100, 20, {"lag": 1})
+    )
+    fitted, asked = fit_asked("any", known, levels_in(known, names, ("lag", "crash", "popup")))
+    assert fitted is not None
+    assert [level.kind for level in fitted.asked.levels] == ["lag"]
+    assert {each.why for each in asked.absent} == {
+        "beside the others its hazard ratio has no limit, or no steps reach it"
+    }
+
+
+def test_few_users_have_no_estimate_however_many_gaps_they_have() -> None:
+    for users, enough in ((1, False), (4, False), (6, True)):
+        known, names = patterns_of((0, 900, 90, {}), (0, 300, 45, {"crash": 1}), users=users)
+        fitted, asked = fit_asked("any", known, levels_in(known, names, ("crash",)))
+        assert (fitted is not None) == enough
+        if not enough:
+            assert asked.absent[0].why == "its gaps are, in effect, those of fewer than 5 users"
+    assert fitted is not None
+    row = ratio_rows(fitted, known, level=0.95)[0]
+    assert (row["n_users"], row["df"]) == (6, pytest.approx(10.0, abs=2.0))
+    # one user with 290 of the 300 gaps is one user in effect
+    parts = [(0, 900, 90, {}), (0, 290, 40, {"crash": 1}), *[(0, 1, 0, {"crash": 1})] * 10]
+    known, names = patterns_of(*parts, users=1)
+    assert fit_asked("any", known, levels_in(known, names, ("crash",)))[0] is None
+
+
+def test_most_gaps_left_out_is_refused() -> None:
+    known, names = patterns_of((0, 300, 90, {}), (0, 500, 0, {"tip": 1}), (0, 100, 30, {"crash": 1}))
+    fitted, asked = fit_asked("any", known, levels_in(known, names, ("crash", "tip")))
+    assert fitted is None
+    assert {each.kind: each.why for each in asked.absent} == {
+        "tip": "none of its gaps ended in churn: the hazard ratio has no limit",
+        "crash": "more than half of the gaps are those of levels without an estimate",
+    }
+
+
+def test_users_lost_a_month_are_of_the_gaps_and_days_that_count() -> None:
+    gaps = gaps_of([(0, 0), (0, 40), (1, 35), (1, 60)], [])
+    gaps.users["_observed"] = [True, False]
+    churned, counted = np.array([True, True, True, True]), np.ones(4, bool)
+    until = datetime.date(1970, 1, 1) + datetime.timedelta(days=99)
+    gaps = replace(gaps, churned=churned, until=until)
+    known = known_gaps(gaps.user, churned, np.zeros(4, int), [np.array([0, 0, 0, 1])], [])
+    asked = Asked((), (), np.array([3.0, 0.0]), np.array([3.0, 0.0]))  # the second of user 1 is left out
+    model = SimpleNamespace(asked=asked)
+    # 2 churns in 100 days, and 1 in the 70 days on which gaps of users of before the log count
+    rate = churns_a_month(gaps, known, counted, model, Settings((1, 2), (7, 30), "holm", 0.95))  # type: ignore[arg-type]
+    assert rate == pytest.approx((2 / 100 + 1 / 70) * 30.4375)
+
+
+def test_a_problem_that_is_activity_by_the_rule_makes_no_gaps() -> None:
+    extra = [(u, d, "crash") for u in range(150) for d in (1, 2)]
+    alone, both = by_hand(*extra), by_hand(*extra, rule=ChurnRule(30, None))
+    assert both.counts["gaps"] == alone.counts["gaps"] == 300
+    pd.testing.assert_frame_equal(both.table, alone.table)
+    assert both.rule.activity == ("login",)
+    assert any("crash is no activity, though it is by the rule of the log" in note for note in both.notes)
+
+
+def test_lasting_effects_are_adjusted_for_numbers_in_classes(app: ch.SimulatedApp) -> None:
+    # ages of the first 600 users, all different; by class they are those of the column of classes
+    ids = list(app.users["user_id"])[:600]
+    events, users = (each[each["user_id"].isin(ids)] for each in (app.events, app.users))
+    users = users.assign(age=np.random.default_rng(0).permutation(len(users)) + 0.5)
+    users["fifth"] = pd.qcut(users["age"].rank(), 5, labels=list("abcde")).astype(str)
+    users["far"] = users["age"].where(users["age"] < 550, np.inf)
+    log = ActivityLog(events, users, rule=app.log.rule, observed_until=app.log.observed_until)
+    rows = [experience_hazard(log, "lag", adjust_for=name).lasting for name in ("age", "fifth")]
+    pd.testing.assert_frame_equal(*rows)
+    assert len(rows[0]) == 1
+    codes, labels = levels_of(users["far"], "far")
+    assert np.bincount(codes).tolist() == [120] * 5
+    assert labels[-1] == "more"
+
+
+def test_of_the_answers_of_a_day_the_last_counts() -> None:
+    day, late = "2024-01-02 09:00", "2024-01-02 18:00"
+    log = ActivityLog(
+        pd.DataFrame({"user_id": ["a", "b"], "event_at": "2024-01-03", "kind": "login"}),
+        pd.DataFrame({"user_id": ["a", "b"], "registered_at": "2024-01-01"}),
+    )
+    given = pd.DataFrame(
+        [("a", late, 1.0, 5), ("a", day, 1.0, 1), ("a", day, "app", 2), ("b", day, 2, 1), ("b", day, 2, 4)],
+        columns=["user_id", "date", "topic", "score"],
+    )
+    kept, _ = read_answers(log, given)
+    found = {(row.topic, row.user_key): row.score for row in kept.itertuples()}
+    assert sorted((topic, score) for (topic, _), score in found.items()) == [("1", 5.0), ("2", 2.5), ("app", 2.0)]
+
+
+def test_topics_that_say_nothing_are_absent_and_the_others_stay() -> None:
+    user = np.arange(150)
+    made = [
+        pd.DataFrame({"user_id": user, "topic": "good", "score": np.where(user < 100, 4, 1)}),
+        pd.DataFrame({"user_id": user, "topic": "one", "score": 3}),
+        pd.DataFrame({"user_id": user[:5], "topic": "few", "score": [1, 2, 3, 4, 5]}),
+        pd.DataFrame({"user_id": user, "topic": "far", "score": np.where(user == 1, 1e9, user % 5)}),
+    ]
+    found = by_hand(answers=pd.concat(made).assign(date=day(2)))
+    assert {"good", "far"} <= set(found.table["kind"])
+    assert not {"one", "few"} & set(found.table["kind"])
+    why = found.absent.set_index(["kind", "what"])["why"]
+    assert why["one", "score"] == "all scores are the same"
+    assert why["few", "one point more (score)"] == "of gaps like its own fewer than 10 would end in churn"
+    good = found.table.query("kind == 'good' and model == 'score'").iloc[0]
+    assert good["hazard_ratio"] == pytest.approx((np.log(0.9) / np.log(0.6)) ** (1 / 3), rel=1e-8)
+
+
+def test_names_that_are_taken() -> None:
+    with pytest.raises(InputError, match=r"'\(all\)' is what all kinds together are called"):
+        by_hand((1, 3, "(all)"), kinds=("crash", "(all)"))
+    month = {"month": np.where(np.arange(150) < 75, "x", "y"), "registration": "z"}
+    with pytest.raises(InputError, match="'month' is also the calendar month"):
+        by_hand(attributes=month, adjust_for="month")
+    assert by_hand(attributes=month, adjust_for="registration").adjusted_for == ("registration", "registration_gap")
+    # nobody has typed "lag": a kind of nearly that name is no typing error
+    assert by_hand((1, 3, "flag"), kinds=("crash", "lag", "complaint")).kinds == ("crash",)
+    assert by_hand().counts["cells"] == 2
+
+
+def test_small_and_missing_shares_are_drawn_and_names_alike_told_apart() -> None:
+    names = ["payment_failed_after_login_on_android", "payment_failed_after_login_on_ios", "lag", "(all)"]
+    values = pd.DataFrame(
+        {"kind": names, "reach_users": 0.2, "hazard_ratio": 1.1, "share": [2e-4, -1e-9, np.nan, np.nan]}
+    ).assign(share_lower=[1e-4, -1e-9, np.nan, np.nan], share_upper=[3e-4, 1e-4, np.nan, np.nan])
+    written = [text.get_text() for text in experience(values, Figure().add_subplot()).texts]
+    assert written[0] != written[3]
+    assert written[0].endswith("android")
+    assert [written[2], written[5], written[8]] == ["0.020% (0.010–0.030)", "0.000% (0.000–0.010)", "–"]

@@ -12,9 +12,9 @@ from churnsurv.numerics.attributable import (
     Occasions,
     attributable,
     bruzzi_share,
+    clustered,
     coefficient_influence,
     fit_exposures,
-    user_covariance,
 )
 
 BOTH = np.array([[True, False], [False, True], [True, True]])
@@ -70,12 +70,12 @@ def test_variances_by_hand() -> None:
     fit = two_groups((100, 10), (50, 20))
     pattern = np.repeat([0, 0, 1, 1], [90, 10, 30, 20])
     event = np.repeat([False, True, False, True], [90, 10, 30, 20])
-    covariance = user_covariance(coefficient_influence(fit, np.eye(1)), pattern, event, np.arange(150))
+    covariance = clustered(coefficient_influence(fit, np.eye(1)), fit.chance, pattern, event, np.arange(150)).sandwich
     by_hand = sum(p / (n * (1 - p) * np.log(1 - p) ** 2) for n, p in ((100, 0.1), (50, 0.4)))
     np.testing.assert_allclose(covariance, [[by_hand]], rtol=1e-9)
     # share = 1 - p0 n / events: log(1 - share) = log(150 d0) - log(100 (d0 + d1)), d of multinomial occasions
     found = attributable(fit, np.array([[True]]))
-    variance = user_covariance(found.influence, pattern, event, np.arange(150))
+    variance = clustered(found.influence, fit.chance, pattern, event, np.arange(150)).sandwich
     cells = np.array([90, 10, 30, 20])  # occasions by group and event
     gradient = np.array([-1 / 100, 1 / 10 - 1 / 100 - 1 / 30, 0, -1 / 30])
     total = cells @ gradient**2 - (cells @ gradient) ** 2 / 150
@@ -92,7 +92,9 @@ def test_it_is_the_glm_of_statsmodels_with_clusters(rows: Rows) -> None:
         cov_type="cluster", cov_kwds={"groups": rows.user, "use_correction": False}, tol=1e-13
     )
     np.testing.assert_allclose(np.append(fit.coefficients, fit.level), theirs.params, rtol=1e-8)
-    covariance = user_covariance(coefficient_influence(fit, np.eye(2)), rows.pattern, rows.event, rows.user)
+    covariance = clustered(
+        coefficient_influence(fit, np.eye(2)), fit.chance, rows.pattern, rows.event, rows.user
+    ).sandwich
     np.testing.assert_allclose(covariance, theirs.cov_params()[:2, :2], rtol=1e-7)
 
 
@@ -112,15 +114,18 @@ def test_the_influence_of_a_user_is_what_moves_with_its_weight(rows: Rows) -> No
 
 
 def test_influences_sum_to_zero_and_chunks_make_no_difference(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    influence = attributable(rows.fit(), BOTH).influence
+    fit = rows.fit()
+    influence = attributable(fit, BOTH).influence
     values = influence[rows.event.astype(int), rows.pattern]
     np.testing.assert_allclose(values.sum(axis=0), 0, atol=1e-8)
-    whole = user_covariance(influence, rows.pattern, rows.event, rows.user)
+    whole = clustered(influence, fit.chance, rows.pattern, rows.event, rows.user)
     sums = np.zeros((200, 3))
     np.add.at(sums, rows.user, values)
-    np.testing.assert_allclose(whole, sums.T @ sums, rtol=1e-10)
+    np.testing.assert_allclose(whole.sandwich, sums.T @ sums, rtol=1e-10)
     monkeypatch.setattr(module, "_CHUNK", 90)
-    np.testing.assert_allclose(user_covariance(influence, rows.pattern, rows.event, rows.user), whole, rtol=1e-10)
+    parts = clustered(influence, fit.chance, rows.pattern, rows.event, rows.user)
+    np.testing.assert_allclose(parts.covariance, whole.covariance, rtol=1e-10)
+    np.testing.assert_allclose(parts.df, whole.df, rtol=1e-10)
 
 
 def test_where_churn_is_rare_it_is_bruzzis_share() -> None:
@@ -166,3 +171,21 @@ def test_patterns_without_occasions_count_nowhere(rows: Rows) -> None:
 def test_separation_is_named() -> None:
     with pytest.raises(ConvergenceError, match="crash"):
         two_groups((100, 10), (50, 0))
+
+
+def test_few_users_widen_limits_as_students_law_does_for_a_mean() -> None:
+    # U_g = x_g - mean, of 6 users: the variance of the mean times 6^2 is G / (G - 1) times the sum of squares
+    x = np.array([0.0, 1, 1, 1, 0, 1])
+    influence = np.array([[[-x.mean()]], [[1 - x.mean()]]])
+    found = clustered(influence, np.array([x.mean()]), np.zeros(6, int), x == 1, np.arange(6))
+    np.testing.assert_allclose(found.covariance, x.var(ddof=1) * 6, rtol=1e-12)
+    np.testing.assert_allclose(found.df, 5, rtol=1e-12)
+
+
+def test_the_user_who_holds_all_exposure_leaves_no_degrees_of_freedom() -> None:
+    user = np.repeat(np.arange(50), 30)
+    x, event = user == 0, np.random.default_rng(0).random(1_500) < 0.1
+    n, d = np.bincount(x.astype(int)).astype(float), np.bincount(x.astype(int), event)
+    fit = fit_exposures(Occasions(n, d, np.zeros(2, np.int64), np.array([[0.0], [1.0]])), ["crash"])
+    found = clustered(coefficient_influence(fit, np.eye(1)), fit.chance, x.astype(int), event, user)
+    assert found.df[0] < 0.1

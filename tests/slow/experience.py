@@ -16,11 +16,13 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 import churnsurv as ch
 from churnsurv.data.problem_gaps import ProblemGaps, problem_gaps
-from churnsurv.diagnosis.experience_gaps import KnownGaps
-from churnsurv.diagnosis.experience_models import Asked, Level, fit_levels
+from churnsurv.diagnosis.experience_asked import Asked, Level
+from churnsurv.diagnosis.experience_gaps import KnownGaps, known_gaps
+from churnsurv.diagnosis.experience_models import fit_asked, fit_levels, ratio_rows
 from churnsurv.diagnosis.experience_problems import Settings, counted_gaps, problem_models
 from churnsurv.numerics.attributable import attributable
 from churnsurv.simulation import PROBLEMS, Problem
@@ -92,7 +94,7 @@ def drawn(world: World, n_users: int, rng: np.random.Generator) -> Drawn:
             "n": extra[row, kind],
         }
     )
-    users = pd.DataFrame({"_user_key": np.arange(n_users), "observed": True, "channel": channel})
+    users = pd.DataFrame({"_user_key": np.arange(n_users), "_observed": True, "channel": channel})
     gaps = ProblemGaps(
         user.astype(np.int32), (start + START).astype(np.int32), churned, registration, users,
         pd.DataFrame(index=range(user.size)), problems, FIRST, FIRST + datetime.timedelta(days=DAYS),
@@ -142,7 +144,25 @@ def experience_effects(n: int) -> list[Figure]:
     for name, world in WORLDS.items():
         for n_users in (1_500, 400):
             figures += _effects(f"{name}, {n_users:,} users", world, n_users, n)
-    return figures
+    return figures + [figure for held_by in (2, 5, 6, 8, 12, 40) for figure in _held_by_few(held_by, n)]
+
+
+def _held_by_few(held_by: int, n: int) -> list[Figure]:
+    """A kind without effect on nine of ten gaps of some users and on none of the others; users differ unseen."""
+    case, p_values, absent = f"without effect, all of it met by {held_by} of 300 users", [], 0
+    for rng in replications(case, n):
+        frail, gaps = np.exp(rng.normal(-0.18, 0.6, 300)), rng.integers(30, 60, 300)
+        user = np.repeat(np.arange(300, dtype=np.int32), gaps)
+        there = (user < held_by) & (rng.random(user.size) < 0.9)
+        churned = rng.random(user.size) < np.minimum(0.1 * frail, 0.9)[user]
+        known = known_gaps(user, churned, np.zeros(user.size, np.int64), [there.astype(np.int64)], [])
+        fitted, _ = fit_asked("any", known, [Level("rare", "any", "none that day", known.state[:, 0] > 0)])
+        if fitted is None:
+            absent += 1
+        else:
+            p_values.append(ratio_rows(fitted, known, level=LEVEL)[0]["p_value"])
+    said = f"{case} (no estimate in {absent / n:.0%})"
+    return [size(said, p_values, gated=False)] if p_values else [Figure(said, "size", 0.0, n, None)]
 
 
 def _effects(name: str, world: World, n_users: int, n: int) -> list[Figure]:
@@ -159,7 +179,8 @@ def _effects(name: str, world: World, n_users: int, n: int) -> list[Figure]:
                 p_values.setdefault(f"{row['model']}, {row['what']}", []).append(row["p_value"])
             if row["model"] == "any":
                 low, high = np.log(row["lower"]), np.log(row["upper"])
-                tallies[row["kind"]].take(np.log(row["hazard_ratio"]), low, high, (high - low) / 2 / 1.959964)
+                error = (high - low) / 2 / stdtrit(row["df"], (1 + LEVEL) / 2)
+                tallies[row["kind"]].take(np.log(row["hazard_ratio"]), low, high, error)
         lower, upper = found.shares.limits(LEVEL)
         errors = (1 - found.shares.share) * np.sqrt(np.diag(found.shares.covariance))
         for each, *values in zip((*found.kinds, "all"), found.shares.share, lower, upper, errors, strict=True):
