@@ -176,14 +176,15 @@ def watched_groups(
         return tuple(WatchedGroup(value, (value,), alone=True) for value in order)
     stays = {value: group for group in before for value in group.values if group.name in held}
     pool_held = SMALL in held
-    alone, small = [], []
+    alone: list[str] = []
+    small: list[str] = []
     for value in order:
         pooled = stays[value].name == SMALL if value in stays else sizes[value] < min_users and not pool_held
         (small if pooled else alone).append(value)
     found = [WatchedGroup(value, (value,), alone=True) for value in alone]
     if small:
-        size = sum(sizes[value] for value in small)
-        found.append(WatchedGroup(SMALL, tuple(small), alone=pool_held or size >= min_users))
+        enough = sum(sizes[value] for value in small) >= min_users
+        found.append(WatchedGroup(SMALL, tuple(small), alone=pool_held or enough))
     return tuple(found)
 
 

@@ -123,9 +123,9 @@ def carrier_rows(charts: Charts, days: DayNumbers, asked: Asked, *, by: str | No
         if stage is not None:
             splits[stage] = np.broadcast_to(history.rows.stage[:, None], names.shape)
         for split, values in splits.items():
-            rows += _carried(
-                each, charts, days[episode.alarm], split, np.where(inside, values, None), span, asked.level
-            )
+            known = values.astype(object)
+            known[~inside] = None
+            rows += _carried(each, charts, days[episode.alarm], split, known, span, asked.level)
     return rows
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churnsurv.data.rule import days_of
+from churnsurv.diagnosis.pooled import listed
 from churnsurv.diagnosis.reasons_answers import APART, Reasons
 from churnsurv.diagnosis.reasons_models import check_formula
-from churnsurv.diagnosis.reasons_words import listed, unmapped
+from churnsurv.diagnosis.reasons_words import unmapped
 from churnsurv.errors import InputError, did_you_mean
 from churnsurv.survival.formula import parse_formula
 from churnsurv.survival.inputs import check_level, column_list
