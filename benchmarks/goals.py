@@ -147,7 +147,7 @@ def idle_risk() -> Timed:
 
 
 def daily() -> Timed:
-    """The day of a million users, 48 million events: readiness, alerts, plan, ledger."""
+    """The day of a million users, 48 million events: readiness, alerts, plan, ledger, returns watched."""
     import datetime
     import tempfile
     from pathlib import Path
@@ -155,6 +155,7 @@ def daily() -> Timed:
     import pandas as pd
 
     import churnsurv as ch
+    from churnsurv.action.readiness_days import thin_days
 
     folder = FOLDER / f"app-{DAILY}"
     if not folder.is_dir():
@@ -199,6 +200,10 @@ def daily() -> Timed:
             lap("plan")
             ledger.record(plan)
             lap("ledger")
+        known = log.as_of(day)
+        thin = thin_days(known, first=log.observed_from, last=day - datetime.timedelta(days=1))
+        ch.churn_monitor(known, watch=28, leave_out=thin)
+        lap("returns watched")
 
     return _timed(run) | {"said": "; ".join(said)}
 

@@ -65,6 +65,7 @@ def write_study(
         "cox": {"formula": "channel", "ties": "grouped"},  # a quarter of the users churns on day 30
         # most of the time of a run, and the demonstration has them
         "who_churns": {"on": False},
+        "why": {"on": False},
         "warning": {"on": False},
     }
     lines = []
@@ -142,7 +143,9 @@ def test_init_then_check_then_report_on_csv(run: Callable[..., Run], tmp_path: P
     checked = run("check", "sub/mine.toml")
     assert (checked.code, checked.err) == (0, "")
     assert "sub/mine.toml: fine" in checked.out.replace("\\", "/")
-    reported = run("report", "sub/mine.toml", "--set", "who_churns.on=false", "--set", "warning.on=false")
+    reported = run(
+        "report", "sub/mine.toml", "--set", "who_churns.on=false", "--set", "why.on=false", "--set", "warning.on=false"
+    )
     assert reported.code == 0, reported.err
     assert (tmp_path / "sub/report/report.html").is_file()
     facts = json.loads((tmp_path / "sub/report/result.json").read_text(encoding="utf-8"))
@@ -202,7 +205,10 @@ def test_check_lists_every_problem_at_once_and_writes_nothing(run: Callable[...,
 
 
 def test_tiers_then_score(run: Callable[..., Run], tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"warning.tiers.high": {"precision": 0.5}, "score": {"ready": {"replay": 0}}}
+    settings: dict[str, Any] = {
+        "warning.tiers.high": {"precision": 0.5},
+        "score": {"ready": {"replay": 0}, "monitor": {"train": 2000}},
+    }
     write_study(tmp_path, **settings)
     early = run("score", "study.toml", "--as-of", "2025-05-01")
     assert early.code == 2
