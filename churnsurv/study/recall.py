@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from churnsurv.errors import ChurnsurvError, require_columns
+from churnsurv.study.parts import left_out
 from churnsurv.study.side_tables import assignments_of, rewards_of
 from churnsurv.study.text import one_line
 
@@ -62,8 +63,8 @@ class Campaigns:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is absent and why, one line each."""
-        return tuple(f"Left out: {PARTS[part]}. {reason}" for part, reason in self.absent.items())
+        """What is absent and why, one line each; parts with the same reason together."""
+        return left_out(self.absent, PARTS)
 
 
 def campaigns_back(study: Study, *, only_try: bool = False) -> Campaigns:

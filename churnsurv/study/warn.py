@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from churnsurv.errors import ChurnsurvError
+from churnsurv.study.parts import left_out, part
 from churnsurv.study.text import one_line
 
 if TYPE_CHECKING:
@@ -88,11 +89,7 @@ class ThresholdsAndTiers:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is absent and why, one line each; parts with the same reason together."""
-        by_reason: dict[str, list[str]] = {}
-        for part, reason in self.absent.items():
-            by_reason.setdefault(reason, []).append(PARTS[part])
-        left_out = tuple(f"Left out: {'; '.join(parts)}. {reason}" for reason, parts in by_reason.items())
-        return (*left_out, *self.remarks)
+        return (*left_out(self.absent, PARTS), *self.remarks)
 
 
 def thresholds_and_tiers(study: Study, *, only_try: bool = False) -> ThresholdsAndTiers:
@@ -111,9 +108,9 @@ def thresholds_and_tiers(study: Study, *, only_try: bool = False) -> ThresholdsA
     absent: dict[str, str] = {}
     remarks: list[str] = []
     by = _groups(config)
-    risk = _part("risk", absent, lambda: _risk(study, None))
-    risk_by = _part("risk_by", absent, lambda: _risk(study, by)) if by and risk is not None else None
-    tiers = _part("tiers", absent, lambda: tiers_of(study, remarks)) if config.warning_tiers else None
+    risk = part("risk", absent, lambda: _risk(study, None))
+    risk_by = part("risk_by", absent, lambda: _risk(study, by)) if by and risk is not None else None
+    tiers = part("tiers", absent, lambda: tiers_of(study, remarks)) if config.warning_tiers else None
     found: dict[str, Any] = {}
     if tiers is not None:
         makers: dict[str, Callable[[], Any]] = {"backtest": lambda: _backtest(study, tiers, only_try=only_try)}
@@ -124,16 +121,8 @@ def thresholds_and_tiers(study: Study, *, only_try: bool = False) -> ThresholdsA
                 "timeline": lambda: _timeline(study, tiers),
                 **makers,
             }
-        found = {name: _part(name, absent, make) for name, make in makers.items()}
+        found = {name: part(name, absent, make) for name, make in makers.items()}
     return ThresholdsAndTiers(risk=risk, risk_by=risk_by, tiers=tiers, absent=absent, remarks=tuple(remarks), **found)
-
-
-def _part(name: str, absent: dict[str, str], make: Callable[[], Any]) -> Any:
-    try:
-        return make()
-    except ChurnsurvError as reason:
-        absent[name] = one_line(reason)
-        return None
 
 
 def _groups(config: StudyConfig) -> Any:

@@ -6,12 +6,13 @@ ours and is raised.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
-from churnsurv.errors import ChurnsurvError, FollowUpError, InputError
+from churnsurv.errors import FollowUpError, InputError
+from churnsurv.study.parts import left_out, part
 from churnsurv.study.side_tables import calendar_of, costs_of
 from churnsurv.study.text import one_line
 
@@ -43,7 +44,6 @@ PARTS: Mapping[str, str] = MappingProxyType(
 )
 CHANNEL = "channel"
 _NO_CHANNEL = "The users have no column 'channel'; name theirs under [columns.users]."
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,10 +80,7 @@ class WhoChurns:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is absent and why, one line each; parts with the same reason together."""
-        by_reason: dict[str, list[str]] = {}
-        for part, reason in self.absent.items():
-            by_reason.setdefault(reason, []).append(PARTS[part])
-        return tuple(f"Left out: {'; '.join(parts)}. {reason}" for reason, parts in by_reason.items())
+        return left_out(self.absent, PARTS)
 
 
 def who_churns(study: Study) -> WhoChurns:
@@ -112,28 +109,19 @@ def who_churns(study: Study) -> WhoChurns:
             value = value_of_channels(study)
         except CannotTellError as reason:
             absent["channels"] = one_line(reason)
-    lifecycle = _part("lifecycle", absent, lambda: _lifecycle(log))
+    lifecycle = part("lifecycle", absent, lambda: _lifecycle(log))
     parts = {
         "structure": lambda: _structure(log, config, spells, staged=lifecycle is not None),
         "profile": lambda: _profile(log, config, form="early"),
         "spell_profile": lambda: _profile(log, config, form="spell"),
         "bursts": lambda: _bursts(log, config, calendar),
     }
-    made = {name: _part(name, absent, make) for name, make in parts.items()}
+    made = {name: part(name, absent, make) for name, make in parts.items()}
     return WhoChurns(lifecycle=lifecycle, **made, channels=value, absent=absent)  # type: ignore[arg-type]
 
 
 class CannotTellError(InputError):
     """The log does not hold what a part is about."""
-
-
-def _part(name: str, absent: dict[str, str], make: Callable[[], Made]) -> Made | None:
-    """A part, or None and the reason; what goes into it was checked before, so that the log alone can be the reason."""
-    try:
-        return make()
-    except ChurnsurvError as reason:
-        absent[name] = one_line(reason)
-        return None
 
 
 def _lifecycle(log: ActivityLog) -> Lifecycle:

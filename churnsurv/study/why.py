@@ -6,15 +6,15 @@ ours and is raised.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from churnsurv.errors import ChurnsurvError, InputError, did_you_mean
+from churnsurv.errors import InputError, did_you_mean
+from churnsurv.study.parts import left_out, part
 from churnsurv.study.side_tables import answers_of, calendar_of, reasons_of
-from churnsurv.study.text import one_line
 
 if TYPE_CHECKING:
     from datetime import date
@@ -45,7 +45,6 @@ PARTS: Mapping[str, str] = MappingProxyType(
 #: Kinds of events that are problems unless the study says otherwise: as many of these as the log has.
 PROBLEMS = ("crash", "lag", "complaint")
 Table: TypeAlias = "pd.DataFrame"
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,11 +82,7 @@ class WhyTheyLeave:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is absent and why, one line each; parts with the same reason together."""
-        by_reason: dict[str, list[str]] = {}
-        for part, reason in self.absent.items():
-            by_reason.setdefault(reason, []).append(PARTS[part])
-        left_out = tuple(f"Left out: {'; '.join(parts)}. {reason}" for reason, parts in by_reason.items())
-        return (*left_out, *self.remarks)
+        return (*left_out(self.absent, PARTS), *self.remarks)
 
 
 def why_they_leave(study: Study, *, only_try: bool = False) -> WhyTheyLeave:
@@ -112,18 +107,18 @@ def why_they_leave(study: Study, *, only_try: bool = False) -> WhyTheyLeave:
     engine = log.engine
     mapping, answers = reasons_of(config, study.base, engine), answers_of(config, study.base, engine)
     shocks, holidays = dated_entries(config, calendar_of(config, study.base, engine))
-    reasons = _part("reasons", absent, lambda: _reasons(log, config, mapping, None))
-    experience = _part("experience", absent, lambda: _experience(log, config, answers))
+    reasons = part("reasons", absent, lambda: _reasons(log, config, mapping, None))
+    experience = part("experience", absent, lambda: _experience(log, config, answers))
     half = None if only_try and shocks is None else _half_loaded(log)
     found: dict[str, Any] = {"experience": experience, "reasons": reasons}
     if _group(config) and reasons is not None and not only_try:
-        found["reasons_by"] = _part("reasons_by", absent, lambda: _reasons(log, config, mapping, _group(config)))
+        found["reasons_by"] = part("reasons_by", absent, lambda: _reasons(log, config, mapping, _group(config)))
     if config.why_monitor.on and not only_try:
-        found["monitor"] = _part("monitor", absent, lambda: _monitor(log, config, holidays, half))
+        found["monitor"] = part("monitor", absent, lambda: _monitor(log, config, holidays, half))
         if half is not None and found["monitor"] is not None:
             remarks.append(f"Returns are watched up to the day before {half}: the last day is not there in full.")
     if config.why_shocks.on:
-        found["shocks"] = _part(
+        found["shocks"] = part(
             "shocks", absent, lambda: _shocks(log, config, shocks, holidays, half, placebo=not only_try)
         )
     return WhyTheyLeave(**found, absent=absent, remarks=tuple(remarks))
@@ -157,14 +152,6 @@ def _calendar(events: Sequence[Event]) -> pd.DataFrame | None:
         return None
     rows = [(each.name, each.kind, each.start, each.end) for each in events]
     return pd.DataFrame(rows, columns=["name", "kind", "start", "end"])
-
-
-def _part(name: str, absent: dict[str, str], make: Callable[[], Made | None]) -> Made | None:
-    try:
-        return make()
-    except ChurnsurvError as reason:
-        absent[name] = one_line(reason)
-        return None
 
 
 def _group(config: StudyConfig) -> str | None:
