@@ -125,7 +125,7 @@ def maximise(
     for iteration in range(_MAX_STEPS):
         solver = _Solver.of(here.information)
         if solver is None:
-            raise unbounded(_null_direction(here), names)
+            raise unbounded(_null_direction(here, state.coefficients), names)
         step = solver.solve(here.score)
         decrement = float(here.score @ step)
         first_decrement = decrement if iteration == 0 else first_decrement
@@ -197,12 +197,13 @@ class _Solver:
         return (inverse + inverse.T) / 2
 
 
-def _null_direction(here: Derivatives) -> Floats:
-    """Return the direction in which the information has vanished, pointing uphill."""
+def _null_direction(here: Derivatives, coefficients: Floats) -> Floats:
+    """Return the direction in which the information has vanished, pointing uphill, or where the way here led."""
     diagonal = np.maximum(np.diagonal(here.information), 0.0)
     gone = diagonal <= 1e-14 * np.maximum(here.uncentred, np.finfo(float).tiny)
     if gone.any():
-        return np.where(gone, np.sign(here.score), 0.0)
+        uphill = np.where(here.score != 0, here.score, coefficients)
+        return np.where(gone, np.sign(uphill), 0.0)
     scale = 1 / np.sqrt(diagonal)
     direction: Floats = scale * np.linalg.eigh(here.information * np.outer(scale, scale))[1][:, 0]
     return direction if direction @ here.score >= 0 else -direction

@@ -78,3 +78,16 @@ def test_an_information_that_vanishes_on_the_way_is_separation(left: np.ndarray,
 
     with pytest.raises(ConvergenceError, match=named):
         climb(lambda b: float(b.sum()), lambda _: np.array([1.0, 0.5]), curvature, p=2)
+
+
+def test_a_way_that_ended_flat_is_named_by_where_it_led() -> None:
+    """Score and information are both exactly 0 where the exponential has underflowed."""
+
+    def slope(b: np.ndarray) -> np.ndarray:
+        return np.array([1.0 if b[0] < 1 else 0.0, 0.5 - b[1]])
+
+    def curvature(b: np.ndarray) -> np.ndarray:
+        return np.diag([0.02 if b[0] < 1 else 0.0, 1.0])
+
+    with pytest.raises(ConvergenceError, match=r"separation\).*'x0' to plus infinity"):
+        climb(lambda b: min(b[0], 40.0) - 0.5 * (b[1] - 0.5) ** 2, slope, curvature, p=2)
