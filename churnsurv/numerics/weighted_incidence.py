@@ -9,6 +9,7 @@ counting S(T-) / Y(T) besides,
 so that no churn is left unknown, the F_k and S sum to one on every day, and at the ends of blocks F_k is the incidence
 with weights itself. The variance has two parts that are uncorrelated where the weights are right: that of the churns,
 for given shares (infinitesimal jackknife), and that of the shares, from their influences, with the chances estimated.
+A reason that all answers give has no such influences, and the variance of Laplace's rule instead.
 """
 
 from __future__ import annotations
@@ -110,6 +111,8 @@ def weighted_incidence(
     for k in range(n_kinds):
         moved = units.summed(np.stack([one.influence[:, k] for one in found], axis=1))
         of_shares = np.einsum("tb,bc,tc->t", grown, moved.T @ moved, grown)
+        if (shares[k] == 1).all():
+            of_shares = grown**2 @ _unanimous(block[place[members]], units.answered[members], shares.shape[1])
         variance[k] += of_shares
         # fourth powers block by block: what blocks share, by the estimated chances, is the smaller part
         fourth = grown**4 @ (moved**4).sum(axis=0)
@@ -119,6 +122,17 @@ def weighted_incidence(
     incidence, error = curves.incidence, np.sqrt(variance)
     read_only(incidence, error, df)
     return WeightedIncidence(counts.time, incidence, error, df)
+
+
+def _unanimous(block: Ints, answered: Flags, n_blocks: int) -> Floats:
+    """Variance of a share of 1 in each block, where no answer differs and influences say nothing.
+
+    That of the share among the silent after n equal answers, each share having been as likely beforehand (Laplace
+    1774), times the square of the part that is silent.
+    """
+    n = np.bincount(block, answered, minlength=n_blocks)
+    silent = 1 - n / np.maximum(np.bincount(block, minlength=n_blocks), 1)
+    return silent**2 * (n + 1) / ((n + 2) ** 2 * (n + 3))
 
 
 def _blocks(counts: CauseCounts, known: NDArray[Any]) -> Ints:

@@ -203,3 +203,17 @@ def test_incidences_and_survival_sum_to_one_whoever_is_silent() -> None:
     whole = aalen_johansen(cause_counts(rows, n_causes=1)[0])
     np.testing.assert_allclose(found.incidence.sum(axis=0), whole.incidence[0], rtol=1e-12)
     assert (found.std_error[:, 100:] > 0).all()
+
+
+def test_answers_that_all_agree_say_as_much_as_there_are_of_them() -> None:
+    """600 churns, one reason: with one answer the share of the silent is nearly anything, with all answers it is 1."""
+    time = np.random.default_rng(8).integers(1, 60, 600)
+    rows, none = CauseRows(time, np.ones(600, dtype=np.int64)), np.zeros(600, dtype=np.int64)
+    errors = []
+    for n in (1, 60, 600):
+        units = random_free(np.arange(600) < n)
+        found = weighted_incidence(rows, units, time=time, reason=none, members=np.ones(600, bool), n_kinds=1)
+        errors.append(found.std_error[0, -2] / found.incidence[0, -2])
+    # one answer: uniform before, Beta(2, 1) after it
+    np.testing.assert_allclose(errors[0], np.sqrt(1 / 18), rtol=0.01)
+    assert errors[0] > 4 * errors[1] > 4 * errors[2]
