@@ -10,6 +10,9 @@ __all__ = ["WHY"]
 WHY: Mapping[str, str] = MappingProxyType(
     {
         "why.all_users": "all users",
+        "why.other_users": "all users outside the groups with an alarm of their own",
+        "why.day": "1 day",
+        "why.days": "{n} days",
         "why.touched": "all users but those said to be untouched",
         "why.more_rows": "The first {n} of {m} rows; result.json has all.",
         # reasons
@@ -21,21 +24,29 @@ WHY: Mapping[str, str] = MappingProxyType(
         "reasons.shares_plain": "Of those who answered, {items}.",
         "reasons.item": "{share} ({range}) left for the reason {reason}",
         "reasons.item_more": "{n} more reasons follow in the table",
+        "reasons.item_cut": "{n} more reasons follow in the table, the least frequent ones together",
+        "reasons.others": "other reasons ({n})",
+        "reasons.cut": "The {n} most frequent of {m} reasons; the others stand together, without limits. result.json "
+        "has all.",
+        "reasons.cut_figure": "The {n} most frequent of {m} reasons; result.json has all.",
+        "reasons.no_weights": "the same: there are no weights",
         "reasons.bounds": "Whoever is silent for whatever reason: between {low} and {high} of these churns have the "
         "reason {reason}.",
-        "reasons.groups": "By {column}, the reason {reason} is most frequent among {high} users, {high_share} "
-        "({high_range}), and least among {low} users, {low_share} ({low_range}).",
+        "reasons.groups": "By {column}, the share of the reason {reason} differs most clearly between {high} users, "
+        "{high_share} ({high_range}), and {low} users, {low_share} ({low_range}).",
         "reasons.groups_alike": "By {column}, there is no clear difference in the share of the reason {reason}: from "
         "{low_share} ({low_range}) of {low} users to {high_share} ({high_range}) of {high} users.",
         "reasons.answer_category": "Who answers: by {variable}, the odds that a reason is known are {ratio} times "
         "({range}) as high for {category} as for {reference}.",
         "reasons.answer_number": "Who answers: by {term}, the odds that a reason is known are {ratio} times ({range}) "
         "as high.",
-        "reasons.answer_none": "Who answers differs by no more than chance allows in {names}.",
+        "reasons.answer_none": "Who answers: by {names}, no single term is clear once all {n} are allowed for.",
         "reasons.agreement": "Of {n} churns with several answers, {share} ({range}) of the pairs of answers agree.",
         "reasons.figure": "Shares of reasons",
         "reasons.caption": "Filled: weighted for who answers. Hollow: of those who answered. Grey: what is possible, "
         "whoever is silent.",
+        "reasons.caption_plain": "Of those who answered, without weights. Grey: what is possible, whoever is silent.",
+        "reasons.alt_plain": "Shares of reasons, of those who answered: {items}.",
         "reasons.alt": "Shares of reasons, weighted for who answers: {items}.",
         "reasons.alt_item": "{reason} {share} ({range})",
         "reasons.over_time": "Churn by reason over time",
@@ -56,13 +67,15 @@ WHY: Mapping[str, str] = MappingProxyType(
         "reasons.days": "Share churned by day, by reason",
         "reasons.day": "Day {day}",
         "reasons.days_note": "Churns without a known reason are shared out by the weights; limits: {level}.",
+        "reasons.days_note_plain": "Churns without a known reason are shared out like those with one; limits: {level}.",
         "reasons.answers": "Who answers",
         "reasons.term": "Compared",
         "reasons.odds": "Odds of a known reason",
-        "reasons.p": "p",
+        "reasons.p": "p, adjusted",
         "reasons.answers_note": "Odds ratios of a logistic model of the churns that have a known reason; each "
-        "with its own limits ({level}).",
+        "with its own limits ({level}); p-values adjusted for all {n} rows (Holm).",
         "reasons.by": "Weighted shares by {column}",
+        "reasons.by_plain": "Shares of those who answered, by {column}",
         "reasons.churns": "Churns",
         "reasons.answered": "With a reason",
         "reasons.by_note": "Limits ({level}) hold each alone.",
@@ -78,6 +91,7 @@ WHY: Mapping[str, str] = MappingProxyType(
         "problems.none": "None of these problems goes with clearly more churn.",
         "problems.each": "The largest shares are those of {items}.",
         "problems.sure": "The chance that no other problem takes a larger share is {top}.",
+        "problems.larger": "Estimated larger, yet not clearly above none: {items}.",
         "problems.next": "Then {items}.",
         "problems.next_item": "{kind} with {share} ({range}) of churn",
         "problems.all": "All of these problems together: {share} ({range}) of churn, about {lost} users a month "
@@ -118,18 +132,23 @@ WHY: Mapping[str, str] = MappingProxyType(
         "monitor.false": "1 false alarm",
         "monitor.falses": "{n} false alarms",
         "monitor.open": "An alarm is open: since {begun} (between {low} and {high}), {group} return {ratio} times "
-        "({range}) as often as expected; it was raised on {alarm}, and {missing} returns are missing since.",
+        "({range}) as often as expected; it was raised on {alarm}, and {missing} returns ({missing_range}) are missing "
+        "since.",
+        "monitor.earlier": "The alarm of {alarm} had been raised before {first} and was still open then.",
+        "monitor.earlier_some": "{n} of these alarms had been raised before {first} and were still open then.",
         "monitor.carried": "By {split}, {value} has the largest part of what is missing, {share}.",
         "monitor.closed": "An alarm of {alarm} was over on {ended}: since {begun}, {group} had returned {ratio} times "
         "({range}) as often as expected.",
-        "monitor.soon": "A drop of {drop} in the returns of {group} would be noticed within {half} days in half of "
+        "monitor.soon": "A drop of {drop} in the returns of {group} would be noticed within {half} in half of "
         "all cases, and within {most} in nine of ten.",
-        "monitor.soon_half": "A drop of {drop} in the returns of {group} would be noticed within {half} days in half "
+        "monitor.soon_half": "A drop of {drop} in the returns of {group} would be noticed within {half} in half "
         "of all cases.",
         "monitor.group": "the users of {group}",
         "monitor.figure": "Returns a day: {group}",
         "monitor.caption": "Above: returns and what was expected of the users at risk, as learnt from the days "
         "before. Below: evidence of a drop; where it passes the line there is an alarm.",
+        "monitor.caption_without": "Returns are those of all users; the evidence leaves out each group on the days of "
+        "an alarm of its own.",
         "monitor.alt": "Returns of {group} by day from {first} to {last}: {observed} in all, {expected} expected; "
         "{alarms}.",
         "monitor.alt_none": "no alarm",
@@ -154,22 +173,25 @@ WHY: Mapping[str, str] = MappingProxyType(
         "monitor.most": "Nine of ten by day",
         "monitor.groups_note": "The last two columns: days until a drop of {drop} is noticed, as simulated from the "
         "law of these days.",
+        "monitor.groups_without": "Users at risk of the chart outside groups with an alarm are those of all groups.",
         "monitor.notes": "To keep in mind about alarms",
         # shocks
         "shocks.title": "Why they leave: returns after dates",
         "shocks.assumed": "What follows belongs to a date only if nothing else was new on the days judged: this is no "
         "experiment.",
-        "shocks.effect": "{name}, from {date} on: over {days} days, {group} return at {ratio} times ({range}) the "
+        "shocks.effect": "{name}, from {date} on: over {days}, {group} return at {ratio} times ({range}) the "
         "hazard expected from the days before.",
-        "shocks.effect_unclear": "{name}, from {date} on: over {days} days, {group} return at {ratio} times ({range}) "
+        "shocks.effect_unclear": "{name}, from {date} on: over {days}, {group} return at {ratio} times ({range}) "
         "the hazard expected from the days before, which is no clear difference.",
         "shocks.none": "{name}, from {date} on: too few returns are expected for a ratio.",
         "shocks.lost": "{n} more users ({range}) churn by {until} than would have.",
         "shocks.kept": "{n} fewer users ({range}) churn by {until} than would have.",
         "shocks.lost_unclear": "Users lost by {until}: {n} ({range}), which may be none.",
+        "shocks.lost_alone": "Users lost by {until}: {n} ({range}), which may be none, since the ratio is not clear.",
         "shocks.back": "Of the churned users, {n} ({range}) more came back than expected.",
-        "shocks.lasted": "It lasted {days} days ({range}).",
-        "shocks.lasting": "It may go on after the last day judged.",
+        "shocks.lasted": "It lasted {days} ({range}).",
+        "shocks.lasting": "It lasted at least {days}, and may go on after the last day judged.",
+        "shocks.at_least": "at least {n}",
         "shocks.placebo": "Of this and {n} dates before on which nothing is known to have happened, {share} are as "
         "far from 1.",
         "shocks.untouched": "Against the users said to be untouched ({groups}), the ratio is {ratio} ({range}).",
@@ -196,7 +218,7 @@ WHY: Mapping[str, str] = MappingProxyType(
         "shocks.days": "Days it lasted",
         "shocks.table_note": "Living users only. Limits: {level}, each alone.",
         "shocks.lost_note": "Below 0: returns or users gained. Limits: {level}. Each missed return counts with what "
-        "it changes in the chance of churn.",
+        "it changes in the chance of churn. Each row alone: where the ratio is not clear, users lost may be none.",
         "shocks.notes": "To keep in mind about dates",
         "reasons.short_tenure": "days",
         "reasons.short_n_investments": "investments",
@@ -216,12 +238,15 @@ WHY: Mapping[str, str] = MappingProxyType(
         "would not have been without it, if users who met it are otherwise like those they are compared with.",
         "summary.problems_none": "None of the problems in the log ({kinds}) goes with clearly more churn.",
         "summary.alarm": "Alarm: since {begun}, {group} return {ratio} times ({range}) as often as expected.",
-        "summary.alarms": "{n} alarms are open; the strongest: since {begun}, {group} return {ratio} times ({range}) "
-        "as often as expected.",
+        "summary.alarms": "{n} alarms are open; the strongest of a group: since {begun}, {group} return {ratio} times "
+        "({range}) as often as expected.",
         "summary.shock": "After {name} ({date}) {group} returned at {ratio} times ({range}) the hazard expected, and "
         "{n} users ({lost_range}) were lost by {until}, if nothing else was new on these days.",
         "summary.shock_kept": "After {name} ({date}) {group} returned at {ratio} times ({range}) the hazard expected, "
         "and {n} users ({lost_range}) were kept by {until}, if nothing else was new on these days.",
+        "summary.shock_unclear": "After {name} ({date}) {group} returned at {ratio} times ({range}) the hazard "
+        "expected, if nothing else was new on these days; users lost by {until}: {n} ({lost_range}), which may be "
+        "none.",
         "summary.shock_none": "After {name} ({date}) returns were no different from those expected by more than "
         "chance allows: {ratio} times ({range}) the hazard.",
         # words of the figures

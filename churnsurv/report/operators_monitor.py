@@ -11,6 +11,8 @@ from churnsurv.report.numbers import between, count, number, share
 __all__ = ["Alarmed", "alarmed", "quietly"]
 
 _ALL = "(all)"
+#: Days that a sentence names before it counts the others, and groups pooled.
+_NAMED, _POOLED = 5, 2
 
 
 class Speaker(Protocol):
@@ -38,17 +40,20 @@ def alarmed(words: Speaker, monitor: Mapping[str, Any] | None) -> Alarmed | None
     ----------
     words : Speaker
     monitor : mapping or None
-        `alarms`, each with `group`, `begun` and its limits, `missing`, `ratio` and theirs, and `carriers`; `by`,
-        `charts`, `judged`, `level`, `false_alarms`, `left_out`; or `reason` why nothing was watched.
+        `alarms`, each with `group`, `begun` and its limits, `missing`, `ratio` and theirs, `carriers`, and
+        `members`, the values of a group that is several; `by`, `charts`, `judged` (the day itself), `unjudged` and
+        `partly` (days before, in all charts or in some), `level`, `false_alarms`, `left_out`; or `reason` why nothing
+        was watched.
     """
     if monitor is None or not monitor["alarms"]:
         return None
     every = monitor["alarms"]
-    by, alone = str(monitor["by"] or ""), len(every) == 1
-    alarms = tuple((_alarm(words, each, by, alone=alone), _carried(words, each["carriers"])) for each in every)
+    alarms = tuple((_alarm(words, each, monitor), _carried(words, each["carriers"])) for each in every)
     level = f"{100 * float(monitor['level']):g}%"
     under = [words.say("monitor.note", level=level, n=number(monitor["false_alarms"]))]
-    return Alarmed(alarms, (*under, *_left_out(words, monitor)))
+    if not monitor["judged"]:
+        under.insert(0, words.say("monitor.unjudged"))
+    return Alarmed(alarms, (*under, *_not_judged(words, monitor)))
 
 
 def quietly(words: Speaker, monitor: Mapping[str, Any] | None) -> str:
@@ -57,18 +62,24 @@ def quietly(words: Speaker, monitor: Mapping[str, Any] | None) -> str:
         return ""
     if monitor["reason"]:
         return words.say("monitor.reason", reason=str(monitor["reason"]))
-    said = words.say("monitor.none", n=count(monitor["charts"]))
+    n = monitor["charts"]
+    charts = words.say("monitor.chart") if n == 1 else words.say("monitor.charts", n=count(n))
+    said = words.say("monitor.none", charts=charts)
     if not monitor["judged"]:
-        said = words.say("monitor.unjudged")
-    return " ".join([said, *_left_out(words, monitor)])
+        said = f"{words.say('monitor.unjudged')} {words.say('monitor.before', charts=charts)}"
+    return " ".join([said, *_not_judged(words, monitor)])
 
 
-def _alarm(words: Speaker, alarm: Mapping[str, Any], by: str, *, alone: bool) -> str:
-    group = str(alarm["group"])
-    if group == _ALL:
-        group = words.say("monitor.all" if alone else "monitor.others")
+def _alarm(words: Speaker, alarm: Mapping[str, Any], monitor: Mapping[str, Any]) -> str:
+    group, by, members = str(alarm["group"]), str(monitor["by"] or ""), alarm["members"]
+    if monitor["charts"] == 1:
+        group = words.say("monitor.all")
+    elif group == _ALL:
+        group = words.say("monitor.all" if len(monitor["alarms"]) == 1 else "monitor.others")
+    elif len(members) > 1:
+        group = words.say("monitor.pooled", by=by, names=_some(words, members, _POOLED))
     elif by:
-        group = words.say("monitor.group", by=by, group=group)
+        group = words.say("monitor.group", by=by, group=members[0] if members else group)
     low, high = count(alarm["missing_lower"]), count(alarm["missing_upper"])
     return words.say(
         "monitor.alarm",
@@ -98,6 +109,16 @@ def _carried(words: Speaker, carriers: Sequence[Mapping[str, Any]]) -> tuple[str
     return tuple(said)
 
 
-def _left_out(words: Speaker, monitor: Mapping[str, Any]) -> list[str]:
-    days = ", ".join(words.day(day) for day in monitor["left_out"])
-    return [words.say("monitor.left_out", days=days)] if days else []
+def _not_judged(words: Speaker, monitor: Mapping[str, Any]) -> list[str]:
+    """The days before that no alarm can be of, by the reason."""
+    named = {"left_out": "monitor.left_out", "unjudged": "monitor.unjudged_days", "partly": "monitor.partly"}
+    return [
+        words.say(key, days=_some(words, [words.day(day) for day in monitor[name]], _NAMED))
+        for name, key in named.items()
+        if monitor[name]
+    ]
+
+
+def _some(words: Speaker, names: Sequence[str], most: int) -> str:
+    shown, more = ", ".join(map(str, names[:most])), len(names) - most
+    return words.say("monitor.more", names=shown, n=count(more)) if more > 0 else shown

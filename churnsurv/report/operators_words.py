@@ -23,14 +23,21 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "monitor.carried": "Missing by {split}: {parts}.",
         "monitor.part": "{value} {missing} ({share})",
         "monitor.group": "{by} {group}",
+        "monitor.pooled": "{by} {names} together",
+        "monitor.more": "{names} and {n} more",
         "monitor.all": "All users together",
         "monitor.others": "All other groups together",
         "monitor.note": "Expected are as many as came back of users who were silent for as long before. Brackets hold "
         "{level} limits. This does not tell why. False alarms in a year without any change, over all groups: {n}.",
-        "monitor.none": "Returns: no alarm in {n} charts.",
-        "monitor.unjudged": "Returns of this day are not judged: the calendar has it as a day of a kind that was never "
-        "there before.",
+        "monitor.none": "Returns: no alarm in {charts}.",
+        "monitor.unjudged": "Returns of this day are not judged: the calendar has it as a holiday of a kind that the "
+        "days learnt from lack.",
+        "monitor.before": "No alarm is open from the days before, in {charts}.",
+        "monitor.charts": "{n} charts",
+        "monitor.chart": "1 chart",
         "monitor.reason": "Returns are not watched. {reason}",
+        "monitor.unjudged_days": "Not judged, as holidays of a kind that the days learnt from lack: {days}.",
+        "monitor.partly": "Not judged in some charts, for holidays of a kind that their days learnt from lack: {days}.",
         "monitor.left_out": "Not loaded in full, and not judged: {days}.",
         # tiles
         "tile.in_tier": "users in a warning tier",

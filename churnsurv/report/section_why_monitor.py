@@ -30,7 +30,7 @@ def monitor_section(material: Material) -> Section | None:
     if monitor is None:
         return None
     open_now = _strongest(monitor.open_alarms)
-    sentences = [_watched(material, monitor)]
+    sentences = [_watched(material, monitor), *_earlier(material, monitor)]
     for row in open_now[:_TOLD]:
         sentences += [_open(material, monitor, row), *_carried(material, monitor, row)]
     over = monitor.alarms[monitor.alarms["ended_on"].notna()]
@@ -57,27 +57,43 @@ def monitor_summary(material: Material) -> Sentence | None:
 
 
 def _strongest(alarms: pd.DataFrame) -> list[Row]:
-    """Alarms by how many returns are missing; those of all users before those of a part of them where equal."""
+    """Alarms by how many returns are missing; those of groups first, which the chart of all users leaves out."""
     rows: list[Row] = alarms.sort_values("missing", ascending=False, kind="stable").to_dict("records")
-    return rows
+    return sorted(rows, key=lambda row: str(row["group"]) == _ALL)
 
 
 def _size(material: Material, monitor: Any, row: Row) -> dict[str, Any]:
     point = point_of(row, "ratio")
     return {
         "begun": material.words.date(row["begun"]),
-        "group": _group(material, monitor, row["group"]),
+        "group": _group(material, monitor, row["group"], without=_left_out(monitor, row)),
         "ratio": strong(ratio(point.estimate)),
         "range": limits(point, ratio),
     }
 
 
-def _group(material: Material, monitor: Any, group: object) -> Part:
-    """How a chart is named within a sentence; the only one there is holds all users."""
-    words = material.words
-    if str(group) == _ALL or len(monitor.groups) == 1:
-        return Part(words.text("why.all_users"))
-    return Part(words.say("monitor.group", group=name(group)).text)
+def _left_out(monitor: Any, row: Row) -> bool:
+    """Whether another chart had an alarm on days that an alarm counts: the chart of all users leaves it out on them."""
+    others = monitor.alarms[monitor.alarms["group"] != row["group"]]
+    after = others["ended_on"].isna() | (others["ended_on"] >= row["begun"])
+    before = (others["alarm_on"] <= row["ended_on"]) if exists(row["ended_on"]) else others["alarm_on"].notna()
+    return bool((after & before).any())
+
+
+def _left_out_now(monitor: Any) -> bool:
+    return bool((monitor.open_alarms["group"] != _ALL).any())
+
+
+def _whole(monitor: Any, group: object) -> bool:
+    """Whether a chart is of all users: the one of all, or the only one there was on any day."""
+    return str(group) == _ALL or len(set(monitor.table["group"])) == 1
+
+
+def _group(material: Material, monitor: Any, group: object, *, without: bool) -> Part:
+    """How a chart is named within a sentence; `without`: groups with an alarm do not count in that of all users."""
+    if _whole(monitor, group):
+        return Part(_plain(material, monitor, group, without=without))
+    return Part(material.words.say("monitor.group", group=name(group)).text)
 
 
 def _watched(material: Material, monitor: Any) -> Sentence:
@@ -94,6 +110,17 @@ def _watched(material: Material, monitor: Any) -> Sentence:
     )
 
 
+def _earlier(material: Material, monitor: Any) -> list[Sentence]:
+    """Alarms that were raised before the days watched, and were open on some of them."""
+    words, first = material.words, monitor.first_day
+    days = [each for each in monitor.alarms["alarm_on"] if (each.year, each.month, each.day) < first.timetuple()[:3]]
+    if not days:
+        return []
+    if len(days) == 1:
+        return [words.say("monitor.earlier", alarm=words.date(days[0]), first=words.date(first))]
+    return [words.say("monitor.earlier_some", n=strong(count(len(days))), first=words.date(first))]
+
+
 def _open(material: Material, monitor: Any, row: Row) -> Sentence:
     words = material.words
     return words.say(
@@ -102,6 +129,7 @@ def _open(material: Material, monitor: Any, row: Row) -> Sentence:
         high=words.date(row["begun_upper"]),
         alarm=words.date(row["alarm_on"]),
         missing=strong(count(row["missing"])),
+        missing_range=limits(point_of(row, "missing", "missing_lower", "missing_upper"), count),
         **_size(material, monitor, row),
     )
 
@@ -131,8 +159,10 @@ def _soon(material: Material, monitor: Any) -> list[Sentence]:
     row = next((each for each in rows if each["group"] == _ALL), rows[0])
     if not exists(row["half_found"]):
         return []
-    drop, group = share(monitor.smallest_drop), _group(material, monitor, row["group"])
-    fields: dict[str, Field] = {"drop": drop, "group": group, "half": strong(day(row["half_found"]))}
+    group = _group(material, monitor, row["group"], without=_left_out_now(monitor))
+    half = material.words.text("why.day") if row["half_found"] == 1 else ""
+    half = half or material.words.text("why.days", n=day(row["half_found"]))
+    fields: dict[str, Field] = {"drop": share(monitor.smallest_drop), "group": group, "half": strong(half)}
     if not exists(row["most_found"]):
         return [material.words.say("monitor.soon_half", **fields)]
     return [material.words.say("monitor.soon", most=strong(day(row["most_found"])), **fields)]
@@ -149,15 +179,19 @@ def _figure(material: Material, monitor: Any) -> Figure:
     alarms = monitor.alarms[monitor.alarms["group"] == group]
     told = [words.text("monitor.alt_alarm", alarm=words.date(each)) for each in alarms["alarm_on"]]
     said = plot_words(words, "plot_returns")
-    said |= {"returns": said["all"]} if group == _ALL or len(names) == 1 else {}
+    said |= {"returns": said["all"]} if _whole(monitor, group) else {}
+    title = _plain(material, monitor, group, without=False)
+    caption = words.text("monitor.caption")
+    if group == _ALL and any(_left_out(monitor, row) for row in alarms.to_dict("records")):
+        caption = f"{caption} {words.text('monitor.caption_without')}"
     return Figure(
         name="returns",
         kind="churn_monitor",
-        title=words.text("monitor.figure", group=_plain(material, monitor, group)),
-        caption=words.text("monitor.caption"),
+        title=words.text("monitor.figure", group=title),
+        caption=caption,
         alt=words.text(
             "monitor.alt",
-            group=_plain(material, monitor, group),
+            group=title,
             first=words.date(monitor.first_day),
             last=words.date(monitor.last_day),
             observed=count(mine["observed"].sum()),
@@ -173,9 +207,10 @@ def _figure(material: Material, monitor: Any) -> Figure:
     )
 
 
-def _plain(material: Material, monitor: Any, group: object) -> str:
-    whole = str(group) == _ALL or len(monitor.groups) == 1
-    return material.words.text("why.all_users") if whole else shown(group)
+def _plain(material: Material, monitor: Any, group: object, *, without: bool) -> str:
+    if not _whole(monitor, group):
+        return shown(group)
+    return material.words.text("why.other_users" if without and str(group) == _ALL else "why.all_users")
 
 
 def texts_of_days(frame: pd.DataFrame) -> pd.DataFrame:
@@ -203,7 +238,9 @@ def _alarms_table(material: Material, monitor: Any) -> Table:
         after = point_of(row, "after_ratio", "after_lower", "after_upper")
         points = [estimate(point_of(row, "ratio"), ratio), estimate(after, ratio)]
         dates = [words.date(row["alarm_on"]), ended, begun]
-        told.append([_plain(material, monitor, row["group"]), *dates, *points, count(row["missing"])])
+        missing = estimate(point_of(row, "missing", "missing_lower", "missing_upper"), count)
+        chart = _plain(material, monitor, row["group"], without=_left_out(monitor, row))
+        told.append([chart, *dates, *points, missing])
     keys = ("name", "raised", "ended", "begun", "ratio", "after", "missing")
     note = words.text("monitor.alarms_note", level=f"{100 * monitor.level:g}%")
     if len(rows) > _ROWS:
@@ -217,11 +254,13 @@ def _groups_table(material: Material, monitor: Any) -> Table:
     pooled = any(exists(row["pooled"]) for row in rows)
     told = []
     for row in rows[:_ROWS]:
-        cells = [_plain(material, monitor, row["group"])]
+        cells = [_plain(material, monitor, row["group"], without=_left_out_now(monitor))]
         cells += [shown(row["pooled"]) if exists(row["pooled"]) else NOTHING] if pooled else []
         cells += [count(row["at_risk"]), day(round(row["returns"], 1))]
         told.append([*cells, day(row["half_found"]), day(row["most_found"])])
     keys = ("name", *(("pooled",) if pooled else ()), "at_risk", "returns", "half", "most")
     note = words.text("monitor.groups_note", drop=share(monitor.smallest_drop))
+    if _left_out_now(monitor) and any(row["group"] == _ALL for row in rows):
+        note = f"{note} {words.text('monitor.groups_without')}"
     headings = [words.text(f"monitor.{key}") for key in keys]
     return table(words.text("monitor.groups"), headings, told, text_columns=(1,) if pooled else (), note=note)

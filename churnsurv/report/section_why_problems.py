@@ -54,8 +54,8 @@ def problems_summary(material: Material) -> Sentence | None:
     if experience is None:
         return None
     words, (kinds, _) = material.words, _ranked(experience)
-    row = kinds[0]
-    if not row["share_lower"] > 0:
+    row = _clear(kinds)
+    if row is None:
         named = {"kinds": and_listed(words, [[name(each["kind"])] for each in kinds])}
         return Sentence(filled(words, "summary.problems_none", named).parts, _LINK)
     said = words.say("summary.problems", reach=share(row["reach_users"]), **_share(row))
@@ -67,6 +67,11 @@ def _ranked(experience: Any) -> tuple[list[Row], Row | None]:
     rows = experience.ranking.to_dict("records")
     whole = next((row for row in rows if row["kind"] == _ALL), None)
     return [row for row in rows if row["kind"] != _ALL], whole
+
+
+def _clear(kinds: list[Row]) -> Row | None:
+    """The first kind whose share is clearly above none; larger ones that chance alone allows do not hide it."""
+    return next((row for row in kinds if row["share_lower"] > 0), None)
 
 
 def _share(row: Row) -> dict[str, Any]:
@@ -90,8 +95,8 @@ def _users(value: Any) -> str:
 
 
 def _first(material: Material, kinds: list[Row]) -> list[Sentence]:
-    words, row = material.words, kinds[0]
-    if not row["share_lower"] > 0:
+    words, row = material.words, _clear(kinds)
+    if row is None:
         return [words.say("problems.none")]
     point = point_of(row, "hazard_ratio", "hr_lower", "hr_upper")
     told = _share(row)
@@ -112,13 +117,18 @@ def _first(material: Material, kinds: list[Row]) -> list[Sentence]:
 
 
 def _next(material: Material, kinds: list[Row]) -> list[Sentence]:
-    rows = kinds[1 : 1 + _TOLD] if kinds[0]["share_lower"] > 0 else kinds[:_TOLD]
-    if not rows:
-        return []
-    words = material.words
-    items = [words.say("problems.next_item", **_share(row)).parts for row in rows]
-    key = "problems.next" if rows[0] is not kinds[0] else "problems.each"
-    return [filled(words, key, {"items": and_listed(words, items)})]
+    """Kinds with a larger share that is not clear, and those that follow; where none is clear, the largest ones."""
+    words, clear = material.words, _clear(kinds)
+    if clear is None:
+        told = [("problems.each", kinds[:_TOLD])]
+    else:
+        place = kinds.index(clear)
+        told = [("problems.larger", kinds[:place][:_TOLD]), ("problems.next", kinds[place + 1 :][:_TOLD])]
+    found = []
+    for key, rows in told:
+        items = [words.say("problems.next_item", **_share(row)).parts for row in rows]
+        found += [filled(words, key, {"items": and_listed(words, items)})] if items else []
+    return found
 
 
 def _whole(material: Material, kinds: list[Row], whole: Row | None) -> list[Sentence]:

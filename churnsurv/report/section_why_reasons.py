@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,10 +35,13 @@ Row = dict[Any, Any]
 
 _LINK = "why-reasons"
 _TOLD = 4
+_TABLED = 10  # reasons with rows of their own; the rest stand together
+_STACKED = 6
 _COLUMNS = 5
 _ROWS = 24
 _DAYS = (30, 90, 180)
 _SIGNIFICANT = 0.05
+_UNKNOWN = "unknown"
 
 
 def reasons_section(material: Material) -> Section | None:
@@ -49,7 +53,7 @@ def reasons_section(material: Material) -> Section | None:
     sentences = [_known(material, reasons), _shares(material, reasons, rows), *_bounds(material, rows)]
     sentences += [*_by_group(material, rows[0]["reason"]), *_who_answers(material, reasons), *_agreement(material)]
     blocks: list[Block] = [Listing(tuple(sentences)), _figure(material, reasons, rows), _table(material, reasons, rows)]
-    blocks += [_over_time(material, reasons), _days_table(material, reasons, rows)]
+    blocks += [_over_time(material, reasons, rows), _days_table(material, reasons, rows)]
     if material.reasons_by is not None:
         blocks.append(_groups_table(material, material.reasons_by))
     if len(reasons.response):
@@ -120,7 +124,8 @@ def _shares(material: Material, reasons: Any, rows: list[Row]) -> Sentence:
     words, weighted = material.words, bool(reasons.weights_on)
     items = [_item(material, row, weighted=weighted) for row in rows[:_TOLD]]
     if len(rows) > _TOLD:
-        items.append(words.say("reasons.item_more", n=count(len(rows) - _TOLD)).parts)
+        key = "reasons.item_more" if len(rows) <= _TABLED else "reasons.item_cut"
+        items.append(words.say(key, n=count(len(rows) - _TOLD)).parts)
     key = "reasons.shares" if weighted else "reasons.shares_plain"
     return filled(words, key, {"items": and_listed(words, items)})
 
@@ -134,7 +139,7 @@ def _bounds(material: Material, rows: list[Row]) -> list[Sentence]:
 
 
 def _by_group(material: Material, reason: str) -> list[Sentence]:
-    """Where the most frequent reason is most and least frequent, among groups with enough answers."""
+    """Groups between which the most frequent reason differs most clearly, among those with enough answers."""
     found, words = material.reasons_by, material.words
     if found is None:
         return []
@@ -143,13 +148,16 @@ def _by_group(material: Material, reason: str) -> list[Sentence]:
     rows = [
         row
         for row in frame[frame["reason"] == reason].to_dict("records")
-        if exists(row["weighted_share"]) and answered[row["group"]] >= ENOUGH
+        if all(exists(row[each]) for each in _WEIGHTED) and answered[row["group"]] >= ENOUGH
     ]
     if len(rows) < 2:
         return []
-    high, low = (choose(rows, key=lambda row: row["weighted_share"]) for choose in (max, min))
+    # A small group may have the largest share and limits too wide to tell: the pair with the widest gap counts.
+    high, low = max(rows, key=lambda row: row["weighted_lower"]), min(rows, key=lambda row: row["weighted_upper"])
+    apart = low["weighted_upper"] < high["weighted_lower"]
+    if not apart:
+        high, low = (choose(rows, key=lambda row: row["weighted_share"]) for choose in (max, min))
     points = {end: point_of(row, *_WEIGHTED) for end, row in (("high", high), ("low", low))}
-    apart = points["low"].upper < points["high"].lower
     told = {f"{end}_share": strong(share(point.estimate)) for end, point in points.items()}
     told |= {f"{end}_range": limits(point, share) for end, point in points.items()}
     key = "reasons.groups" if apart else "reasons.groups_alike"
@@ -162,12 +170,12 @@ _WEIGHTED = ("weighted_share", "weighted_lower", "weighted_upper")
 
 def _who_answers(material: Material, reasons: Any) -> list[Sentence]:
     """The term surest to be far from 1, among those clear when all are allowed for."""
-    rows, words = reasons.response.to_dict("records"), material.words
+    rows, words = _response(reasons), material.words
     if not rows:
         return []
-    clear = [row for row in rows if row["p_value"] * len(rows) < _SIGNIFICANT]
+    clear = [row for row in rows if row["adjusted"] < _SIGNIFICANT]
     if not clear:
-        return [words.say("reasons.answer_none", names=_names(material, reasons))]
+        return [words.say("reasons.answer_none", names=_names(material, reasons), n=count(len(rows)))]
     row = max(clear, key=lambda each: max(each["lower"], 1 / each["upper"] if each["upper"] > 0 else 0.0))
     point = point_of(row, "odds_ratio")
     fields = {"ratio": strong(ratio(point.estimate)), "range": limits(point, ratio)}
@@ -175,6 +183,15 @@ def _who_answers(material: Material, reasons: Any) -> list[Sentence]:
         return [words.say("reasons.answer_number", term=_term(material, row), **fields)]
     named = {key: name(row[key]) for key in ("variable", "category", "reference")}
     return [words.say("reasons.answer_category", **named, **fields)]
+
+
+def _response(reasons: Any) -> list[Row]:
+    """The terms of who answers, with p-values adjusted for all of them by Holm's step-down."""
+    rows: list[Row] = reasons.response.to_dict("records")
+    surest, largest = sorted((row for row in rows if exists(row["p_value"])), key=lambda row: row["p_value"]), 0.0
+    for place, row in enumerate(surest):
+        row["adjusted"] = largest = max(largest, min(1.0, row["p_value"] * (len(surest) - place)))
+    return [{"adjusted": float("nan"), **row} for row in rows]
 
 
 def _term(material: Material, row: Row) -> str:
@@ -196,25 +213,60 @@ def _agreement(material: Material) -> list[Sentence]:
 
 
 def _figure(material: Material, reasons: Any, rows: list[Row]) -> Figure:
-    words = material.words
+    words, frame, weighted = material.words, reasons.table, bool(reasons.weights_on)
     items = []
-    for row in rows:
+    for row in rows[:_TABLED]:
         point = point_of(row, *_WEIGHTED)
         fields = {"share": share(point.estimate), "range": interval(point, share)}
         items.append(words.text("reasons.alt_item", reason=shown(row["reason"]), **fields))
+    said = plot_words(words, "plot_reasons")
+    said |= {} if weighted else {"weighted": said["plain"], "plain": words.text("reasons.no_weights")}
     return Figure(
         name="reasons",
         kind="reason_shares",
         title=words.text("reasons.figure"),
-        caption=words.text("reasons.caption"),
-        alt=words.text("reasons.alt", items="; ".join(items)),
-        data=columns_of(reasons.table),
-        options={"level": reasons.level, "words": plot_words(words, "plot_reasons")},
+        caption=_cut(material, words.text(_key("reasons.caption", weighted)), rows, _TABLED, "reasons.cut_figure"),
+        alt=words.text(_key("reasons.alt", weighted), items="; ".join(items)),
+        data=columns_of(frame[frame["reason"].isin([row["reason"] for row in rows[:_TABLED]])]),
+        options={"level": reasons.level, "words": said},
     )
 
 
-def _over_time(material: Material, reasons: Any) -> Figure:
+def _key(key: str, weighted: bool) -> str:
+    return key if weighted else f"{key}_plain"
+
+
+def _cut(material: Material, text: str, rows: list[Row], most: int, key: str) -> str:
+    """A note or caption, with what was cut where there are more reasons than are told one by one."""
+    if len(rows) <= most:
+        return text
+    return f"{material.words.text(key, n=count(most), m=count(len(rows)))} {text}"
+
+
+def _others(material: Material, rows: list[Row], most: int) -> str:
+    return material.words.text("reasons.others", n=count(len(rows) - most))
+
+
+def _pooled(frame: pd.DataFrame, gone: Collection[str], label: str) -> pd.DataFrame:
+    """The incidences with those of some causes summed under a label, after the others; sums have no limits."""
+    import pandas as pd
+
+    mine = frame["cause"].isin(gone)
+    changes = frame[mine].sort_values("time", kind="stable")
+    step = changes.groupby("cause", observed=True)["incidence"].diff().fillna(changes["incidence"])
+    total = step.groupby(changes["time"]).sum().cumsum()
+    rest = pd.DataFrame({"cause": label, "time": total.index, "incidence": total.to_numpy()})
+    rest = rest.assign(group=frame["group"].iloc[0], lower=np.nan, upper=np.nan)
+    kept = frame.loc[~mine, rest.columns]
+    unknown = kept["cause"] == _UNKNOWN
+    return pd.concat([kept[~unknown], rest, kept[unknown]], ignore_index=True)
+
+
+def _over_time(material: Material, reasons: Any, rows: list[Row]) -> Figure:
     words, frame = material.words, reasons.incidence.table
+    if len(rows) > _STACKED:
+        gone = {row["reason"] for row in rows[_STACKED:]}
+        frame = _pooled(frame.astype({"cause": object}), gone, _others(material, rows, _STACKED))
     day = int(reasons.horizon or frame["time"].max())
     items = [
         words.text("reasons.alt_item", reason=shown(cause), share=share(value), range=NOTHING).replace(
@@ -227,7 +279,7 @@ def _over_time(material: Material, reasons: Any) -> Figure:
         name="reasons_over_time",
         kind="stacked_incidence",
         title=words.text("reasons.over_time"),
-        caption=words.text("reasons.over_time_caption"),
+        caption=_cut(material, words.text("reasons.over_time_caption"), rows, _STACKED, "reasons.cut"),
         alt=words.text("reasons.over_time_alt", day=count(day), items="; ".join(items)),
         data=columns_of(frame),
         options={"horizon": reasons.horizon, "words": plot_words(words, "plot_over_time")},
@@ -246,16 +298,25 @@ def _at(rows: pd.DataFrame, day: float) -> Row:
 
 def _table(material: Material, reasons: Any, rows: list[Row]) -> Table:
     words, level = material.words, f"{100 * reasons.level:g}%"
+    weighted = ("weighted",) if reasons.weights_on else ()
     told = []
-    for row in rows:
+    for row in rows[:_TABLED]:
         possible = between(share(row["bound_lower"]), share(row["bound_upper"]))
-        points = [point_of(row, "share"), point_of(row, *_WEIGHTED)]
+        points = [point_of(row, "share"), *(point_of(row, *_WEIGHTED) for _ in weighted)]
         told.append([row["reason"], count(row["n"]), *(estimate(point, share) for point in points), possible])
-    headings = [words.text(f"reasons.{key}") for key in ("reason", "n", "plain", "weighted", "possible")]
+    if rest := rows[_TABLED:]:
+        names = ("share", *("weighted_share" for _ in weighted), "bound_lower")
+        *shares, low = (sum(row[each] for row in rest if exists(row[each])) for each in names)
+        # What is possible for any reason is its own churns, and all of the silent besides.
+        high = min(low + rest[0]["bound_upper"] - rest[0]["bound_lower"], 1.0)
+        cells = [count(sum(row["n"] for row in rest)), *map(share, shares), between(share(low), share(high))]
+        told.append([_others(material, rows, _TABLED), *cells])
+    headings = [words.text(f"reasons.{key}") for key in ("reason", "n", "plain", *weighted, "possible")]
     if reasons.weights_on:
         note = words.text("reasons.table_note", level=level, names=_names(material, reasons))
     else:
         note = words.text("reasons.table_note_plain", level=level)
+    note = _cut(material, note, rows, _TABLED, "reasons.cut")
     return table(words.text("reasons.table"), headings, told, note=note)
 
 
@@ -268,11 +329,16 @@ def _days_table(material: Material, reasons: Any, rows: list[Row]) -> Table:
     last = int(reasons.horizon or frame["time"].max())
     days = [day for day in sorted({*_DAYS, material.horizon, last}) if day <= last]
     told = []
-    for row in rows:
-        mine = frame[frame["cause"] == row["reason"]]
-        told.append([row["reason"], *(estimate(point_of(_at(mine, day), "incidence"), share) for day in days)])
+    if len(rows) > _TABLED:
+        gone = {row["reason"] for row in rows[_TABLED:]}
+        frame = _pooled(frame.astype({"cause": object}), gone, _others(material, rows, _TABLED))
+    others = [_others(material, rows, _TABLED)] if len(rows) > _TABLED else []
+    for cause in [*(row["reason"] for row in rows[:_TABLED]), *others]:
+        mine = frame[frame["cause"] == cause]
+        told.append([cause, *(estimate(point_of(_at(mine, day), "incidence"), share) for day in days)])
     headings = [words.text("reasons.reason"), *(words.text("reasons.day", day=count(day)) for day in days)]
-    note = words.text("reasons.days_note", level=f"{100 * reasons.level:g}%")
+    key = _key("reasons.days_note", bool(reasons.weights_on))
+    note = _cut(material, words.text(key, level=f"{100 * reasons.level:g}%"), rows, _TABLED, "reasons.cut")
     return table(words.text("reasons.days"), headings, told, note=note)
 
 
@@ -297,20 +363,21 @@ def _groups_table(material: Material, found: Any) -> Table:
         words.text("reasons.answered"),
         *map(shown, order),
     ]
-    return table(words.text("reasons.by", column=shown(column)), headings, told, note=note)
+    title = words.text(_key("reasons.by", bool(found.weights_on)), column=shown(column))
+    return table(title, headings, told, note=note)
 
 
 def _answers_table(material: Material, reasons: Any) -> Table:
     words = material.words
     told = []
-    for row in reasons.response.to_dict("records")[:_ROWS]:
+    for row in _response(reasons)[:_ROWS]:
         term = _term(material, row)
         if exists(row["category"]):
             named = {key: shown(row[key]) for key in ("variable", "category", "reference")}
             term = words.text("reasons.against", **named)
-        told.append([term, estimate(point_of(row, "odds_ratio"), ratio), p_value(row["p_value"])])
+        told.append([term, estimate(point_of(row, "odds_ratio"), ratio), p_value(row["adjusted"])])
     headings = [words.text(f"reasons.{key}") for key in ("term", "odds", "p")]
-    note = words.text("reasons.answers_note", level=f"{100 * reasons.level:g}%")
+    note = words.text("reasons.answers_note", level=f"{100 * reasons.level:g}%", n=count(len(reasons.response)))
     if len(reasons.response) > _ROWS:
         note = f"{words.text('why.more_rows', n=count(_ROWS), m=count(len(reasons.response)))} {note}"
     return table(words.text("reasons.answers"), headings, told, note=note)

@@ -70,12 +70,15 @@ def shocks_summary(material: Material) -> Sentence | None:
         "range": limits(point, ratio),
     }
     lost = _lost_of(shocks, row)
-    if not row["adjusted_p_value"] < _SIGNIFICANT or lost is None:
+    if not _clear(row) or lost is None:
         return Sentence(words.say("summary.shock_none", **fields).parts, _LINK)
     key, number = _users(lost)
+    key = "summary.shock" if key == "lost" else "summary.shock_kept"
+    if number.lower <= 0 <= number.upper:
+        key, number = "summary.shock_unclear", point_of(lost, "lost")
     fields |= {"group": _group(material, row["group"]), "n": strong(count(number.estimate))}
     fields |= {"lost_range": limits(number, count), "until": words.date(lost["until"])}
-    return Sentence(words.say("summary.shock" if key == "lost" else "summary.shock_kept", **fields).parts, _LINK)
+    return Sentence(words.say(key, **fields).parts, _LINK)
 
 
 def _mains(shocks: Any) -> list[Row]:
@@ -103,6 +106,11 @@ def _row_of(frame: pd.DataFrame, row: Row, **where: str) -> Row | None:
     for column, value in where.items():
         mine = mine[mine[column] == value]
     return None if mine.empty else mine.iloc[0].to_dict()
+
+
+def _clear(row: Row) -> bool:
+    """Whether the ratio is clear once all that was looked at is allowed for: the one verdict on a date."""
+    return bool(row["adjusted_p_value"] < _SIGNIFICANT)
 
 
 def _lost_of(shocks: Any, row: Row) -> Row | None:
@@ -134,10 +142,9 @@ def _effect(material: Material, row: Row) -> Sentence:
     named: dict[str, Field] = {"name": name(row["name"]), "date": words.date(row["date"])}
     if not exists(point.estimate):
         return words.say("shocks.none", **named)
-    clear = row["adjusted_p_value"] < _SIGNIFICANT
     return words.say(
-        "shocks.effect" if clear else "shocks.effect_unclear",
-        days=count((row["last"] - row["first"]).days + 1),
+        "shocks.effect" if _clear(row) else "shocks.effect_unclear",
+        days=_days(material, (row["last"] - row["first"]).days + 1),
         group=_group(material, row["group"]),
         ratio=strong(ratio(point.estimate)),
         range=limits(point, ratio),
@@ -150,8 +157,9 @@ def _lost(material: Material, shocks: Any, row: Row) -> list[Sentence]:
     if lost is None:
         return []
     key, point = _users(lost)
-    if point.lower <= 0 <= point.upper:
-        key, point = "lost_unclear", point_of(lost, "lost")
+    alone = not point.lower <= 0 <= point.upper
+    if not alone or not _clear(row):
+        key, point = "lost_alone" if alone else "lost_unclear", point_of(lost, "lost")
     fields: dict[str, Field] = {"n": strong(count(point.estimate)), "range": limits(point, count)}
     fields["until"] = words.date(lost["until"])
     found = [words.say(f"shocks.{key}", **fields)]
@@ -166,8 +174,13 @@ def _lasted(material: Material, shocks: Any, row: Row) -> list[Sentence]:
     if lasted is None or not lasted["found"] or not exists(lasted["days"]):
         return []
     point = point_of(lasted, "days", "days_lower", "days_upper")
-    found = [words.say("shocks.lasted", days=strong(day(point.estimate)), range=limits(point, day))]
-    return [*found, words.say("shocks.lasting")] if lasted["lasting"] else found
+    if lasted["lasting"]:
+        return [words.say("shocks.lasting", days=strong(_days(material, point.lower)))]
+    return [words.say("shocks.lasted", days=strong(_days(material, point.estimate)), range=limits(point, day))]
+
+
+def _days(material: Material, n: float) -> str:
+    return material.words.text("why.day") if n == 1 else material.words.text("why.days", n=day(n))
 
 
 def _untouched(material: Material, shocks: Any, row: Row) -> list[Sentence]:
@@ -252,7 +265,8 @@ def _lost_table(material: Material, shocks: Any) -> Table:
         lasted = _row_of(shocks.duration, row)
         days = NOTHING
         if lasted is not None and lasted["found"]:
-            days = estimate(point_of(lasted, "days", "days_lower", "days_upper"), day)
+            point = point_of(lasted, "days", "days_lower", "days_upper")
+            days = words.text("shocks.at_least", n=day(point.lower)) if lasted["lasting"] else estimate(point, day)
         missed = estimate(point_of(row, "missed", "missed_lower", "missed_upper"), count)
         lost = estimate(point_of(row, "lost"), count)
         told.append([row["name"], _plain(material, row["group"]), hazard, missed, lost, words.date(row["until"]), days])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["check_study", "check_tables", "in_words"]
 
+#: Rows of feedback that can be read, but not be used with this log: reasons are absent then, and the study goes on.
+_OF_OTHERS = ("outside_window", "unknown_user")
+#: More reasons than anybody can compare: texts as users wrote them, most likely.
+_MANY_REASONS = 30
 #: Sections without which the tables cannot be read as meant.
 _NEEDED = ("sources", "columns", "window", "clock", "rule")
 
@@ -67,7 +72,7 @@ def check_tables(study: Study, *, fit: bool = False) -> Check:
         daily run takes.
     """
     try:
-        problems = list(study.log.check().problems)
+        problems = _without_feedback(study.log.check().problems)
     except ChurnsurvError as error:
         return Check((_error("sources", str(error)),))
     if any(problem.severity == "error" for problem in problems):
@@ -86,6 +91,21 @@ def check_tables(study: Study, *, fit: bool = False) -> Check:
         problems += _brought_back(study)
         problems += [_error(where, what) for where, what in daily_problems(study)]
     return Check(tuple(problems))
+
+
+def _without_feedback(problems: Sequence[Problem]) -> list[Problem]:
+    """The problems of the log, where feedback without a usable row is a warning: the study needs none.
+
+    Where no row could be read, its columns are not those meant, and that stays an error.
+    """
+    others = any(each.table == "feedback" and each.problem in _OF_OTHERS for each in problems)
+    # problems of rows have their number; those of columns and files do not
+    return [
+        replace(each, severity="warning")
+        if others and each.table == "feedback" and each.severity == "error" and each.n_rows is not None
+        else each
+        for each in problems
+    ]
 
 
 def in_words(problem: Problem) -> str:
@@ -116,6 +136,8 @@ def _asked(study: Study, spells: Spells) -> Iterator[Problem]:
     known = [name for name in table.columns if name not in schema("spells").names]
     for where, names in _columns_asked(study).items():
         there = [*known, *(features if where.startswith("cox") else ())]
+        if where == "why.weights":
+            there = [*(each for each in known if each != "registered_at"), *_at_churn(study)]
         for name in names:
             if name not in there:
                 yield _error(where, _not_there(name, there))
@@ -137,6 +159,16 @@ def _not_there(name: str, there: list[str]) -> str:
     return f"{name!r} is missing.{did_you_mean(name, there)} There are {', '.join(there)}."
 
 
+def _at_churn(study: Study) -> tuple[str, ...]:
+    """What is known of a churned user beside the columns of spells, as reasons are weighed by it."""
+    from churnsurv.data.features_sql import default_features
+
+    made = {
+        each if isinstance(each, str) else each.name for each in default_features(study.log._reading, study.log.stages)
+    }
+    return ("tenure", *(name for name in ("stage", "n_investments") if name in made))
+
+
 def _columns_asked(study: Study) -> dict[str, tuple[str, ...]]:
     from churnsurv.survival.formula import parse_formula
 
@@ -145,6 +177,7 @@ def _columns_asked(study: Study) -> dict[str, tuple[str, ...]]:
     asked = {
         "groups.by": config.by,
         "why.by": by,
+        "why.weights": (config.why_weights or ()) if config.why_on else (),
         "cox.strata": config.strata,
         "cox.reference": tuple(config.reference),
     }
@@ -173,6 +206,7 @@ def _beside(study: Study) -> Iterator[Problem]:
     """The tables beside the log that cannot be read, or are not what they are called."""
     from churnsurv.study.side_tables import answers_of, calendar_of, costs_of, reasons_of
     from churnsurv.study.why import dated_entries
+    from churnsurv.study.why_keys import in_keys
 
     config = study.config
     readers: dict[str, Callable[..., Any]] = {"costs": costs_of} if config.who_on else {}
@@ -183,7 +217,8 @@ def _beside(study: Study) -> Iterator[Problem]:
         try:
             found[name] = read(config, study.base, study.log.engine)
         except ChurnsurvError as error:
-            yield _error(f"sources.{name}", str(error))
+            said = in_keys("reasons", str(error)) if name == "reasons" else str(error)
+            yield _error(f"sources.{name}", said.removeprefix("sources.reasons: "))
     if config.why_on and "calendar" in found:
         try:
             dated_entries(config, found["calendar"])
@@ -225,9 +260,17 @@ def _explained(study: Study) -> Iterator[Problem]:
         "experience": config.why_problems is not None or "answers" in config.sources,
         "shocks": True,
     }
-    for part, reason in why_they_leave(study, only_try=True).absent.items():
+    found = why_they_leave(study, only_try=True)
+    for part, reason in found.absent.items():
         if given[part]:
             yield Problem("study", keys[part], "warning", None, None, reason)
+    for remark in found.remarks:
+        yield Problem("study", "sources.answers", "warning", None, None, remark)
+    n = 0 if found.reasons is None else len(found.reasons.reasons)
+    if n > _MANY_REASONS:
+        where = "sources.reasons" if "reasons" in config.sources else "sources.feedback"
+        what = f"There are {n:,} different reasons, too many to compare. Say which answer is which reason in a table of"
+        yield Problem("study", where, "warning", None, None, f"{what} code and reason: sources.reasons.")
 
 
 def _warned(study: Study) -> Iterator[Problem]:

@@ -27,6 +27,8 @@ _ALL = "(all)"
 _ONE_DAY = datetime.timedelta(days=1)
 #: Parts of an alarm that are shown carry at least this share of it.
 _LEAST_SHARE = 0.1
+#: Days, or groups pooled, that a line names before it counts the others.
+_NAMED = 5
 _SIZES = ("ratio", "lower", "upper", "missing", "missing_lower", "missing_upper")
 
 
@@ -56,15 +58,45 @@ class Watched:
         """A line for each open alarm, and one where there is none."""
         if self.monitor is None:
             return f"Returns: not watched. {self.reason}"
-        found = open_alarms(self.monitor)
-        if not found:
-            return f"Returns: no alarm; {_charts(self.monitor)} watched up to {self.as_of}."
+        found, (nowhere, _) = open_alarms(self.monitor), self._unjudged()
         lines = []
         for each in found:
-            lines.append(f"Returns: fewer than expected {_where(each, self.monitor.by, found)}.")
+            lines.append(f"Returns: fewer than expected {_where(each, self.monitor, found)}.")
             if each["carriers"]:
                 lines.append(f"  {'; '.join(_carried(each))}.")
-        return "\n".join(lines)
+        if self.as_of in nowhere:
+            lines.append(f"Returns: {self.as_of} is not judged: a holiday of a kind that the days learnt from lack.")
+        if not found:
+            until = " before it" if self.as_of in nowhere else f" watched up to {self.as_of}"
+            lines.append(f"Returns: no alarm; {_charts(self.monitor)}{until}.")
+        return "\n".join([*lines, *self._not_judged()])
+
+    def _not_judged(self) -> Iterator[str]:
+        """The days before that no alarm can be of, by the reason."""
+        nowhere, partly = self._unjudged()
+        for what, days in (
+            ("Not loaded in full, and not judged", self.left_out),
+            (
+                "Not judged, as holidays of a kind that the days learnt from lack",
+                [d for d in nowhere if d < self.as_of],
+            ),
+            ("Not judged in some charts, for holidays of a kind that their days learnt from lack", partly),
+        ):
+            if days:
+                yield f"  {what}: {_some([str(day) for day in days])}."
+
+    def _unjudged(self) -> tuple[list[datetime.date], list[datetime.date]]:
+        """Days that no chart judges, and that some do not, without those left out.
+
+        The chart of all groups together is passed over where there are others: it also looks away from known alarms.
+        """
+        assert self.monitor is not None  # noqa: S101
+        days = self.monitor.table
+        parts = days[days["group"] != _ALL]
+        judged = (parts if len(parts) else days).groupby("date")["judged"].agg(["any", "all"])
+        judged = judged[[each.date() not in self.left_out for each in judged.index]]
+        nowhere, partly = judged.index[~judged["any"]], judged.index[judged["any"] & ~judged["all"]]
+        return [each.date() for each in nowhere], [each.date() for each in partly]
 
     def __str__(self) -> str:
         return self.to_text()
@@ -78,14 +110,15 @@ class Watched:
         monitor = self.monitor
         if monitor is None:
             return {"alarms": [], "reason": self.reason}
-        last = monitor.table
-        judged = bool(last.loc[last["date"] == last["date"].max(), "judged"].all())
+        nowhere, partly = self._unjudged()
         return {
             "alarms": open_alarms(monitor),
             "reason": None,
             "by": monitor.by,
             "charts": len(monitor.groups),
-            "judged": judged,
+            "judged": self.as_of not in nowhere,
+            "unjudged": [str(day) for day in nowhere if day < self.as_of],
+            "partly": [str(day) for day in partly],
             "false_alarms": monitor.false_alarms,
             "level": monitor.level,
             "left_out": [str(day) for day in self.left_out],
@@ -109,10 +142,12 @@ def watch_returns(study: Study, log: ActivityLog, ready: Readiness) -> Watched |
     """Watch the returns up to a day whose readiness is known; None where the study does not want it.
 
     The log is taken as it was known at the end of the day, and days before that were never loaded in full are left out,
-    by the limits of [score.ready].
+    by the limits of [score.ready]. Of the calendar only the kinds of why.holidays are holidays, as in the study: an
+    outage that somebody enters is no reason to look away from it.
     """
     from churnsurv.diagnosis.monitor import churn_monitor
     from churnsurv.study.side_tables import calendar_of
+    from churnsurv.study.why import holidays_of
 
     keys, day = study.config.score_monitor, ready.as_of
     if not keys.on:
@@ -129,7 +164,7 @@ def watch_returns(study: Study, log: ActivityLog, ready: Readiness) -> Watched |
             watch=keys.watch,
             smallest_drop=keys.smallest_drop,
             false_alarms=keys.false_alarms,
-            holidays=calendar_of(study.config, study.base, log.engine),
+            holidays=holidays_of(study.config, calendar_of(study.config, study.base, log.engine)),
             by_stage=keys.by_stage,
             min_users=keys.min_users,
             until=day,
@@ -137,7 +172,8 @@ def watch_returns(study: Study, log: ActivityLog, ready: Readiness) -> Watched |
             level=study.config.level,
         )
     except ChurnsurvError as error:
-        return Watched(day, keys, None, str(error))
+        # the argument is a key of the daily run here
+        return Watched(day, keys, None, str(error).replace("lower train", "lower score.monitor.train"))
     first = found.first_day
     return Watched(day, keys, found, None, tuple(each for each in left_out if each >= first))
 
@@ -152,7 +188,8 @@ def _left_out(study: Study, known: ActivityLog, day: datetime.date) -> tuple[dat
 
 def open_alarms(monitor: ChurnMonitor) -> list[dict[str, Any]]:
     """The open alarms, groups before all together, each with the returns that are missing and who carries it."""
-    alarms = monitor.open_alarms
+    alarms, groups = monitor.open_alarms, monitor.groups
+    pooled = dict(zip(groups["group"], groups["pooled"], strict=True))
     found = []
     for row in alarms.to_dict("records"):
         carriers = monitor.carriers
@@ -160,6 +197,7 @@ def open_alarms(monitor: ChurnMonitor) -> list[dict[str, Any]]:
         found.append(
             {
                 "group": str(row["group"]),
+                "members": _members(pooled.get(row["group"])),
                 **{name: str(row[name])[:10] for name in ("alarm_on", "begun", "begun_lower", "begun_upper")},
                 **{name: float(row[name]) for name in _SIZES},
                 "carriers": [
@@ -172,15 +210,31 @@ def open_alarms(monitor: ChurnMonitor) -> list[dict[str, Any]]:
     return sorted(found, key=lambda each: bool(each["group"] == _ALL))
 
 
+def _members(pooled: Any) -> list[str]:
+    """The values that a chart holds where they are small, the largest first; none where it is of one value."""
+    return pooled.split(", ") if isinstance(pooled, str) else []
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def _charts(monitor: ChurnMonitor) -> str:
     n = len(monitor.groups)
     return "1 chart" if n == 1 else f"{n} charts"
 
 
-def _where(alarm: Mapping[str, Any], by: str | None, found: list[dict[str, Any]]) -> str:
+def _where(alarm: Mapping[str, Any], monitor: ChurnMonitor, found: list[dict[str, Any]]) -> str:
     """Where, since when and how many, in a line."""
-    group = f"{by} {alarm['group']}"
-    if alarm["group"] == _ALL:
+    group, members = f"{monitor.by} {alarm['group']}", alarm["members"]
+    if members:
+        first, more = members[:2], len(members) - 2
+        named = f"{', '.join(first)} and {more:,} more" if more > 0 else " and ".join(first)
+        group = f"{monitor.by} {named}{' together' if len(members) > 1 else ''}"
+    if len(monitor.groups) == 1:
+        group = "all users together"
+    elif alarm["group"] == _ALL:
         group = "all other groups together" if len(found) > 1 else "all users together"
     since = f"{alarm['begun']} ({alarm['begun_lower']} to {alarm['begun_upper']})"
     limits = f"{alarm['missing_lower']:,.0f} to {alarm['missing_upper']:,.0f}"

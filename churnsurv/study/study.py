@@ -168,9 +168,10 @@ class Study:
         Returns
         -------
         Score
-            Files stand in ``score.folder``: `alerts/as_of=DAY/` and, with a policy, `plan/as_of=DAY/`. The same day
-            run again gives the same bytes, and a recorded day keeps its files whatever has changed. A day before the
-            last one recorded, or more than `score.late` days before the end of the log, is a dry run by itself.
+            Files stand in ``score.folder``: `alerts/as_of=DAY/`, with a policy `plan/as_of=DAY/`, and where returns
+            are watched `monitor/as_of=DAY/`. The same day run again gives the same bytes, and a recorded day keeps its
+            files whatever has changed. A day before the last one recorded, or more than `score.late` days before the
+            end of the log, is a dry run by itself.
 
         Raises
         ------

@@ -12,9 +12,11 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from churnsurv.errors import InputError, did_you_mean
+from churnsurv.errors import ChurnsurvError, InputError, did_you_mean
 from churnsurv.study.parts import left_out, part
 from churnsurv.study.side_tables import answers_of, calendar_of, reasons_of
+from churnsurv.study.text import one_line
+from churnsurv.study.why_keys import in_keys
 
 if TYPE_CHECKING:
     from datetime import date
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from churnsurv.study.config import StudyConfig
     from churnsurv.study.study import Study
 
-__all__ = ["PARTS", "PROBLEMS", "WhyTheyLeave", "dated_entries", "why_they_leave"]
+__all__ = ["PARTS", "PROBLEMS", "WhyTheyLeave", "dated_entries", "holidays_of", "why_they_leave"]
 
 #: The parts and what notes call them.
 PARTS: Mapping[str, str] = MappingProxyType(
@@ -63,7 +65,7 @@ class WhyTheyLeave:
     shocks : ShockEffect or None
         None where the calendar has no shock.
     absent : mapping of part to text
-        Why a part that was asked for is not there.
+        Why a part that was asked for is not there, in the words of the study file.
     remarks : tuple of str
         What was left out of a part that is there, and why.
     """
@@ -108,7 +110,7 @@ def why_they_leave(study: Study, *, only_try: bool = False) -> WhyTheyLeave:
     mapping, answers = reasons_of(config, study.base, engine), answers_of(config, study.base, engine)
     shocks, holidays = dated_entries(config, calendar_of(config, study.base, engine))
     reasons = part("reasons", absent, lambda: _reasons(log, config, mapping, None))
-    experience = part("experience", absent, lambda: _experience(log, config, answers))
+    experience = part("experience", absent, lambda: _experience(log, config, answers, remarks))
     half = None if only_try and shocks is None else _half_loaded(log)
     found: dict[str, Any] = {"experience": experience, "reasons": reasons}
     if _group(config) and reasons is not None and not only_try:
@@ -121,7 +123,8 @@ def why_they_leave(study: Study, *, only_try: bool = False) -> WhyTheyLeave:
         found["shocks"] = part(
             "shocks", absent, lambda: _shocks(log, config, shocks, holidays, half, placebo=not only_try)
         )
-    return WhyTheyLeave(**found, absent=absent, remarks=tuple(remarks))
+    told = {name: in_keys(name, reason) for name, reason in absent.items()}
+    return WhyTheyLeave(**found, absent=told, remarks=tuple(remarks))
 
 
 def dated_entries(config: StudyConfig, calendar: Table | None) -> tuple[Table | None, Table | None]:
@@ -140,9 +143,21 @@ def dated_entries(config: StudyConfig, calendar: Table | None) -> tuple[Table | 
         if name not in names:
             hint = did_you_mean(name, names)
             raise InputError(f"The calendar has no entry {name!r}.{hint} Entries: {', '.join(names[:20]) or 'none'}.")
-    shocks = [each for each in events if (each.name in asked.names if asked.names else each.kind in asked.kinds)]
-    holidays = [each for each in events if each.kind in config.why_holidays and each not in shocks]
+    shocks, holidays = _told_apart(config, events)
     return _calendar(shocks), _calendar(holidays)
+
+
+def holidays_of(config: StudyConfig, calendar: Table | None) -> Table | None:
+    """Return the entries of a calendar that are holidays, as `dated_entries` does; None without any."""
+    from churnsurv.diagnosis.calendar import read_calendar
+
+    return _calendar(_told_apart(config, read_calendar(calendar))[1])
+
+
+def _told_apart(config: StudyConfig, events: Sequence[Event]) -> tuple[list[Event], list[Event]]:
+    asked = config.why_shocks
+    shocks = [each for each in events if (each.name in asked.names if asked.names else each.kind in asked.kinds)]
+    return shocks, [each for each in events if each.kind in config.why_holidays and each not in shocks]
 
 
 def _calendar(events: Sequence[Event]) -> pd.DataFrame | None:
@@ -173,6 +188,8 @@ def _reasons(log: ActivityLog, config: StudyConfig, mapping: pd.DataFrame | None
 
     if "feedback" not in config.sources:
         raise InputError("There is no feedback of users: sources.feedback has user_id, date and reason.")
+    if log._reading.feedback_counts["feedback"] == 0:
+        raise InputError(_no_feedback(log))
     return churn_reasons(
         log,
         mapping=mapping,
@@ -185,7 +202,17 @@ def _reasons(log: ActivityLog, config: StudyConfig, mapping: pd.DataFrame | None
     )
 
 
-def _experience(log: ActivityLog, config: StudyConfig, answers: pd.DataFrame | None) -> Experience | None:
+def _no_feedback(log: ActivityLog) -> str:
+    rejects = log._reading.rejects.to_pandas()
+    why = rejects.loc[rejects["table"] == "feedback", "reason"].value_counts()
+    said = ", ".join(f"{n:,} {reason}" for reason, n in why.items()) or "there are none"
+    return f"None of the answers of sources.feedback can be used: {said}. Check its ids and dates, and the window."
+
+
+def _experience(
+    log: ActivityLog, config: StudyConfig, answers: pd.DataFrame | None, remarks: list[str]
+) -> Experience | None:
+    """Problems that users met, without satisfaction where its answers cannot be used: they need none."""
     kinds = config.why_problems
     if kinds is None:
         there = log._reading.audit.kinds
@@ -196,7 +223,29 @@ def _experience(log: ActivityLog, config: StudyConfig, answers: pd.DataFrame | N
         return None
     from churnsurv.diagnosis.experience import experience_hazard
 
-    return experience_hazard(log, kinds, answers=answers, lasting=False, level=config.level)
+    asked: dict[str, Any] = {"lasting": False, "level": config.level}
+    try:
+        return experience_hazard(log, kinds, answers=answers, **asked)
+    except ChurnsurvError:
+        fault = _fault_of(answers, log)
+        if fault is None:
+            raise
+    found = experience_hazard(log, kinds, **asked)
+    remarks.append(f"Satisfaction is left out. {fault}")
+    return found
+
+
+def _fault_of(answers: pd.DataFrame | None, log: ActivityLog) -> str | None:
+    """Why none of the answers can be used; None where some can, and where there is no table of them."""
+    from churnsurv.diagnosis.experience_answers import answers_of as usable
+
+    if answers is None:
+        return None
+    try:
+        usable(log, answers, {})
+    except ChurnsurvError as error:
+        return in_keys("answers", one_line(error))
+    return None
 
 
 def _monitor(log: ActivityLog, config: StudyConfig, holidays: pd.DataFrame | None, half: date | None) -> ChurnMonitor:

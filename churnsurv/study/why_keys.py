@@ -1,7 +1,8 @@
-"""Readers of the keys of [why]: groups, kinds, how returns are watched, and which dates are looked at."""
+"""The keys of [why]: read - groups, kinds, how returns are watched, which dates are looked at - and named in errors."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -9,7 +10,7 @@ from typing import Any, Literal
 
 from churnsurv.study.readers import WrongValueError, choice, number_from, section, texts, whole, yes_or_no
 
-__all__ = ["DateKeys", "WatchKeys", "column_or_none", "date_keys", "watch_keys"]
+__all__ = ["DateKeys", "WatchKeys", "column_or_none", "date_keys", "in_keys", "watch_keys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,55 @@ def column_or_none(value: Any) -> tuple[str, ...]:
     return found
 
 
+def in_keys(part: str, reason: str) -> str:
+    """Say the reason why a part is not there in the words of a study file: with its keys, not names of arguments.
+
+    Parameters
+    ----------
+    part : str
+        "reasons", "reasons_by", "experience", "answers", "monitor" or "shocks".
+    reason : str
+        What the function of the part says.
+
+    Examples
+    --------
+    >>> in_keys("reasons", "Weights_on: there is no 'chanel'.")
+    "why.weights: there is no 'chanel'."
+    """
+    for pattern, key in (*_WORDS[part], _MAPPED):
+        reason = re.sub(pattern, key, reason, flags=re.IGNORECASE)
+    return reason
+
+
+_MAPPED = (r"map it: columns=\{'(\w+)': \{'([^']*)': '([^']*)'\}\}", r'map it in columns.\1: \2 = "\3"')
+_REASONS = (
+    (r"^weights_on\b", "why.weights"),
+    (r"^by:", "why.by:"),
+    (r"^horizon:", "why.horizon:"),
+    (r"\bwithin=", "why.within"),
+    (r"\bmapping=", "sources.reasons"),
+    (r"^mapping:", "sources.reasons:"),
+    (r"\bof the mapping that\b", "of sources.reasons that"),
+    (r"Map ('.*'|\".*\") to None instead", r"Leave the reason of \1 empty"),
+)
+#: What functions call their arguments, and what the study file calls them.
+_WORDS: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+    {
+        "reasons": _REASONS,
+        "reasons_by": _REASONS,
+        "experience": (
+            (r"^kinds(?=:| names)", "why.problems"),
+            (r"\bout of kinds\b", "out of why.problems"),
+        ),
+        "answers": ((r"^(?:feedback|answers)\b", "sources.answers"),),
+        "monitor": ((r"\blower train\b", "lower why.monitor.train"),),
+        "shocks": (
+            (r"^untouched\b", "why.shocks.untouched"),
+            (r"\bgroups of `by`", "groups of why.by"),
+            (r"\bby='channel'", 'by = "channel"'),
+        ),
+    }
+)
 _WATCH: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {
         "on": yes_or_no,

@@ -182,8 +182,9 @@ def test_an_open_alarm_of_the_monitor_stands_on_top_and_none_is_a_quiet_line() -
     days = {"alarm_on": "2025-04-28", "begun": "2025-04-27", "begun_lower": "2025-04-26", "begun_upper": "2025-04-28"}
     sizes = {"ratio": 0.74, "lower": 0.65, "upper": 0.85, "missing": 26.4, "missing_lower": 15, "missing_upper": 35}
     parts = [{"split": "stage", "value": "<b>new</b>", "missing": 20.0, "share": 0.75}]
-    one = {"group": HOSTILE, **days, **sizes, "carriers": parts}
-    told = {"by": "channel", "charts": 5, "judged": True, "level": 0.95, "false_alarms": 1.0, "left_out": []}
+    one = {"group": HOSTILE, "members": [], **days, **sizes, "carriers": parts}
+    told = {"by": "channel", "charts": 5, "judged": True, "level": 0.95, "false_alarms": 1.0}
+    told |= {"left_out": [], "unjudged": [], "partly": []}
 
     def shown(*alarms: dict[str, Any], **more: Any) -> str:
         monitor = told | {"alarms": list(alarms), "reason": None} | more
@@ -204,6 +205,17 @@ def test_an_open_alarm_of_the_monitor_stands_on_top_and_none_is_a_quiet_line() -
     assert "Returns: no alarm in 5 charts." in quiet.text
     assert "Fewer users return" not in quiet.text
     assert "Returns of this day are not judged" in Read(shown(judged=False)).text
+    assert "No alarm is open from the days before, in 5 charts." in Read(shown(judged=False)).text
+    assert "Returns: no alarm in 1 chart." in Read(shown(charts=1)).text
+    assert "Returns of this day are not judged" in Read(shown(one, judged=False)).text
+    dates = [f"2025-04-0{day}" for day in range(1, 8)]
+    five = "1 Apr 2025, 2 Apr 2025, 3 Apr 2025, 4 Apr 2025, 5 Apr 2025 and 2 more."
+    assert (
+        f"Not judged, as holidays of a kind that the days learnt from lack: {five}" in Read(shown(unjudged=dates)).text
+    )
+    small = one | {"group": "(small)", "members": ["ads", "distribution", HOSTILE]}
+    assert "channel ads, distribution and 1 more together, since" in Read(shown(small)).text
+    assert "All users together, since" in Read(shown(small, charts=1)).text
     assert "Returns are not watched. Too short." in Read(shown(reason="Too short.")).text
     assert "Returns" not in Read(operators_page(alerts_of(), facts=FACTS)).text
 

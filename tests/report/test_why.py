@@ -158,6 +158,10 @@ def test_without_weights_shares_are_those_of_the_answers(why: Mapping[str, Any])
     assert "Of those who answered, " in text_of(report.sections[0])
     assert "; of these, " in report.summary[0].text
     assert "among users alike" not in table(report.sections[0], "Reasons").note
+    assert "Weighted for who answers" not in table(report.sections[0], "Reasons").columns
+    captions = [f"{figure.caption} {figure.alt} {figure.options['words']}" for figure in report.figures]
+    assert "weight" not in table(report.sections[0], "Share churned by day").note
+    assert "eighted for" not in " ".join(captions)
 
 
 def test_the_surest_sign_of_who_answers_and_agreement_are_told(why: Mapping[str, Any]) -> None:
@@ -169,6 +173,60 @@ def test_the_surest_sign_of_who_answers_and_agreement_are_told(why: Mapping[str,
     category, reference = first["category"].iloc[0], first["reference"].iloc[0]
     assert f"are 0.40 times (0.30–0.50) as high for “{category}” as for “{reference}”" in text
     assert "Of 40 churns with several answers, 80.0% (70.0–90.0%) of the pairs of answers agree." in text
+
+
+def test_one_p_value_stands_in_the_sentence_and_the_table_of_who_answers(why: Mapping[str, Any]) -> None:
+    reasons = why["reasons"]
+    three = reasons.response.iloc[:3].assign(p_value=[0.04, 0.02, 0.03])
+    page = build(title="t", reasons=like(reasons, response=three)).sections[0]
+    assert "no single term is clear once all 3 are allowed for." in text_of(page)
+    assert [row[2] for row in table(page, "Who answers").rows] == ["0.060"] * 3
+    assert "p-values adjusted for all 3 rows" in table(page, "Who answers").note
+
+
+def test_the_pair_of_groups_that_is_furthest_apart_is_told(why: Mapping[str, Any]) -> None:
+    reasons, by = why["reasons"], why["reasons_by"]
+    first = reasons.table.sort_values("weighted_share").iloc[-1]["reason"]
+    shares = {"wide": (0.7, 0.2, 0.95), "high": (0.6, 0.5, 0.7), "low": (0.3, 0.2, 0.4), "lowest": (0.2, 0.01, 0.8)}
+    names = ["weighted_share", "weighted_lower", "weighted_upper"]
+    rows = pd.DataFrame([{"group": g, "reason": first, **dict(zip(names, s, strict=True))} for g, s in shares.items()])
+    overlap = pd.DataFrame({"group": list(shares), "n": 90, "n_answered": 90})
+    text = text_of(build(title="t", reasons=reasons, reasons_by=like(by, table=rows, overlap=overlap)).sections[0])
+    assert "differs most clearly between “high” users, 60.0% (50.0–70.0%), and “low” users, 30.0% (20.0–40.0%)" in text
+    alike = like(by, table=rows[rows["group"] != "low"], overlap=overlap)
+    text = text_of(build(title="t", reasons=reasons, reasons_by=alike).sections[0])
+    assert "there is no clear difference" in text
+    assert "from 20.0% (1.0–80.0%) of “lowest” users to 70.0% (20.0–95.0%) of “wide” users" in text
+
+
+def test_many_reasons_are_pooled_in_tables_and_figures(why: Mapping[str, Any]) -> None:
+    reasons = why["reasons"]
+    names, numbers = [f"r{i:02}" for i in range(13)], np.arange(13, 0, -1)
+    part = numbers / numbers.sum()
+    ends = {f"{before}{end}": part for before in ("", "weighted_") for end in ("share", "lower", "upper")}
+    bounds = {"bound_lower": part / 2, "bound_upper": part / 2 + 0.5}
+    whole = pd.DataFrame({"group": "all", "reason": names, "n": numbers, **ends, **bounds})
+    steps = [(name, 5.0 * half, p * half / 4) for name, p in zip(names, part, strict=True) for half in (1, 2)]
+    steps += [("unknown", 5.0, 0.2), ("unknown", 10.0, 0.3)]
+    times = pd.DataFrame(steps, columns=["cause", "time", "incidence"]).assign(group="all")
+    times = times.assign(lower=times["incidence"], upper=times["incidence"])
+    changed = like(
+        reasons, table=whole, weighted_incidence=times, incidence=like(reasons.incidence, table=times), horizon=10
+    )
+    report = build(title="t", reasons=changed)
+    page, rest = report.sections[0], part[10:].sum()
+    rows = table(page, "Reasons").rows
+    assert [row[0] for row in rows] == [*names[:10], "other reasons (3)"]
+    assert rows[-1][1:] == ("6", share(rest), share(rest), f"{share(rest / 2)[:-1]}–{share(rest / 2 + 0.5)}")
+    assert "The 10 most frequent of 13 reasons" in table(page, "Reasons").note
+    assert table(page, "Share churned by day").rows[-1][:2] == ("other reasons (3)", share(rest / 2))
+    shares, stacked = report.figures[:2]
+    assert list(shares.data["reason"]) == names[:10]
+    assert list(dict.fromkeys(stacked.data["cause"])) == [*names[:6], "other reasons (7)", "unknown"]
+    assert stacked.data["incidence"][13] == pytest.approx(part[6:].sum() / 2)
+    assert "The 10 most frequent of 13 reasons" in shares.caption
+    assert "The 6 most frequent of 13 reasons" in stacked.caption
+    assert all(drawings(figure) for figure in (shares, stacked))
 
 
 # ----------------------------------------------------------------------------------------------------------- problems
@@ -203,6 +261,19 @@ def test_problems_that_are_not_clear_are_not_said_to_be_first(why: Mapping[str, 
     assert report.summary[0].text.startswith("None of the problems in the log (“")
 
 
+def test_a_clear_problem_is_not_hidden_by_a_larger_share_that_is_not_clear(why: Mapping[str, Any]) -> None:
+    experience = why["experience"]
+    ranking = experience.ranking.iloc[[0, 1, 1, 2]].assign(kind=["noise", "clear", "last", "(all)"])
+    ranking = ranking.assign(share=[0.03, 0.02, 0.01, 0.0], share_lower=[-0.01, 0.01, -0.02, -0.1])
+    report = build(title="t", experience=like(experience, ranking=ranking.assign(share_upper=0.05)))
+    noise, clear, last = ranking["kind"].iloc[:3]
+    text = text_of(report.sections[0])
+    assert "None of" not in text
+    assert f"What to fix first, by reach and hazard ratio: “{clear}”." in text
+    assert f"yet not clearly above none: “{noise}” with 3.0% (-1.0% to 5.0%) of churn.\nThen “{last}” with" in text
+    assert report.summary[0].text.startswith(f"Problem to fix first: “{clear}”")
+
+
 # ------------------------------------------------------------------------------------------------------------ monitor
 
 
@@ -211,7 +282,14 @@ def alarms(monitor: Any, ended: str | None) -> Any:
     days = pd.to_datetime(["2025-04-16", "2025-04-11", "2025-04-08", "2025-04-14"])
     row = {"group": ["(all)"], "alarm_on": days[:1], "ended_on": pd.to_datetime([ended]), "begun": days[1:2]}
     row |= {"begun_lower": days[2:3], "begun_upper": days[3:], "ratio": 0.7, "lower": 0.6, "upper": 0.8}
-    row |= {"missing": 120.0, "after_ratio": np.nan, "after_lower": np.nan, "after_upper": np.nan}
+    row |= {
+        "missing": 120.0,
+        "missing_lower": 80.0,
+        "missing_upper": 160.0,
+        "after_ratio": np.nan,
+        "after_lower": np.nan,
+        "after_upper": np.nan,
+    }
     table = pd.DataFrame(row)
     carriers = pd.DataFrame(
         {"group": ["(all)"] * 2, "alarm_on": days[:1].repeat(2), "split": "channel", "value": ["<b>", "y"],
@@ -225,8 +303,8 @@ def test_an_open_alarm_is_told_with_its_day_size_and_carrier(why: Mapping[str, A
     text = text_of(report.sections[0])
     assert (
         "An alarm is open: since 11 Apr 2025 (between 8 Apr 2025 and 14 Apr 2025), all users return 0.70 times "
-        "(0.60–0.80) as often as expected; it was raised on 16 Apr 2025, and 120 returns are missing since. By "
-        "“channel”, “<b>” has the largest part of what is missing, 75.0%." in text.replace("\n", " ")
+        "(0.60–0.80) as often as expected; it was raised on 16 Apr 2025, and 120 returns (80–160) are missing since. "
+        "By “channel”, “<b>” has the largest part of what is missing, 75.0%." in text.replace("\n", " ")
     )
     assert [sentence.text for sentence in report.summary] == [
         "Alarm: since 11 Apr 2025, all users return 0.70 times (0.60–0.80) as often as expected."
@@ -250,6 +328,38 @@ def test_without_an_alarm_it_is_said_how_soon_one_would_come(why: Mapping[str, A
     text = text_of(report.sections[0])
     assert "returns were watched in 1 chart, and no alarm was raised; 1 false alarm a year would be let pass" in text
     assert "A drop of 20.0% in the returns of all users would be noticed within 6 days in half of all cases." in text
+
+
+def test_a_group_with_an_alarm_leads_and_all_users_are_those_outside_it(why: Mapping[str, Any]) -> None:
+    monitor = why["monitor"]
+    one = alarms(monitor, None)
+    both = pd.concat([one.alarms, one.alarms.assign(group="b", missing=50.0, ratio=0.5)], ignore_index=True)
+    days = pd.concat([monitor.table, monitor.table.assign(group="b")], ignore_index=True)
+    charts = pd.concat([monitor.groups, monitor.groups.assign(group="b")], ignore_index=True)
+    changed = {"table": days, "groups": charts.assign(half_found=1.0, most_found=np.nan)}
+    report = build(title="t", monitor=like(one, alarms=both, open_alarms=both, **changed))
+    others, text = "all users outside the groups with an alarm of their own", text_of(report.sections[0])
+    assert report.summary[0].text.startswith(
+        "2 alarms are open; the strongest of a group: since 11 Apr 2025, the users of “b” return 0.50 times"
+    )
+    assert f"{others} return 0.70 times" in text
+    assert f"in the returns of {others} would be noticed within 1 day in half" in text
+    assert report.figures[0].title == "Returns a day: b"
+    assert [row[0] for row in table(report.sections[0], "Alarms").rows] == ["b", others]
+    ended = pd.Series([pd.NaT, pd.Timestamp("2025-04-01")])
+    apart = both.assign(alarm_on=pd.to_datetime(["2025-04-16", "2025-03-20"]), ended_on=ended)
+    assert others not in text_of(build(title="t", monitor=like(one, alarms=apart, **changed)).sections[0])
+    mine = both[both["group"] == "b"]
+    left = {"table": days, "groups": changed["groups"].iloc[1:]}
+    text = text_of(build(title="t", monitor=like(one, alarms=mine, open_alarms=mine, **left)).sections[0])
+    assert "all users" not in text
+
+
+def test_an_alarm_raised_before_the_days_watched_is_said_to_be(why: Mapping[str, Any]) -> None:
+    late = like(alarms(why["monitor"], "2025-05-20"), first_day=datetime.date(2025, 5, 1))
+    text = text_of(build(title="t", monitor=late).sections[0])
+    assert "The alarm of 16 Apr 2025 had been raised before 1 May 2025 and was still open then." in text
+    assert "had been raised before" not in text_of(build(title="t", monitor=alarms(why["monitor"], None)).sections[0])
 
 
 # ------------------------------------------------------------------------------------------------------------- shocks
@@ -289,3 +399,27 @@ def test_good_news_keep_users_and_unclear_ones_say_so(why: Mapping[str, Any]) ->
         report.sections[0]
     )
     assert "no different from those expected by more than chance allows" in report.summary[0].text
+
+
+def test_the_ratio_and_the_users_lost_have_one_verdict(why: Mapping[str, Any]) -> None:
+    shocks = why["shocks"]
+    kept = shocks.lost.assign(lost=-13.0, lower=-24.0, upper=-2.0)
+    unclear = shocks.table.assign(hazard_ratio=1.15, lower=0.97, upper=1.36, adjusted_p_value=0.2)
+    text = text_of(build(title="t", shocks=like(shocks, table=unclear, lost=kept)).sections[0])
+    assert "Users lost by 17 Jun 2025: -13 (-24 to -2), which may be none, since the ratio is not clear." in text
+    assert "fewer users" not in text
+    clear = shocks.table.assign(hazard_ratio=0.8, lower=0.7, upper=0.9, adjusted_p_value=0.001)
+    none = shocks.lost.assign(lost=5.0, lower=-4.0, upper=14.0)
+    report = build(title="t", shocks=like(shocks, table=clear, lost=none))
+    assert "Users lost by 17 Jun 2025: 5 (-4 to 14), which may be none." in text_of(report.sections[0])
+    assert "users lost by 17 Jun 2025: 5 (-4 to 14), which may be none." in report.summary[0].text
+
+
+def test_an_effect_that_may_go_on_has_no_upper_limit(why: Mapping[str, Any]) -> None:
+    shocks = why["shocks"]
+    lasting = shocks.duration.assign(found=True, days=20.0, days_lower=19.0, days_upper=20.0, lasting=True)
+    page = build(title="t", shocks=like(shocks, duration=lasting)).sections[0]
+    assert "It lasted at least 19 days, and may go on after the last day judged." in text_of(page)
+    assert table(page, "Users lost").rows[0][-1] == "at least 19"
+    short = lasting.assign(days=1.0, days_lower=1.0, days_upper=3.0, lasting=False)
+    assert "It lasted 1 day (1–3)." in text_of(build(title="t", shocks=like(shocks, duration=short)).sections[0])

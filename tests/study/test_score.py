@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,11 @@ from churnsurv.action.readiness_words import Checked
 from churnsurv.errors import DataNotReadyError, InputError, SchemaError
 from churnsurv.report import whole_folder
 from churnsurv.study import Study, check_study, score_folders
+from churnsurv.study.score import log_of_day
 from churnsurv.study.score_before import before_of
 from churnsurv.study.score_check import daily_problems
 from churnsurv.study.score_folders import parquet_bytes
-from churnsurv.study.score_monitor import open_alarms
+from churnsurv.study.score_monitor import Watched, open_alarms, watch_returns
 from churnsurv.study.side_tables import people_of
 from churnsurv.tables import schema
 
@@ -419,7 +421,61 @@ def test_a_day_that_is_half_there_is_no_alarm(watched: Path, tmp_path: Path) -> 
     after = read(score__monitor=WATCHED).score(THIRD, dry_run=True)
     assert after.watched is not None
     assert after.watched.left_out == (date.fromisoformat(SECOND),)
+    assert f"  Not loaded in full, and not judged: {SECOND}." in after.to_text()
     assert "Not loaded in full, and not judged: 6 May 2025." in after.page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["outage", "holiday"])
+def test_an_outage_in_the_calendar_silences_no_alarm_and_a_holiday_is_said_to(
+    kind: str, watched: Path, tmp_path: Path
+) -> None:
+    entry = f'[[calendar]]\nname = "x"\nkind = "{kind}"\nfirst = 2025-05-01\nlast = 2025-05-05\n'
+    read = copy_of(watched, tmp_path / "run")
+    path = tmp_path / "run/study.toml"
+    path.write_text(path.read_text(encoding="utf-8") + entry, encoding="utf-8")
+    study = read(score__monitor=WATCHED | {"by_stage": False})
+    ready: Any = SimpleNamespace(as_of=date.fromisoformat(FIRST), ready=True)
+    found = watch_returns(study, log_of_day(study), ready)
+    assert found is not None
+    text, facts = found.to_text(), found.facts()
+    if kind == "outage":
+        assert "fewer than expected in device ios since 2025-05-01" in text
+        assert "judged" not in text
+        assert (facts["judged"], facts["unjudged"], facts["partly"]) == (True, [], [])
+    else:
+        assert text == (
+            "Returns: 2025-05-05 is not judged: a holiday of a kind that the days learnt from lack.\n"
+            f"Returns: no alarm; {facts['charts']} charts before it.\n"
+            "  Not judged, as holidays of a kind that the days learnt from lack: 2025-05-01, 2025-05-02, 2025-05-03, "
+            "2025-05-04."
+        )
+        assert facts["judged"] is False
+        assert facts["unjudged"] == [f"2025-05-0{day}" for day in (1, 2, 3, 4)]
+
+
+def test_an_alarm_names_the_groups_that_it_is_of() -> None:
+    row = {"group": "(small)", "ratio": 0.7, "lower": 0.6, "upper": 0.8, "missing": 9.0}
+    row |= {"missing_lower": 5.0, "missing_upper": 12.0, "alarm_on": "2025-05-03", "begun": "2025-05-01"}
+    row |= {"begun_lower": "2025-04-30", "begun_upper": "2025-05-02"}
+    judged = pd.DataFrame(
+        {"date": pd.to_datetime(["2025-05-05"] * 2), "group": ["a", "(all)"], "judged": [True, False]}
+    )
+
+    def said(pooled: str | None, *others: str) -> str:
+        groups = pd.DataFrame({"group": ["(small)", *others], "pooled": [pooled, *[None] * len(others)]})
+        none = pd.DataFrame(columns=["group", "alarm_on"])
+        monitor: Any = SimpleNamespace(
+            open_alarms=pd.DataFrame([row]), groups=groups, carriers=none, by="channel", table=judged
+        )
+        keys: Any = None
+        return Watched(date(2025, 5, 5), keys, monitor, None).to_text().partition(" since ")[0]
+
+    assert said("ads, distribution, host, pr, seo", "paid") == (
+        "Returns: fewer than expected in channel ads, distribution and 3 more together"
+    )
+    assert said("ads, seo", "paid") == "Returns: fewer than expected in channel ads and seo together"
+    assert said("seo", "paid") == "Returns: fewer than expected in channel seo"
+    assert said("ads, seo") == "Returns: fewer than expected in all users together"
 
 
 def test_a_log_that_cannot_be_watched_is_said_to_be_and_the_day_goes_on(done: Callable[..., Study]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import io
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -15,14 +17,16 @@ from churnsurv.data import ActivityLog
 from churnsurv.diagnosis.experience import experience_hazard
 from churnsurv.diagnosis.monitor import churn_monitor
 from churnsurv.diagnosis.shock import shock_effect
+from churnsurv.errors import InputError
 from churnsurv.simulation import PROBLEMS, Shock
 from churnsurv.study import WhyTheyLeave, check_study
+from churnsurv.study import check as checking
 from churnsurv.study import why as module
 from churnsurv.study.config import StudyConfig
 from churnsurv.study.config_reading import read_config
 from churnsurv.study.config_sections import SECTIONS
 from churnsurv.study.why import dated_entries, why_they_leave
-from churnsurv.study.why_keys import DateKeys, WatchKeys
+from churnsurv.study.why_keys import DateKeys, WatchKeys, in_keys
 
 StudyFile = Callable[..., Path]
 
@@ -195,7 +199,7 @@ def test_the_check_tells_what_is_wrong_beside_the_log(study_file: StudyFile, sou
     (tmp_path / "reasons.csv").write_text("code,reason\nrigid,a\nrigid,b\n", encoding="utf-8")
     given = f'{sources}\nreasons = "reasons.csv"\nanswers = "none.csv"'
     errors = {p.problem: p.advice for p in check_study(study_file("[why]\n", given)).problems if p.severity == "error"}
-    assert errors["sources.reasons"] == "mapping: 'rigid' is mapped to 'a' and to 'b'. Give each code one reason."
+    assert errors["sources.reasons"] == "'rigid' is mapped to 'a' and to 'b'. Give each code one reason."
     assert "there is no file" in errors["sources.answers"]
     (tmp_path / "reasons.csv").write_text("code,reason\nrigide,a\n", encoding="utf-8")
     path = study_file('[why]\nby = "chanel"\n', f'{sources}\nreasons = "reasons.csv"')
@@ -205,6 +209,96 @@ def test_the_check_tells_what_is_wrong_beside_the_log(study_file: StudyFile, sou
     assert told["sources.feedback"].severity == "warning"
     assert "None of" in told["sources.feedback"].advice
     assert "Did you mean 'crash'" in told["why.problems"].advice
+
+
+BAD_ANSWERS = {
+    "sources.answers: 'user_id' is text": "user_id,date,topic,score\nzz,2025-01-01,y,4\n",
+    "sources.answers: 'user_id' is missing. Did you mean 'user'?": "user,foo\n1,2\n",
+    "sources.answers: none of 0 rows can be used": "user_id,date,topic,score\n",
+    "sources.answers: none of 1 rows can be used (1 outside_window)": "user_id,date,topic,score\n1,2050-01-01,y,4\n",
+}
+
+
+def test_problems_are_told_without_answers_that_cannot_be_used(why_folder: Path) -> None:
+    log, config = log_of(why_folder), StudyConfig(why_problems=("crash",))
+    tables = [pd.read_csv(io.StringIO(text)) for text in BAD_ANSWERS.values()]
+    for table, said in zip(tables, BAD_ANSWERS, strict=True):
+        assert str(module._fault_of(table, log)).startswith(said)
+    remarks: list[str] = []
+    told, plain = (module._experience(log, config, answers, remarks) for answers in (tables[1], None))
+    assert told is not None
+    assert plain is not None
+    same(told.table, plain.table)
+    (remark,) = remarks
+    assert remark.startswith("Satisfaction is left out. sources.answers: 'user_id' is missing.")
+    with pytest.raises(InputError, match="the log has no event of kind 'crahs'"):
+        module._experience(log, StudyConfig(why_problems=("crahs",)), tables[1], remarks)
+    assert len(remarks) == 1
+
+
+def test_feedback_of_other_days_or_users_stops_no_study(
+    study_file: StudyFile, why_folder: Path, tmp_path: Path
+) -> None:
+    names = "\n".join(f'{name} = "{why_folder}/{name}.parquet"' for name in ("events", "users"))
+    path = study_file('[why]\nweights = ["tenure", "stage"]\n', f'{names}\nfeedback = "said.csv"')
+
+    def said(*rows: str) -> tuple[ch.Study, dict[str, str]]:
+        (tmp_path / "said.csv").write_text("\n".join(["user_id,date,reason", *rows]), encoding="utf-8")
+        study = ch.Study.from_toml(path)
+        return study, {each.problem: each.severity for each in study.check().problems if each.table == "feedback"}
+
+    study, problems = said("1,2050-01-01,a", "99999999,2025-01-01,b", "1,,c")
+    assert set(problems.values()) == {"warning"}
+    assert set(problems) == {"outside_window", "unknown_user", "missing_date"}
+    assert study.check().ok
+    with pytest.raises(InputError, match=r"of the answers of sources\.feedback can be used: 1 "):
+        module._reasons(study.log, study.config, None, None)
+    assert said("1,soon,a")[1] == {"unparsable_date": "error"}
+
+
+def test_columns_that_weigh_reasons_are_checked(study_file: StudyFile, sources: str) -> None:
+    path = study_file('[why]\nweights = ["tenure", "stage", "chanel"]\n', sources)
+    (error,) = [each for each in ch.Study.from_toml(path).check().problems if each.severity == "error"]
+    assert error.problem == "why.weights"
+    assert error.advice.startswith("'chanel' is missing. Did you mean 'channel'?")
+
+
+def test_texts_as_reasons_are_noticed(study_file: StudyFile, sources: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = ch.Study.from_toml(study_file("[why]\n", sources))
+    for n, problems in ((30, []), (31, ["sources.feedback"])):
+        many: Any = SimpleNamespace(reasons=tuple(map(str, range(n))))
+        monkeypatch.setattr(module, "why_they_leave", lambda *_, many=many, **__: WhyTheyLeave(reasons=many))
+        told = list(checking._explained(study))
+        assert [each.problem for each in told] == problems
+    assert told[0].advice.startswith("There are 31 different reasons, too many to compare.")
+    assert told[0].severity == "warning"
+
+
+@pytest.mark.parametrize(
+    ("part", "said", "told"),
+    [
+        ("reasons", "Check mapping=, within= and the dates.", "Check sources.reasons, why.within and the dates."),
+        (
+            "reasons",
+            "mapping: 'a' is. Map 'a' to None instead.",
+            "sources.reasons: 'a' is. Leave the reason of 'a' empty.",
+        ),
+        (
+            "reasons_by",
+            "By: 'spell' is taken. Rename it, or map it: columns={'users': {'user_spell': 'spell'}}.",
+            "why.by: 'spell' is taken. Rename it, or map it in columns.users: user_spell = \"spell\".",
+        ),
+        (
+            "experience",
+            "Kinds: 'x' is all. Leave it out of kinds.",
+            "why.problems: 'x' is all. Leave it out of why.problems.",
+        ),
+        ("monitor", "There are 9: lower train to that.", "There are 9: lower why.monitor.train to that."),
+        ("shocks", "Untouched: there is no group 'x'.", "why.shocks.untouched: there is no group 'x'."),
+    ],
+)
+def test_reasons_name_the_keys_of_the_study(part: str, said: str, told: str) -> None:
+    assert in_keys(part, said) == told
 
 
 def test_columns_of_feedback_are_named_and_its_rows_checked(
