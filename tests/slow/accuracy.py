@@ -17,8 +17,10 @@ import pandas as pd
 import churnsurv as ch
 
 from . import (
+    churn_monitor,
     competing,
     cutpoint,
+    experience,
     idle_risk,
     logrank,
     prediction_quality,
@@ -29,6 +31,7 @@ from . import (
     recall_monitor,
     recall_policies,
     recall_targeting,
+    shock_effect,
     simulated_app,
     who_churns,
     worlds,
@@ -224,12 +227,22 @@ EXPERIMENTS: dict[str, Callable[[int], list[Figure]]] = {
     **recall_monitor.EXPERIMENTS,
     **recall_targeting.EXPERIMENTS,
     **reasons.EXPERIMENTS,
+    **experience.EXPERIMENTS,
+    **churn_monitor.EXPERIMENTS,
+    **shock_effect.EXPERIMENTS,
 }
+#: Replications of a full run, where one takes seconds.
+FULL = {**churn_monitor.FULL, **shock_effect.FULL}
 
 
-def run(name: str, n: int = REPLICATIONS) -> list[Figure]:
-    """Run one experiment with n replications a case."""
-    return EXPERIMENTS[name](n)
+def full(name: str) -> int:
+    """How many replications a full run of an experiment has."""
+    return FULL.get(name, REPLICATIONS)
+
+
+def run(name: str, n: int | None = None) -> list[Figure]:
+    """Run one experiment with n replications a case, by default a full run."""
+    return EXPERIMENTS[name](full(name) if n is None else n)
 
 
 def markers(name: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """False alarms of the churn monitor in years without a shock, and how soon it finds a drop of the return hazard.
 
-``python -m tests.slow.churn_monitor`` prints the table.
+``python -m tests.slow.accuracy monitor_years monitor_drops`` makes the tables (half an hour).
 
 Counts are drawn day by day from users that come back, fall silent or register, by idle day: those of five channels, the
 largest with 3,000 living users, which are 20,000 registrations within three years of the simulated app, or with 20,000.
@@ -25,7 +25,7 @@ from churnsurv.diagnosis.monitor import ChurnMonitor, monitor_counts
 
 from .figures import Figure, replications
 
-__all__ = ["EXPERIMENTS", "drops", "main", "years_without_shock"]
+__all__ = ["EXPERIMENTS", "FULL", "drops", "years_without_shock"]
 
 IDLE, TRAIN, GUARD = 30, 365, 14
 FIRST = datetime.date(2023, 1, 1)
@@ -107,7 +107,7 @@ def watched(counts: ReturnDays, **asked: Any) -> ChurnMonitor:
     return monitor_counts(counts, "channel", None, first=first, train=TRAIN, **asked)
 
 
-def years_without_shock(n: int = 500, *, days: int = 365) -> list[Figure]:
+def years_without_shock(n: int, *, days: int = 365) -> list[Figure]:
     """Alarms a year, where none is called for and one is stated: a year watched after a year learnt from."""
     figures = []
     for world, noise in WORLDS.items():
@@ -145,8 +145,11 @@ def _found(
         }
 
 
-def drops(n: int = 300, *, sizes: Sequence[str] = tuple(CHANNELS)) -> list[Figure]:
-    """A drop of 20 % in one channel: days until it is found, and whether its day and size are told."""
+def drops(n: int, *, sizes: Sequence[str] = tuple(CHANNELS)) -> list[Figure]:
+    """A drop of 20 % in one channel: days until it is found, and whether its day and size are told.
+
+    Beside it, by half as many replications, what more false alarms a year buy.
+    """
     figures = []
     for size in sizes:
         for world, noise in WORLDS.items():
@@ -167,10 +170,10 @@ def drops(n: int = 300, *, sizes: Sequence[str] = tuple(CHANNELS)) -> list[Figur
             ):
                 share = float(found[measure].mean())
                 figures.append(Figure(f"{case}, {what}", "coverage", share, int(found[measure].count()), None))
-    return figures
+    return [*figures, *(_trade_off(n // 2) if n > 1 else ())]
 
 
-def trade_off(n: int = 150) -> list[Figure]:
+def _trade_off(n: int) -> list[Figure]:
     """What more false alarms a year buy where days vary: the channel with 20,000 registered users."""
     figures = []
     for false_alarms in (0.5, 1.0, 4.0, 12.0):
@@ -187,17 +190,5 @@ def trade_off(n: int = 150) -> list[Figure]:
 EXPERIMENTS: dict[str, Callable[..., list[Figure]]] = {
     "monitor_years": years_without_shock,
     "monitor_drops": drops,
-    "monitor_trade_off": trade_off,
 }
-
-
-def main() -> None:
-    """Print the table."""
-    for experiment in EXPERIMENTS.values():
-        for figure in experiment():
-            row = (figure.case, figure.measure, round(figure.value, 4), figure.n, figure.gate)
-            print(" | ".join(map(str, row)))  # noqa: T201 - what a runner is for
-
-
-if __name__ == "__main__":
-    main()
+FULL = {"monitor_years": 500, "monitor_drops": 300}
