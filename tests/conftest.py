@@ -31,7 +31,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # and so would those of DuckDB, unless 
 
     duckdb.connect = _connect_with_one_thread
 
-settings.register_profile("churnsurv", derandomize=True, deadline=None)
+settings.register_profile("churnsurv", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("churnsurv")
 
 

@@ -27,6 +27,8 @@ Numbers: TypeAlias = NDArray[Any]
 
 _ROUNDS = 50
 _HIGHEST = 0.999
+#: An eigenvalue of the information that is smaller than this part of the terms' own squares is rounding.
+_NO_INFORMATION = 1e-10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,9 +102,9 @@ def fit_return_rate(at_risk: Numbers, returned: Numbers, terms: Floats) -> Retur
     n, y = at_risk.astype(np.float64), returned.astype(np.float64)
     events = y.sum(axis=0)
     by_day, b = y.sum(axis=1), np.zeros(terms.shape[1])
-    value, gradient, information, centre = _profile(n, events, by_day, terms, b)
+    value, gradient, information, centre, size_of_terms = _profile(n, events, by_day, terms, b)
     for _ in range(_ROUNDS):
-        step = np.linalg.pinv(information, rcond=1e-10, hermitian=True) @ gradient
+        step = _inverse(information, size_of_terms) @ gradient
         gain = float(step @ gradient)
         if gain <= 1e-16 * max(1.0, float(events.sum())):
             break
@@ -115,18 +117,28 @@ def fit_return_rate(at_risk: Numbers, returned: Numbers, terms: Floats) -> Retur
             if size < 1e-6:
                 raise ConvergenceError("The expectation of returns by weekday and trend cannot be fitted.")
         b = b + size * step
-        value, gradient, information, centre = found
+        value, gradient, information, centre, size_of_terms = found
     exposure = (n * np.exp(terms @ b)[:, None]).sum(axis=0)
     level: Floats = np.full(events.size, events.sum() / max(float(exposure.sum()), 1.0))
     np.divide(events, exposure, out=level, where=exposure > 0)
-    covariance = np.asarray(np.linalg.pinv(information, rcond=1e-10, hermitian=True), dtype=np.float64)
-    return ReturnRate(level, events, b, centre, covariance)
+    return ReturnRate(level, events, b, centre, _inverse(information, size_of_terms))
+
+
+def _inverse(information: Floats, size_of_terms: float) -> Floats:
+    """Invert where there is information; directions in which the terms do not vary within cells get 0.
+
+    What is left of those by rounding is small beside the sums that it is the difference of, and may be below 0.
+    """
+    values, vectors = np.linalg.eigh(information)
+    known = values > _NO_INFORMATION * size_of_terms
+    inverse: Floats = (vectors[:, known] / values[known]) @ vectors[:, known].T
+    return inverse
 
 
 def _profile(
     n: Floats, events: Floats, by_day: Floats, terms: Floats, b: Floats
-) -> tuple[float, Floats, Floats, Floats]:
-    """The profile likelihood, its gradient and information, and the means of the terms by cell."""
+) -> tuple[float, Floats, Floats, Floats, float]:
+    """The profile likelihood, its gradient and information, means of the terms by cell, the largest sum of squares."""
     factor = np.exp(np.clip(terms @ b, -30, 30))
     weight = n * factor[:, None]
     total = weight.sum(axis=0)
@@ -135,8 +147,9 @@ def _profile(
     share = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
     centre = share.T @ terms
     gradient = terms.T @ by_day - centre.T @ events
-    information = (terms * (share @ events)[:, None]).T @ terms - (centre * events[:, None]).T @ centre
-    return value, gradient, information, centre
+    squares = (terms * (share @ events)[:, None]).T @ terms
+    information = squares - (centre * events[:, None]).T @ centre
+    return value, gradient, information, centre, float(np.diagonal(squares).max(initial=0.0))
 
 
 def expected_returns(fit: ReturnRate, at_risk: Numbers, terms: Floats) -> ExpectedReturns:

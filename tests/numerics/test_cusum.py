@@ -72,6 +72,11 @@ def test_a_rate_of_nothing_and_a_term_that_does_not_vary() -> None:
     assert unseen.level[-1] == pytest.approx(
         returned.sum() / (at_risk * np.exp(terms @ unseen.coefficients)[:, None]).sum()
     )
+    # all users on one day: what rounding leaves of the information has no inverse
+    one, terms = np.where(np.arange(len(terms))[:, None] == 7, at_risk, 0), terms + 1 / 3
+    alone = fit_return_rate(one, np.minimum(one, returned + 1), terms)
+    assert not alone.covariance.any()
+    assert (expected_returns(alone, at_risk, terms).error > 0).all()
 
 
 @pytest.mark.parametrize("law", [(0.0, 0.0, 0.0), (0.01, 0.0, 0.0), (0.01, 0.02, 0.85)])
