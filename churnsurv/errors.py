@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, time
 
 __all__ = [
     "ChurnsurvError",
@@ -13,6 +14,7 @@ __all__ = [
     "FollowUpError",
     "InputError",
     "SchemaError",
+    "described",
     "did_you_mean",
     "require_columns",
 ]
@@ -64,6 +66,27 @@ def did_you_mean(name: str, options: Iterable[object]) -> str:
         folded = {option.lower(): option for option in reversed(names)}
         nearest = [folded[key] for key in difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)]
     return f" Did you mean {nearest[0]!r}?" if nearest else ""
+
+
+def described(value: object) -> str:
+    """Say what a value of a settings file is, for an error message.
+
+    Examples
+    --------
+    >>> described("30"), described(2.5), described(True)
+    ("the text '30'", 'the number 2.5', 'true')
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"the text {value!r}"
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, (date, time)):
+        return f"the date or time {value}"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return "a table" if isinstance(value, Mapping) else repr(value)
 
 
 def require_columns(table: str, needed: Sequence[str], present: Iterable[object]) -> None:

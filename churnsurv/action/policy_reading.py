@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from churnsurv.errors import InputError, did_you_mean
+from churnsurv.errors import InputError, described, did_you_mean
 
 __all__ = ["KEY_HELP", "Comparison", "PolicyError", "Problem", "Reader", "RefusedError", "document", "made", "settle"]
 
@@ -216,17 +216,11 @@ def describe(value: object) -> str:
     """
     if value is None:
         return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f"the text {value!r}"
-    if isinstance(value, (int, float)):
-        return f"the number {value}"
-    if isinstance(value, (datetime, date, time)):
-        return f"the date or time {value}"
-    if isinstance(value, Mapping):
-        return "a table" if value else "an empty table"
-    return f"a list of {len(value)}" if isinstance(value, Sequence) else repr(value)
+    if isinstance(value, Mapping) and not value:
+        return "an empty table"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"a list of {len(value)}"
+    return described(value)
 
 
 def plain_name(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import churnsurv.study.readers as read
-from churnsurv.errors import did_you_mean
+from churnsurv.errors import described, did_you_mean
 from churnsurv.study.config import Dated, Source, StudyConfig
 from churnsurv.study.config_checks import Problem, check_together
 from churnsurv.study.config_sections import SECTIONS
@@ -48,7 +48,7 @@ def read_config(
         elif section == "calendar":
             values["calendar"] = _read_calendar(body, problems)
         elif not isinstance(body, Mapping):
-            problems.append(Problem(section, f"expected a section [{section}], found {read.describe(body)}."))
+            problems.append(Problem(section, f"expected a section [{section}], found {described(body)}."))
         else:
             _read_section(section, body, values, problems)
     _fill_sources(values, problems)
@@ -60,7 +60,7 @@ def read_config(
 def _read_calendar(body: Any, problems: list[Problem]) -> tuple[Dated, ...]:
     """The campaigns and holidays, each a section `[[calendar]]` of its own; those with a problem are left out."""
     if not isinstance(body, list) or not all(isinstance(entry, Mapping) for entry in body):
-        what = f"expected sections [[calendar]], one for each campaign or holiday, found {read.describe(body)}."
+        what = f"expected sections [[calendar]], one for each campaign or holiday, found {described(body)}."
         problems.append(Problem("calendar", what))
         return ()
     entries = []

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time
+from datetime import date, datetime
 from typing import Any
 
 from churnsurv.data.feature import Feature, resolve
 from churnsurv.data.rule import Stages
-from churnsurv.errors import InputError, did_you_mean
+from churnsurv.errors import InputError, described, did_you_mean
 
-__all__ = ["ManyRefusedError", "RefusedValueError", "WrongValueError", "describe"]
+__all__ = ["ManyRefusedError", "RefusedValueError", "WrongValueError"]
 
 MARGINS = ("active_day", "invested_day")
 
@@ -25,7 +25,7 @@ class WrongValueError(RefusedValueError):
     """A value that is not what its key expects; the text says both."""
 
     def __init__(self, expected: str, found: object, hint: str = "") -> None:
-        super().__init__(f"expected {expected}, found {describe(found)}.{hint}")
+        super().__init__(f"expected {expected}, found {described(found)}.{hint}")
 
 
 class ManyRefusedError(RefusedValueError):
@@ -34,27 +34,6 @@ class ManyRefusedError(RefusedValueError):
     def __init__(self, problems: list[tuple[str, str]]) -> None:
         super().__init__("; ".join(f"{where}: {what}" for where, what in problems))
         self.problems = problems
-
-
-def describe(value: object) -> str:
-    """Say what a TOML value is, for an error message.
-
-    Examples
-    --------
-    >>> describe("30"), describe(2.5), describe(True)
-    ("the text '30'", 'the number 2.5', 'true')
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f"the text {value!r}"
-    if isinstance(value, (int, float)):
-        return f"the number {value}"
-    if isinstance(value, (datetime, date, time)):
-        return f"the date or time {value}"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    return "a table" if isinstance(value, Mapping) else repr(value)
 
 
 def text(value: Any) -> str:
