@@ -13,6 +13,7 @@ from typing import Any
 from churnsurv.data.rule import calendar_day, days_of
 from churnsurv.errors import InputError, did_you_mean
 from churnsurv.survival.frames import as_frame
+from churnsurv.tables import is_missing
 
 __all__ = ["AFTER", "STRATEGIES", "UNKNOWN", "Strategy", "read_strategies"]
 
@@ -183,7 +184,7 @@ def _from_table(table: Any) -> Mapping[str, Any]:
         reason = row.pop("reason")
         if reason in made:
             raise InputError(f"strategies: the reason {reason!r} is there twice. Keep one row of it.")
-        parts = {str(key): value for key, value in row.items() if str(key) not in keys or not _missing(value)}
+        parts = {str(key): value for key, value in row.items() if str(key) not in keys or not is_missing(value)}
         if isinstance(parts.get("wait"), float) and parts["wait"].is_integer():
             parts["wait"] = int(parts["wait"])  # a column with missing numbers holds floats
         if hasattr(parts.get("after_on"), "date"):
@@ -192,8 +193,3 @@ def _from_table(table: Any) -> Mapping[str, Any]:
             parts["product_matched"] = bool(parts["product_matched"])
         made[reason] = parts
     return made
-
-
-def _missing(value: Any) -> bool:
-    # NaN and NaT are no equals of themselves; pandas' NA has no truth
-    return value is None or type(value).__name__ == "NAType" or bool(value != value)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from churnsurv.errors import InputError, SchemaError, require_columns
 from churnsurv.survival.frames import as_frame
+from churnsurv.tables import is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +82,7 @@ def read_calendar(calendar: Any) -> tuple[Event, ...]:
 
 
 def _missing(value: object) -> bool:
-    return value is None or value != value or type(value).__name__ in {"NAType", "NaTType"} or not str(value).strip()
+    return is_missing(value) or not str(value).strip()
 
 
 def _days(column: pd.Series[Any], name: str) -> list[date]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from churnsurv.data.return_days import REGISTRATION_GAP, ReturnDays
 from churnsurv.errors import InputError
+from churnsurv.tables import is_missing
 
 if TYPE_CHECKING:
     from churnsurv.diagnosis.calendar import Event
@@ -99,9 +100,9 @@ def count_rows(counts: ReturnDays, by: str | None, stage: str | None) -> CountRo
     assert frame.columns[-1] == REGISTRATION_GAP  # noqa: S101
     values = _texts(frame[by]) if by is not None else [ALL] * len(frame)
     if by is not None:
-        missing = any(map(_missing, list(frame[by])))
+        missing = any(map(is_missing, list(frame[by])))
         for name in (ALL, SMALL, *([NONE] if missing else [])):
-            if name in {str(each) for each in frame[by] if not _missing(each)}:
+            if name in {str(each) for each in frame[by] if not is_missing(each)}:
                 raise InputError(
                     f"{by!r} has the value {name!r}, which here is the name of groups together or of users without a "
                     "value. Rename it, so that every chart can be told from the others."
@@ -189,11 +190,7 @@ def watched_groups(
 
 
 def _texts(column: Iterable[object]) -> list[str]:
-    return [NONE if _missing(value) else str(value) for value in list(column)]
-
-
-def _missing(value: object) -> bool:
-    return value is None or value != value or type(value).__name__ in {"NAType", "NaTType"}
+    return [NONE if is_missing(value) else str(value) for value in list(column)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

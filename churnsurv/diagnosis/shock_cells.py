@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from churnsurv.data.return_days import REGISTRATION_GAP, ReturnDays
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.tables import is_missing
 
 __all__ = ["ALL", "NONE", "SMALL", "SMALL_UNTOUCHED", "TOUCHED", "ShockGroup", "shock_groups", "together"]
 
@@ -89,8 +90,8 @@ def shock_groups(
 def _names(values: Iterable[object], by: str) -> list[str]:
     """Values as text, none of which may be taken for groups together."""
     listed = list(values)
-    real = {_text(each) for each in listed if not _missing(each)}
-    for name in (ALL, TOUCHED, SMALL, SMALL_UNTOUCHED, *([NONE] if any(map(_missing, listed)) else [])):
+    real = {_text(each) for each in listed if not is_missing(each)}
+    for name in (ALL, TOUCHED, SMALL, SMALL_UNTOUCHED, *([NONE] if any(map(is_missing, listed)) else [])):
         if name in real:
             raise InputError(
                 f"{by!r} has the value {name!r}, which here is the name of groups together or of users without a "
@@ -133,8 +134,4 @@ def together(name: str, groups: Sequence[ShockGroup]) -> ShockGroup:
 
 
 def _text(value: object) -> str:
-    return NONE if _missing(value) else str(value)
-
-
-def _missing(value: object) -> bool:
-    return value is None or value != value or type(value).__name__ in {"NAType", "NaTType"}
+    return NONE if is_missing(value) else str(value)

@@ -16,6 +16,7 @@ from churnsurv.plots.dates import date_axis, date_numbers
 from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, flow, inner_size, new_axes, stroke, write
 from churnsurv.plots.text import ems, notice, shown
 from churnsurv.plots.words import chosen_words
+from churnsurv.tables import is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,8 +196,7 @@ def _day(value: object) -> float:
 
 def _title(record: Mapping[Hashable, Any]) -> str:
     event = record["event"]
-    named = event is not None and event == event and type(event).__name__ not in {"NAType", "NaTType"}
-    return str(event) if named else str(record["start"])[:10]
+    return str(record["start"])[:10] if is_missing(event) else str(event)
 
 
 def _name(ax: Axes, label: _Label) -> None:

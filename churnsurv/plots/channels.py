@@ -13,6 +13,7 @@ from churnsurv.plots.colours import MUTED, PAPER, SERIES
 from churnsurv.plots.style import SIZE, Frame, dress, inner_size, new_axes, side_room, write
 from churnsurv.plots.text import ems, notice, shown
 from churnsurv.plots.words import chosen_words
+from churnsurv.tables import is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,4 +192,4 @@ def _digits(values: list[float]) -> int:
 
 
 def _number(value: object) -> float:
-    return np.nan if value is None or type(value).__name__ in {"NAType", "NaTType"} else float(str(value))
+    return np.nan if is_missing(value) else float(str(value))

@@ -13,6 +13,7 @@ from churnsurv.plots.colours import GRID, INK, MUTED, PAPER, SERIES
 from churnsurv.plots.style import NARROW, SIZE, Frame, dress, inner_size, new_axes, side_room, write
 from churnsurv.plots.text import ems, notice, shown
 from churnsurv.plots.words import chosen_words
+from churnsurv.tables import is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,23 +144,19 @@ def _rows(table: pd.DataFrame) -> list[_Row]:
     rows: list[_Row] = []
     before: str | None = None
     for record in table[list(_NEEDED)].to_dict("records"):
-        numbers = [float("nan") if _null(record[n]) else float(record[n]) for n in _NEEDED[4:]]
+        numbers = [float("nan") if is_missing(record[n]) else float(record[n]) for n in _NEEDED[4:]]
         variable = str(record["variable"])
-        if _null(record["category"]):
+        if is_missing(record["category"]):
             rows.append(_Row(str(record["term"]), "alone", *numbers))
             before = None
             continue
         if variable != before:
             rows.append(_Row(variable, "heading"))
-            if not _null(record["reference"]):
+            if not is_missing(record["reference"]):
                 rows.append(_Row(str(record["reference"]), "reference", 1.0))
         rows.append(_Row(str(record["category"]), "estimate", *numbers))
         before = variable
     return rows
-
-
-def _null(value: object) -> bool:
-    return value is None or value != value or type(value).__name__ in {"NAType", "NaTType"}
 
 
 def _limits(rows: Sequence[_Row]) -> tuple[float, float]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from churnsurv.tables import is_missing
+
 __all__ = ["NOTHING", "between", "count", "day", "exists", "number", "p_value", "quantity", "ratio", "share"]
 
 NOTHING = "–"
@@ -18,9 +20,7 @@ def exists(value: Any) -> bool:
     >>> exists(0.0), exists(float("nan")), exists(None)
     (True, False, False)
     """
-    if value is None or type(value).__name__ in {"NAType", "NaTType"}:
-        return False
-    return not (isinstance(value, float) and math.isnan(value))
+    return not is_missing(value)
 
 
 def count(value: Any) -> str:

@@ -305,6 +305,13 @@ def test_calendars_that_cannot_be_read(calendar: dict[str, list[Any]], said: str
         read_calendar(pd.DataFrame(calendar))
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NaT, pd.NA, " "])
+def test_an_event_without_a_kind_has_none(missing: object) -> None:
+    kinds = pd.Series(["campaign", missing], dtype=object)
+    table = pd.DataFrame({"name": ["a", "b"], "date": ["2024-05-20", "2024-06-20"], "kind": kinds})
+    assert [event.kind for event in read_calendar(table)] == ["campaign", None]
+
+
 def test_calendars_with_dates_of_any_kind_are_read_alike() -> None:
     forms = ["2024-05-20", date(2024, 5, 20), pd.Timestamp("2024-05-20 13:00"), np.datetime64("2024-05-20")]
     for form in forms:
