@@ -19,6 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "churnsurv"
 ROOMS: dict[str, set[str]] = {
     "doors": set(),
     "errors": set(),
+    "notes": set(),
     "numerics": {"errors"},
     "tables": {"errors"},
     "data": {"errors", "tables"},
@@ -40,7 +41,7 @@ ROOMS: dict[str, set[str]] = {
     "__init__": set(),
 }  # fmt: skip
 
-FREE = {"doors"}  # how a room opens; every room may import it
+FREE = {"doors", "notes"}  # how a room opens, and what results say of themselves; every room may import them
 
 # Methods of results that import a later room when they are called.
 LAZY_DOORS = {("plot", "plots"), ("to_lifelines", "integrations")}

@@ -10,7 +10,7 @@ from churnsurv.plots.text import shown
 from churnsurv.report.catalogue import catalogue
 from churnsurv.report.material import Curves, Material
 from churnsurv.report.model import Report, Section, Sentence
-from churnsurv.report.numbers import count
+from churnsurv.report.numbers import count, in_words_of
 from churnsurv.report.pieces import columns_of
 from churnsurv.report.section_backtest import backtest_section
 from churnsurv.report.section_curves import curves_sections
@@ -201,13 +201,12 @@ def build(
         lift_monitors=dict(lift_monitors or {}),
         absent=tuple(absent),
     )
+    with in_words_of(words.messages):
+        told = _subtitle(material), tiles(material), summary(material), _sections(material)
     return Report(
-        title=shown(title),
-        lang=lang,
-        subtitle=_subtitle(material),
-        tiles=tiles(material),
-        summary=summary(material),
-        sections=_sections(material),
+        shown(title),
+        lang,
+        *told,
         results=_results(material, check),
         config=material.config,
         provenance=material.provenance,

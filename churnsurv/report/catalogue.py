@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from importlib import import_module
 from typing import TypeAlias
 
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.notes import Note
 from churnsurv.plots.text import shown
 from churnsurv.report.model import Part, Sentence
 
 __all__ = ["LANGUAGES", "Catalogue", "Field", "catalogue", "name", "strong"]
 
-LANGUAGES = ("en",)
+LANGUAGES = ("en", "zh-Hant")
 
 Field: TypeAlias = str | int | Part
 
@@ -32,14 +33,58 @@ def strong(text: str) -> Part:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The messages of one language."""
+    """The messages of one language.
+
+    Attributes
+    ----------
+    lang : str
+    messages : mapping of key to text
+        Fields stand in braces.
+    notes : mapping of English template to text
+        What results say of themselves; see `churnsurv.notes`. Empty in English.
+    """
 
     lang: str
     messages: Mapping[str, str]
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, key: str, /, **fields: Field) -> str:
         """Return a message as plain text."""
-        return self.say(key, **fields).text if fields else self.messages[key]
+        return self.plain(self.say(key, **fields)) if fields else self.messages[key]
+
+    def plain(self, sentence: Sentence) -> str:
+        """Return a sentence as plain text, a user's words in the quotes of the language."""
+        return sentence.quoted(self.lang)
+
+    def note(self, text: str) -> str:
+        """Return what a result says of itself in this language; a text of somebody else stays as it is.
+
+        Examples
+        --------
+        >>> from churnsurv.notes import note
+        >>> catalogue("en").note(note("{n} rows could not be used.", n="1,200"))
+        '1,200 rows could not be used.'
+        """
+        if not isinstance(text, Note) or self.lang == "en":
+            return str(text)
+        fields = {name: self.note(value) for name, value in text.fields.items()}
+        return self.notes[text.template].format(**fields)
+
+    def joined(self, *sentences: Sentence, link: str | None = None) -> Sentence:
+        """Return sentences as one, with the room between them that the language leaves.
+
+        Examples
+        --------
+        >>> words = catalogue("en")
+        >>> words.joined(words.say("or", first="A", last="B."), words.say("or", first="C", last="D.")).text
+        'A or B. C or D.'
+        """
+        parts: list[Part] = []
+        for sentence in sentences:
+            if sentence.parts:
+                parts += [Part(self.messages["joint"])] if parts and self.messages["joint"] else []
+                parts += sentence.parts
+        return Sentence(tuple(parts), link)
 
     def say(self, key: str, /, **fields: Field) -> Sentence:
         """Return a message as a sentence; fields that are `Part` keep their role.
@@ -50,13 +95,35 @@ class Catalogue:
         'number'
         """
         parts: list[Part] = []
-        for literal, field, _, _ in string.Formatter().parse(self.messages[key]):
+        for literal, name, _, _ in string.Formatter().parse(self.messages[key]):
             if literal:
                 parts.append(Part(literal))
-            if field is not None:
-                value = fields[field]
+            if name is not None:
+                value = fields[name]
                 parts.append(value if isinstance(value, Part) else Part(str(value)))
         return Sentence(tuple(parts))
+
+    def commas(self, items: Iterable[str]) -> str:
+        """Return words one after the other, with the comma of lists."""
+        return self.messages["comma"].join(items)
+
+    def semicolons(self, items: Iterable[str]) -> str:
+        """Return clauses one after the other."""
+        return self.messages["semicolon"].join(items)
+
+    def headed(self, head: str, text: str) -> str:
+        """Return a text behind a word and a colon."""
+        return f"{head}{self.messages['colon']}{text}"
+
+    def bracketed(self, text: str) -> str:
+        """Return a text in brackets, with the blank before them that the language has.
+
+        Examples
+        --------
+        >>> "41%" + catalogue("en").bracketed("40–42%"), "41%" + catalogue("zh-Hant").bracketed("40–42%")
+        ('41% (40–42%)', '41%（40–42%）')
+        """
+        return self.messages["bracketed"].format(text=text)
 
     def has(self, key: str) -> bool:
         """Tell whether there is such a message."""
@@ -101,4 +168,4 @@ def catalogue(lang: str) -> Catalogue:
             f"{', '.join(LANGUAGES)}."
         )
     module = import_module(f"churnsurv.report.messages_{lang.replace('-', '_').lower()}")
-    return Catalogue(lang, module.MESSAGES)
+    return Catalogue(lang, module.MESSAGES, getattr(module, "NOTES", {}))

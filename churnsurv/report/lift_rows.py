@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from churnsurv.report.numbers import NOTHING, exists, quantity
+from churnsurv.report.numbers import exists
 
-__all__ = ["ALL", "broken_checks", "campaigns_of", "is_adjusted", "lift_rows", "money", "outcome_rows", "returns"]
+__all__ = ["ALL", "broken_checks", "campaigns_of", "is_adjusted", "lift_rows", "outcome_rows"]
 
 Row = dict[Any, Any]
 
@@ -46,33 +46,3 @@ def broken_checks(lift: Any) -> list[Row]:
     frame = lift.checks
     rows: list[Row] = frame[frame["verdict"] == "broken"].to_dict("records")
     return rows
-
-
-def returns(value: Any) -> str:
-    """Users in a thousand: whole from ten on.
-
-    Examples
-    --------
-    >>> returns(88.6), returns(4.34), returns(-0.5)
-    ('89', '4.3', '-0.5')
-    """
-    if not exists(value):
-        return NOTHING
-    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.1f}"
-
-
-def money(value: Any) -> str:
-    """Amounts and days per thousand users: large ones in thousands (k) and millions (M).
-
-    Examples
-    --------
-    >>> money(4_303_379.0), money(-33_875.6), money(345.4), money(float("nan"))
-    ('4.30M', '-33.9k', '345', '–')
-    """
-    if not exists(value):
-        return NOTHING
-    if abs(value) >= 1e6:
-        return f"{value / 1e6:,.2f}M"
-    if abs(value) >= 1e4:
-        return f"{value / 1e3:,.1f}k"
-    return returns(value) if abs(value) >= 10 else quantity(value)

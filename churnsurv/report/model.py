@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from churnsurv.errors import InputError
 from churnsurv.tables import plain
 
-__all__ = ["Block", "Figure", "Listing", "Part", "Report", "Section", "Sentence", "Table", "Tile"]
+__all__ = ["QUOTES", "Block", "Figure", "Listing", "Part", "Report", "Section", "Sentence", "Table", "Tile"]
+
+
+#: What stands around a user's own word, by language.
+QUOTES: Mapping[str, str] = MappingProxyType({"en": "“”", "zh-Hant": "「」"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +39,19 @@ class Sentence:
 
     @property
     def text(self) -> str:
-        """The sentence as plain text; a user's words stand in quotes."""
-        return "".join(f"“{part.text}”" if part.role == "name" else part.text for part in self.parts)
+        """The sentence as plain text; a user's words stand in English quotes."""
+        return self.quoted("en")
+
+    def quoted(self, lang: str) -> str:
+        """The sentence as plain text; a user's words stand in the quotes of the language.
+
+        Examples
+        --------
+        >>> Sentence((Part("by "), Part("channel", "name"))).quoted("zh-Hant")
+        'by 「channel」'
+        """
+        first, last = QUOTES[lang]
+        return "".join(f"{first}{part.text}{last}" if part.role == "name" else part.text for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +176,21 @@ class Report:
         return tuple(block for section in self.sections for block in section.blocks if isinstance(block, Figure))
 
     def to_plain(self) -> dict[str, Any]:
-        """The report as JSON can hold it. Data of figures stand in their files and in `results`."""
+        """The report as JSON can hold it, whole: `from_plain` makes the same report of it."""
         return {
             "kind": "Report",
-            "version": 1,
+            "version": 2,
             "title": self.title,
             "lang": self.lang,
-            "subtitle": self.subtitle.text,
-            "tiles": [{"value": t.value, "range": t.range, "label": t.label, "section": t.link} for t in self.tiles],
-            "summary": [{"text": sentence.text, "section": sentence.link} for sentence in self.summary],
+            "subtitle": _plain_sentence(self.subtitle, self.lang),
+            "tiles": [{"value": t.value, "range": t.range, "label": t.label, "link": t.link} for t in self.tiles],
+            "summary": [_plain_sentence(sentence, self.lang) for sentence in self.summary],
             "sections": [
-                {"id": section.id, "title": section.title, "blocks": [_plain_block(b) for b in section.blocks]}
+                {
+                    "id": section.id,
+                    "title": section.title,
+                    "blocks": [_plain_block(b, self.lang) for b in section.blocks],
+                }
                 for section in self.sections
             ],
             "results": plain(self.results),
@@ -177,33 +198,109 @@ class Report:
             "provenance": plain(self.provenance),
         }
 
+    @classmethod
+    def from_plain(cls, given: Mapping[str, Any]) -> Report:
+        """Return the report that `to_plain` wrote.
+
+        Raises
+        ------
+        InputError
+            If it is no report of this version.
+        """
+        if given.get("kind") != "Report" or given.get("version") != 2:
+            raise InputError(
+                f"This is no report of this version of churnsurv: kind {given.get('kind')!r}, version "
+                f"{given.get('version')!r}. Make the report again."
+            )
+        return cls(
+            title=given["title"],
+            lang=given["lang"],
+            subtitle=_sentence(given["subtitle"]),
+            tiles=tuple(Tile(**tile) for tile in given["tiles"]),
+            summary=tuple(_sentence(each) for each in given["summary"]),
+            sections=tuple(
+                Section(each["id"], each["title"], tuple(_block(block) for block in each["blocks"]))
+                for each in given["sections"]
+            ),
+            results=given["results"],
+            config=given["config"],
+            provenance=given["provenance"],
+        )
+
     def to_json(self) -> str:
-        """`to_plain` as text."""
-        return json.dumps(self.to_plain(), ensure_ascii=False, allow_nan=False, indent=1)
+        """`to_plain` as text: one line for each piece, so that two reports can be compared."""
+        return _lines(self.to_plain())
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """Return the report that `to_json` wrote."""
+        return cls.from_plain(json.loads(text))
 
     def __repr__(self) -> str:
         return f"<Report: {self.title}; {len(self.sections)} sections, {len(self.figures)} figures>"
 
 
-def _plain_block(block: Block) -> dict[str, Any]:
+def _plain_sentence(sentence: Sentence, lang: str) -> dict[str, Any]:
+    """The parts, and for those who only read, the whole as text."""
+    parts = [[part.text, part.role] if part.role else part.text for part in sentence.parts]
+    return {"text": sentence.quoted(lang), "parts": parts, "link": sentence.link}
+
+
+def _sentence(given: Mapping[str, Any]) -> Sentence:
+    parts = (Part(each) if isinstance(each, str) else Part(*each) for each in given["parts"])
+    return Sentence(tuple(parts), given["link"])
+
+
+def _plain_block(block: Block, lang: str) -> dict[str, Any]:
     if isinstance(block, Sentence):
-        return {"kind": "sentence", "text": block.text}
+        return {"kind": "sentence", **_plain_sentence(block, lang)}
     if isinstance(block, Listing):
-        return {"kind": "list", "items": [sentence.text for sentence in block.sentences]}
+        return {"kind": "list", "items": [_plain_sentence(sentence, lang) for sentence in block.sentences]}
     if isinstance(block, Table):
         return {
             "kind": "table",
             "title": block.title,
             "columns": list(block.columns),
             "rows": [list(row) for row in block.rows],
+            "numeric": list(block.numeric),
             "note": block.note,
         }
     return {
         "kind": "figure",
+        "name": block.name,
         "plot": block.kind,
         "title": block.title,
         "caption": block.caption,
         "alt": block.alt,
-        "data": block.data_file,
+        "file": block.data_file,
+        "data": plain(block.data),
         "options": plain(block.options),
     }
+
+
+def _block(given: Mapping[str, Any]) -> Block:
+    kind = given["kind"]
+    if kind == "sentence":
+        return _sentence(given)
+    if kind == "list":
+        return Listing(tuple(_sentence(each) for each in given["items"]))
+    if kind == "table":
+        rows = tuple(tuple(row) for row in given["rows"])
+        return Table(given["title"], tuple(given["columns"]), rows, tuple(given["numeric"]), given["note"])
+    said = (given[key] for key in ("name", "plot", "title", "caption", "alt", "data", "options"))
+    return Figure(*said)
+
+
+def _lines(value: Any, room: str = "") -> str:
+    """JSON that breaks into lines down to the pieces whose values are short or plain lists."""
+    flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    nested = isinstance(value, (dict, list)) and any(
+        isinstance(each, (dict, list)) for each in (value.values() if isinstance(value, dict) else value)
+    )
+    if len(flat) + len(room) <= 120 or not nested:
+        return flat
+    inner = room + " "
+    if isinstance(value, dict):
+        items = [f"{json.dumps(key, ensure_ascii=False)}: {_lines(each, inner)}" for key, each in value.items()]
+        return "{\n" + ",\n".join(inner + item for item in items) + "\n" + room + "}"
+    return "[\n" + ",\n".join(inner + _lines(each, inner) for each in value) + "\n" + room + "]"

@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from churnsurv.tables import is_missing
 
-__all__ = ["NOTHING", "between", "count", "day", "exists", "number", "p_value", "quantity", "ratio", "share"]
+__all__ = [
+    *("NOTHING", "between", "count", "day", "exists", "in_words_of", "money", "number", "p_value"),
+    *("quantity", "ratio", "returns", "share"),
+]
 
 NOTHING = "–"
+
+# The words among numbers. `units`: from which size on, in which unit, with how many decimals, and its letter.
+_ENGLISH = MappingProxyType({"range": "{low} to {high}", "units": "1e6 1e6 2 M; 1e4 1e3 1 k"})
+_WORDS: ContextVar[Mapping[str, str]] = ContextVar("words_of_numbers", default=_ENGLISH)
+
+
+@contextmanager
+def in_words_of(messages: Mapping[str, str]) -> Iterator[None]:
+    """Say the words among numbers in the language of these messages: "-1 to 2", "4.30M".
+
+    Examples
+    --------
+    >>> with in_words_of({"range": "{low} 至 {high}", "units": "1e4 1e4 2 萬"}):
+    ...     between("-1", "2"), money(-10_300.0)
+    ('-1 至 2', '-1.03萬')
+    """
+    token = _WORDS.set(messages)
+    try:
+        yield
+    finally:
+        _WORDS.reset(token)
 
 
 def exists(value: Any) -> bool:
@@ -113,6 +141,36 @@ def quantity(value: Any) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"
 
 
+def returns(value: Any) -> str:
+    """Return how many of 1,000 users, or a difference of two such numbers.
+
+    Examples
+    --------
+    >>> returns(88.6), returns(4.34), returns(-0.5)
+    ('89', '4.3', '-0.5')
+    """
+    if not exists(value):
+        return NOTHING
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.1f}"
+
+
+def money(value: Any) -> str:
+    """Return an amount or days per thousand users: large ones in thousands (k) and millions (M).
+
+    Examples
+    --------
+    >>> money(4_303_379.0), money(-33_875.6), money(345.4), money(float("nan"))
+    ('4.30M', '-33.9k', '345', '–')
+    """
+    if not exists(value):
+        return NOTHING
+    for line in _WORDS.get()["units"].split("; "):
+        least, unit, decimals, letter = line.split()
+        if abs(value) >= float(least):
+            return f"{value / float(unit):,.{decimals}f}{letter}"
+    return returns(value) if abs(value) >= 10 else quantity(value)
+
+
 def p_value(value: Any) -> str:
     """Return a p-value that claims no more than it can.
 
@@ -137,7 +195,7 @@ def between(low: str, high: str) -> str:
     ('41.2–43.0%', '71–77', '-1 to 2')
     """
     if low.startswith("-") or high.startswith("-") or low[:1] in "<>" or high[:1] in "<>":
-        return f"{low} to {high}"
+        return _WORDS.get()["range"].format(low=low, high=high)
     if low.endswith("%") and high.endswith("%"):
         low = low[:-1]
     return f"{low}–{high}"

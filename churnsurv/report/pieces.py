@@ -110,8 +110,8 @@ def plot_words(words: Catalogue, room: str = "plot", **further: str) -> dict[str
     return {**said, **further}
 
 
-def and_listed(words: Catalogue, items: Sequence[Sequence[Part]]) -> tuple[Part, ...]:
-    """Return runs of text as a list: "one, two and three".
+def and_listed(words: Catalogue, items: Sequence[Sequence[Part]], *, clauses: bool = False) -> tuple[Part, ...]:
+    """Return runs of text as a list: "one, two and three"; `clauses` where each could be a sentence of its own.
 
     Examples
     --------
@@ -122,7 +122,9 @@ def and_listed(words: Catalogue, items: Sequence[Sequence[Part]]) -> tuple[Part,
     parts: list[Part] = []
     for place, item in enumerate(items):
         if place:
-            parts.append(Part(words.messages["and" if place == len(items) - 1 else "comma"]))
+            last = place == len(items) - 1
+            key = ("clauses.and" if last else "clauses.comma") if clauses else ("and" if last else "comma")
+            parts.append(Part(words.messages[key]))
         parts += item
     return tuple(parts)
 
@@ -165,8 +167,9 @@ def point_of(row: Mapping[Any, Any], estimate: str, lower: str = "lower", upper:
     return Point(*(float(row[name]) if exists(row[name]) else float("nan") for name in (estimate, lower, upper)))
 
 
-def noted(heading: str, notes: Sequence[object]) -> list[Block]:
-    """Return the notes of a result under a heading; nothing where there are none."""
+def noted(words: Catalogue, heading: str, notes: Sequence[str]) -> list[Block]:
+    """Return the notes of a result under a heading, a key of the catalogue; nothing where there are none."""
     if not notes:
         return []
-    return [Sentence((Part(heading, "number"),)), Listing(tuple(Sentence((Part(str(note)),)) for note in notes))]
+    told = tuple(Sentence((Part(words.note(note)),)) for note in notes)
+    return [Sentence((Part(words.text(heading), "number"),)), Listing(told)]

@@ -45,7 +45,7 @@ def backtest_section(material: Material) -> Section | None:
         *_differences_table(material),
         _accuracy_table(material),
         *_rules_table(material),
-        *noted(words.text("backtest.notes"), test.notes),
+        *noted(words, "backtest.notes", test.notes),
     ]
     return Section(_LINK, words.text("backtest.title"), tuple(blocks))
 

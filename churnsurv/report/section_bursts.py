@@ -34,7 +34,7 @@ def bursts_section(material: Material) -> Section | None:
         blocks.append(_table(material, bursts))
         if len(bursts.groups):
             blocks.append(_groups(material, bursts))
-    blocks += noted(words.text("bursts.notes"), bursts.notes)
+    blocks += noted(words, "bursts.notes", bursts.notes)
     return Section(_LINK, words.text("bursts.title"), tuple(blocks))
 
 

@@ -50,7 +50,7 @@ def profile_section(material: Material) -> Section | None:
     if spell is not None:
         blocks += _spell(material, spell)
     for heading, result in (("profile.notes", early), ("profile.spell_notes", spell)):
-        blocks += noted(words.text(heading), notes_of(words, result)) if result is not None else []
+        blocks += noted(words, heading, notes_of(words, result)) if result is not None else []
     if early is None:
         return Section(_LINK, words.text("profile.spell_title"), tuple(blocks))
     return Section(_LINK, words.text("profile.title", window=count(early.window)), tuple(blocks))

@@ -13,13 +13,11 @@ from churnsurv.report.lift_rows import (
     campaigns_of,
     is_adjusted,
     lift_rows,
-    money,
     outcome_rows,
-    returns,
 )
 from churnsurv.report.material import Material
 from churnsurv.report.model import Block, Listing, Part, Section, Sentence
-from churnsurv.report.numbers import count, exists, quantity
+from churnsurv.report.numbers import count, exists, money, quantity, returns
 from churnsurv.report.pieces import and_listed, filled, interval, limits, noted, point_of
 from churnsurv.report.section_recall_figures import (
     checks_table,
@@ -62,7 +60,7 @@ def recall_section(material: Material) -> Section | None:
     if not broken:
         blocks.append(checks)
     told = [note for note in lift.notes if not note.startswith("Not to be read as an experiment")]
-    blocks += noted(words.text("recall.notes"), told)
+    blocks += noted(words, "recall.notes", told)
     return Section(_LINK, words.text("recall.title"), tuple(blocks))
 
 

@@ -7,10 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from churnsurv.plots.text import shown
-from churnsurv.report.lift_rows import ALL, is_adjusted, lift_rows, money, outcome_rows, returns
+from churnsurv.report.lift_rows import ALL, is_adjusted, lift_rows, outcome_rows
 from churnsurv.report.material import Material
 from churnsurv.report.model import Block, Figure, Table
-from churnsurv.report.numbers import NOTHING, count, exists, p_value, quantity, ratio, share
+from churnsurv.report.numbers import NOTHING, count, exists, money, p_value, quantity, ratio, returns, share
 from churnsurv.report.pieces import columns_of, estimate, plot_words, point_of, safe_name, table
 
 if TYPE_CHECKING:

@@ -50,7 +50,7 @@ def structure_section(material: Material) -> Section | None:
     if life is not None:
         blocks += lifecycle_blocks(material, life)
     if structure is not None:
-        blocks += noted(material.words.text("who.notes"), structure.notes)
+        blocks += noted(material.words, "who.notes", structure.notes)
     return Section(_LINK, material.words.text("who.title"), tuple(blocks)) if blocks else None
 
 

@@ -47,7 +47,7 @@ def value_section(material: Material) -> Section | None:
     if priced or any(exists(row["days_until_churn"]) for row in rows):
         blocks.append(_figure(material, found, rows, priced=priced))
     blocks.append(_table(material, found, rows, priced=priced))
-    blocks += noted(words.text("value.notes"), found.notes)
+    blocks += noted(words, "value.notes", found.notes)
     return Section(_LINK, words.text("value.title"), tuple(blocks))
 
 

@@ -36,12 +36,12 @@ def warning_section(material: Material) -> Section | None:
         blocks += tier_tables(material)
     if material.idle_risk is not None:
         blocks += idle_tables(material)
-        blocks += noted(words.text("idle.notes"), material.idle_risk.notes)
+        blocks += noted(words, "idle.notes", material.idle_risk.notes)
         by = material.idle_risk_by
         further = [] if by is None else [note for note in by.notes if note not in material.idle_risk.notes]
-        blocks += noted(words.text("idle.notes_by"), further)
+        blocks += noted(words, "idle.notes_by", further)
     if material.tiers is not None:
-        blocks += noted(words.text("tiers.notes"), material.tiers.notes)
+        blocks += noted(words, "tiers.notes", material.tiers.notes)
     blocks += _limits(material)
     return Section(_LINK, words.text("warning.title"), tuple(blocks))
 

@@ -40,7 +40,7 @@ def monitor_section(material: Material) -> Section | None:
     if len(monitor.alarms):
         blocks.append(_alarms_table(material, monitor))
     blocks.append(_groups_table(material, monitor))
-    blocks += noted(words.text("monitor.notes"), monitor.notes)
+    blocks += noted(words, "monitor.notes", monitor.notes)
     return Section(_LINK, words.text("monitor.title"), tuple(blocks))
 
 

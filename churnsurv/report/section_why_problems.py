@@ -44,7 +44,7 @@ def problems_section(material: Material) -> Section | None:
     blocks.append(_table(material, experience))
     if (experience.table["model"] != "any").any():
         blocks.append(_ratios(material, experience))
-    blocks += noted(words.text("problems.notes"), [*experience.notes, *_absent(experience)])
+    blocks += noted(words, "problems.notes", [*experience.notes, *_absent(experience)])
     return Section(_LINK, words.text("problems.title"), tuple(blocks))
 
 

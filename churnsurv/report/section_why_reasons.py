@@ -58,7 +58,7 @@ def reasons_section(material: Material) -> Section | None:
         blocks.append(_groups_table(material, material.reasons_by))
     if len(reasons.response):
         blocks.append(_answers_table(material, reasons))
-    blocks += noted(words.text("reasons.notes"), reasons.notes)
+    blocks += noted(words, "reasons.notes", reasons.notes)
     return Section(_LINK, words.text("reasons.title"), tuple(blocks))
 
 

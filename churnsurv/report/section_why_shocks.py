@@ -50,7 +50,7 @@ def shocks_section(material: Material) -> Section | None:
             figures.append(_figure(material, shocks, row, taken))
     blocks: list[Block] = [Listing(tuple(sentences)), *figures]
     blocks += [_table(material, shocks), _lost_table(material, shocks)]
-    blocks += noted(words.text("shocks.notes"), shocks.notes)
+    blocks += noted(words, "shocks.notes", shocks.notes)
     return Section(_LINK, words.text("shocks.title"), tuple(blocks))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from churnsurv.data.relation import relation_of
 from churnsurv.errors import InputError, SchemaError, require_columns
+from churnsurv.notes import Note, note
 from churnsurv.survival.patterns import fetch_rows
 from churnsurv.tables import Result
 
@@ -147,7 +148,7 @@ def numeric_column(frame: pd.DataFrame, name: str, what: str) -> NDArray[Any]:
     return column.to_numpy(dtype=np.dtype(getattr(column.dtype, "numpy_dtype", np.float64)))
 
 
-def counted(n: int, one: str, more: str | None = None) -> str:
+def counted(n: int, one: str, more: str | None = None) -> Note:
     """Say how many, in words that agree.
 
     Examples
@@ -155,7 +156,7 @@ def counted(n: int, one: str, more: str | None = None) -> str:
     >>> counted(1, "row"), counted(2_000, "row"), counted(3, "category", "categories")
     ('1 row', '2,000 rows', '3 categories')
     """
-    return f"{n:,} {one if n == 1 else more or one + 's'}"
+    return note(f"{{n}} {one if n == 1 else more or one + 's'}", n=f"{n:,}")
 
 
 def first_of(bad: NDArray[np.bool_], values: Any = None, rows: NDArray[np.int64] | None = None) -> str:

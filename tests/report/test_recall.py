@@ -17,9 +17,8 @@ from churnsurv.recall import campaign_lift, lift_monitor
 from churnsurv.report import Report, build, render_html
 from churnsurv.report.catalogue import LANGUAGES, catalogue
 from churnsurv.report.figures import drawings, figure_csv
-from churnsurv.report.lift_rows import money, returns
 from churnsurv.report.model import Figure, Sentence, Table
-from churnsurv.report.numbers import between
+from churnsurv.report.numbers import between, money, returns
 from churnsurv.report.pieces import plot_words
 from tests.report.test_who import section, table, text_of
 
