@@ -13,6 +13,7 @@ from churnsurv.diagnosis.shock_events import Plan
 from churnsurv.diagnosis.shock_fit import FEWEST_EXPECTED, Calendar, Fitted, lost_values, missed
 from churnsurv.diagnosis.shock_placebo import rank_p_value
 from churnsurv.diagnosis.shock_study import Against, Studied
+from churnsurv.notes import note
 from churnsurv.numerics.day_clusters import limits_of, p_value_of
 from churnsurv.numerics.effect_length import effect_length
 from churnsurv.survival.multiplicity import adjusted
@@ -22,7 +23,7 @@ __all__ = ["ALL_DAYS", "day_rows", "duration_rows", "effect_rows", "lost_rows", 
 Floats: TypeAlias = NDArray[np.float64]
 Row: TypeAlias = dict[str, Any]
 
-ALL_DAYS = "all days"
+ALL_DAYS = note("all days")
 NAN = float("nan")
 
 
@@ -127,10 +128,11 @@ def duration_rows(studies: Sequence[Studied], effects: Sequence[Mapping[str, Any
         ]
         found = any(row["adjusted_p_value"] < 1 - level for row in mine)
         row = _named(study) | {"found": found, "lasting": False}
-        if found:
-            theta, error = _by_day(study.living)
+        theta, error = _by_day(study.living)
+        known = np.flatnonzero(np.isfinite(theta))
+        if found and known.size:  # an effect on all days together may have no single day that tells
             length = effect_length(theta, error**2, level=level)
-            lasting = length.upper == int(np.flatnonzero(np.isfinite(theta))[-1]) + 1
+            lasting = length.upper == int(known[-1]) + 1
             row |= {"days": length.days, "days_lower": length.lower, "days_upper": length.upper, "lasting": lasting}
         rows.append(row)
     return rows

@@ -224,7 +224,7 @@ _SHOCKS = (
         ("name", "text", "the shock"),
         ("date", "date", "its first day"),
         ("group", "text", "as in shock_effect"),
-        ("found", "boolean", "whether an effect was found; the rest is null where none was"),
+        ("found", "boolean", "whether an effect was found; the rest is null where none was, or no day tells alone"),
         ("days", "number", "days that it lasted, of those judged; the likeliest number"),
         ("days_lower", "number", "lower limit of it at `level`"),
         ("days_upper", "number", "upper limit of it"),

@@ -10,6 +10,7 @@ import pytest
 import churnsurv as ch
 from churnsurv.data import ActivityLog
 from churnsurv.data.return_days import return_days
+from churnsurv.diagnosis import shock_rows
 from churnsurv.diagnosis.shock import ShockEffect, shock_effect
 from churnsurv.diagnosis.shock_placebo import Placebo, quiet_p_value, rank_p_value
 from churnsurv.errors import FollowUpError, InputError, SchemaError
@@ -469,3 +470,18 @@ def test_an_outage_is_in_sight_at_the_end_of_the_axis(dark: ActivityLog) -> None
     assert 0.05 in drawn
     assert ax.get_ylim()[0] < 0.05
     assert ax.get_yticklabels()[0].get_text() == "≤0.05"
+
+
+def test_an_effect_that_no_day_tells_alone_has_no_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On all days together it is clear; each day by itself has too few returns for a ratio."""
+    shock = ch.simulation.Shock(datetime.date(2025, 4, 7), datetime.date(2025, 4, 20), factor=30.0)
+    log = ch.simulate_app(1_200, seed=6, shocks=[shock]).log
+    dates = calendar(("news", "2025-04-07", "2025-04-20")).rename(columns={"first": "start", "last": "end"})
+    told = quick(log, dates).duration
+    assert told["found"].all()
+    assert told["days"].notna().all()
+    monkeypatch.setattr(shock_rows, "_by_day", lambda fitted: (np.full(fitted.days.size, np.nan),) * 2)
+    silent = quick(log, dates).duration
+    assert silent["found"].all()
+    assert not silent["lasting"].any()
+    assert silent[["days", "days_lower", "days_upper"]].isna().all(axis=None)
