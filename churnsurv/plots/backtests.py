@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, did_you_mean, require_columns
+from churnsurv.plots.bands import value_said
 from churnsurv.plots.colours import FAINT, INK, MUTED, SERIES
 from churnsurv.plots.curves import day_ticks
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import amount, at, decimal, estimate, share, short
 from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, flow, inner_size, key, new_axes, write
-from churnsurv.plots.text import notice, shown
+from churnsurv.plots.text import drawn, notice, shown
 from churnsurv.plots.words import WORDS, chosen_words
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ Floats = NDArray[np.float64]
 _NAME = 34.0  # ems of a name before it is shortened
 _LEFT, _RIGHT, _HEIGHT = 54.0, 18.0, 220.0
 _FITTED, _NOBODY, _EVERYBODY = "fitted", "nobody", "everybody"
+_PER_DAY = " alerts a day"
 _QUANTITIES = ("value", "precision", "row_precision", "lead_recall")
 _WORDS: Mapping[str, str] = {
     "missing_glyphs": WORDS["missing_glyphs"],
@@ -50,6 +54,12 @@ _WORDS: Mapping[str, str] = {
     "rules": "Idle days after which a tier warns",
     "idle_days": "Idle days",
     "always": "everybody",
+    "and": " and ",
+    "per_gaps": "{value} per 1,000 gaps",
+    "a_day": "{n} alerts a day",
+    "caught": "{share} of the churn",
+    "policy.everybody": "everybody",
+    "policy.per_day": "{n} alerts a day",
 }
 
 
@@ -107,30 +117,39 @@ def backtest(
     said = chosen_words(words, _WORDS)
     series = _series(table, quantity, said)
     if ax is None:
-        ax = new_axes(backtest_frame(table, quantity=quantity))
+        ax = new_axes(backtest_frame(table, quantity=quantity, words=words))
     days = {origin: place for place, origin in enumerate(sorted(table["origin"].dropna().unique()))}
     for place, (name, rows) in enumerate(series.items()):
         shift = 0.28 * (place - (len(series) - 1) / 2) / max(len(series) - 1, 1)
         _points(ax, rows, quantity, days, shift, _colour(series, name))
+        _mark(ax, name, rows, quantity, days, shift, said)
     dress(ax)
     ax.set_xlim(-0.5, len(days) - 0.5)
     _origin_ticks(ax, list(days), range(len(days)))
     if quantity == "value":
         ax.axhline(0, color=FAINT, linewidth=1.0, zorder=1.5)
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        ax.yaxis.set_major_formatter(lambda value, _: drawn(short(said, value)))
     else:
         rate = table.dropna(subset=["origin"]).groupby("origin")["base_rate"].first()
         if quantity != "lead_recall":
             ax.plot(range(len(rate)), rate, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), marker=".", zorder=1.5)
+            told = [at(said, _date(day), share(float(each))) for day, each in rate.items()]
+            mark(ax, said["base_rate"], np.arange(len(rate)), rate, told)
         _percent(ax)
     if test_days is not None:
         write(ax, said["origin"].format(days=test_days), at=(1, 0), shift=(0, -28), ha="right", color=MUTED)
     _heading(ax, _entries(series, quantity, said), said[quantity].format(level=f"{100 * level:g}%"))
-    notice(ax, list(series), said["missing_glyphs"])
+    notice(ax, list(series), said)
     return ax
 
 
-def backtest_frame(table: pd.DataFrame, width: float = 640.0, *, quantity: str = "value") -> Frame:
+def backtest_frame(
+    table: pd.DataFrame,
+    width: float = 640.0,
+    *,
+    quantity: str = "value",
+    words: Mapping[str, str] | None = None,
+) -> Frame:
     """Return the size of a figure of this width (in points) in which `backtest` has its room.
 
     Examples
@@ -141,8 +160,9 @@ def backtest_frame(table: pd.DataFrame, width: float = 640.0, *, quantity: str =
     >>> backtest_frame(table, 350).width
     350
     """
-    series = _series(table, quantity, _WORDS)
-    return _frame([text for text, _ in _entries(series, quantity, _WORDS)], width)
+    said = chosen_words(words, _WORDS)
+    series = _series(table, quantity, said)
+    return _frame([text for text, _ in _entries(series, quantity, said)], width)
 
 
 def backtest_gains(
@@ -190,14 +210,16 @@ def backtest_gains(
         raise InputError("The gains curve has no rows: before the origins there was nothing to rank users by.")
     spots = {} if points is None else _spots(points, said)
     if ax is None:
-        ax = new_axes(backtest_gains_frame(table, points=points))
+        ax = new_axes(backtest_gains_frame(table, points=points, words=words))
     for column, colour in (("recall", FAINT), ("lead_recall", INK)):
         ax.plot(table["alerts_per_day"], table[column], color=colour, linewidth=1.8, zorder=2)
+        _mark_gains(ax, said["recall" if column == "recall" else "weighted"], table, column, said)
     entries = [(said["recall"], FAINT), (said["weighted"], INK)]
     for place, (name, (x, y)) in enumerate(spots.items()):
         colour = SERIES[place % len(SERIES)]
         ax.plot([x], [y], marker="o", markersize=6, linestyle="none", color=colour, zorder=3)
         entries.append((name, colour))
+        mark(ax, name, x, y, [_gain(said, x, y)])
     dress(ax)
     end = float(table["alerts_per_day"].max()) or 1.0
     ax.set_xlim(0, end * 1.02)
@@ -207,11 +229,17 @@ def backtest_gains(
     _percent(ax)
     write(ax, said["alerts"], at=(1, 0), shift=(0, -28), ha="right", color=MUTED)
     _heading(ax, entries, said["gains"])
-    notice(ax, list(spots), said["missing_glyphs"])
+    notice(ax, list(spots), said)
     return ax
 
 
-def backtest_gains_frame(table: pd.DataFrame, width: float = 640.0, *, points: pd.DataFrame | None = None) -> Frame:
+def backtest_gains_frame(
+    table: pd.DataFrame,
+    width: float = 640.0,
+    *,
+    points: pd.DataFrame | None = None,
+    words: Mapping[str, str] | None = None,
+) -> Frame:
     """Return the size of a figure of this width (in points) in which `backtest_gains` has its room.
 
     Examples
@@ -221,8 +249,9 @@ def backtest_gains_frame(table: pd.DataFrame, width: float = 640.0, *, points: p
     350
     """
     require_columns("backtest_gains", ("recall",), table.columns)
-    spots = {} if points is None else _spots(points, _WORDS)
-    return _frame([_WORDS["recall"], _WORDS["weighted"], *spots], width)
+    said = chosen_words(words, _WORDS)
+    spots = {} if points is None else _spots(points, said)
+    return _frame([said["recall"], said["weighted"], *spots], width)
 
 
 def backtest_rules(
@@ -272,7 +301,7 @@ def backtest_rules(
     said = chosen_words(words, _WORDS)
     bars = _bars(table, said)
     if ax is None:
-        ax = new_axes(backtest_rules_frame(table))
+        ax = new_axes(backtest_rules_frame(table, words=words))
     first = min(day for rows in bars.values() for day, _ in rows)
     for place, rows in enumerate(bars.values()):
         for day, idle in rows:
@@ -286,11 +315,11 @@ def backtest_rules(
     write(ax, said["idle_days"], at=(0, 0), shift=(-_LEFT + 6, -28), color=MUTED)
     entries = [(name, SERIES[place % len(SERIES)]) for place, name in enumerate(bars)]
     _heading(ax, entries, said["rules"])
-    notice(ax, list(bars), said["missing_glyphs"])
+    notice(ax, list(bars), said)
     return ax
 
 
-def backtest_rules_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
+def backtest_rules_frame(table: pd.DataFrame, width: float = 640.0, *, words: Mapping[str, str] | None = None) -> Frame:
     """Return the size of a figure of this width (in points) in which `backtest_rules` has its room.
 
     Examples
@@ -301,7 +330,7 @@ def backtest_rules_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
     >>> backtest_rules_frame(table, 350).width
     350
     """
-    return _frame(list(_bars(table, _WORDS)), width)
+    return _frame(list(_bars(table, chosen_words(words, _WORDS))), width)
 
 
 # ------------------------------------------------------------------------------------------------------------ data
@@ -318,7 +347,7 @@ def _series(table: pd.DataFrame, quantity: str, said: Mapping[str, str]) -> dict
         name: mine for name, mine in _by_name(rows, said).items() if quantity != "value" or mine[quantity].max() > 0
     }
     if quantity in ("precision", "row_precision"):
-        found.pop(_EVERYBODY, None)  # the base rate, but for those who come back at once
+        found.pop(said["policy.everybody"], None)  # the base rate, but for those who come back at once
     if not found:
         raise InputError(f"The backtest has no {quantity} above nothing: there is nothing to draw.")
     return found
@@ -334,15 +363,23 @@ def _by_name(rows: pd.DataFrame, said: Mapping[str, str]) -> dict[str, pd.DataFr
     if len(together) and len(set(fitted["tier"].dropna())) != 1:
         found[said["any"]] = together
     for policy, mine in rows[rows["policy"] != _FITTED].groupby("policy", sort=False):
-        found[shown(policy, _NAME)] = mine
+        found[shown(_policy(str(policy), said), _NAME)] = mine
     return found
+
+
+def _policy(policy: str, said: Mapping[str, str]) -> str:
+    """The name of a policy in the words of the figure; a rule as it is written, unless the caller has words for it."""
+    if policy == _EVERYBODY:
+        return said["policy.everybody"]
+    n = policy.removesuffix(_PER_DAY)
+    return said["policy.per_day"].format(n=n) if n != policy else value_said(said, policy)
 
 
 def _spots(table: pd.DataFrame, said: Mapping[str, str]) -> dict[str, tuple[float, float]]:
     """Alerts a day and lead-weighted recall of the policies, all origins together."""
     require_columns("backtest", ("origin", "policy", "tier", "alerts_per_day", "lead_recall"), table.columns)
     rows = table[table["origin"].isna() & ~table["policy"].isin([_NOBODY, _EVERYBODY])]
-    rows = rows[~rows["policy"].astype(str).str.endswith("alerts a day")]
+    rows = rows[~rows["policy"].astype(str).str.endswith(_PER_DAY)]
     return {
         name: (float(mine["alerts_per_day"].iloc[0]), float(mine["lead_recall"].iloc[0]))
         for name, mine in _by_name(rows, said).items()
@@ -361,8 +398,8 @@ def _bars(table: pd.DataFrame, said: Mapping[str, str]) -> dict[str, list[tuple[
         idle = mine[(mine["variable"] == "idle_days") & mine["sign"].isin([">", ">="])]
         others = mine[mine["variable"] != "idle_days"]
         # thresholds would make one line of each origin
-        texts = [f"{each.variable} {each.sign} …" for each in others.itertuples()]
-        name = shown(f"{tier}: {' and '.join(texts) or said['always']}", _NAME)
+        texts = [f"{value_said(said, str(each.variable))} {each.sign} …" for each in others.itertuples()]
+        name = shown(at(said, str(tier), said["and"].join(texts) or said["always"]), _NAME)
         found.setdefault(name, []).append((_day(origin), float(idle["threshold"].max())))
     if not found:
         raise InputError("No tier warns anybody at any origin: there is nothing to draw.")
@@ -377,6 +414,38 @@ def _points(ax: Axes, rows: pd.DataFrame, quantity: str, days: Mapping[Any, int]
     y, low, high = (rows[f"{quantity}{end}"].to_numpy(dtype=np.float64) for end in ("", "_lower", "_upper"))
     ax.vlines(x, low, high, color=colour, linewidth=2.0, alpha=0.55, zorder=2)
     ax.plot(x, y, color=colour, linewidth=1.0, marker="o", markersize=5, zorder=3)
+
+
+def _mark(
+    ax: Axes,
+    name: str,
+    rows: pd.DataFrame,
+    quantity: str,
+    days: Mapping[Any, int],
+    shift: float,
+    said: Mapping[str, str],
+) -> None:
+    numbers = rows[[quantity, f"{quantity}_lower", f"{quantity}_upper"]].to_numpy(dtype=np.float64)
+    origins = rows["origin"].tolist()
+
+    def say(i: int) -> str:
+        told = estimate(said, amount(said) if quantity == "value" else share, *numbers[i])
+        return at(said, _date(origins[i]), said["per_gaps"].format(value=told) if quantity == "value" else told)
+
+    mark(ax, name, [days[each] + shift for each in rows["origin"]], numbers[:, 0], say)
+
+
+def _mark_gains(ax: Axes, name: str, table: pd.DataFrame, column: str, said: Mapping[str, str]) -> None:
+    x, y = (table[each].to_numpy(dtype=np.float64) for each in ("alerts_per_day", column))
+    mark(ax, name, x, y, lambda i: _gain(said, x[i], y[i]))
+
+
+def _gain(said: Mapping[str, str], alerts: float, caught: float) -> str:
+    return at(said, said["a_day"].format(n=decimal(alerts)), said["caught"].format(share=share(caught)))
+
+
+def _date(day: Any) -> str:
+    return str(np.datetime64(day, "D"))
 
 
 def _colour(series: Mapping[str, pd.DataFrame], name: str) -> str:
@@ -414,5 +483,5 @@ def _origin_ticks(ax: Axes, origins: Sequence[Any], places: Sequence[float], *, 
     """Dates, as many as have room."""
     width, _ = inner_size(ax)
     step = max(1, int(np.ceil(len(origins) * 7 * SIZE / max(width, 1.0))))
-    labels = [str(np.datetime64(each, "D")) for each in origins[::step]]
+    labels = [_date(each) for each in origins[::step]]
     ax.set_xticks(list(places)[::step], labels=labels, ha=ha)

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, require_columns
 from churnsurv.plots.colours import FAINT, INK, MUTED, SERIES
-from churnsurv.plots.dates import date_axis, date_numbers
+from churnsurv.plots.dates import date_axis, date_numbers, date_text
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import at, count, decimal, estimate
 from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, flow, inner_size, new_axes, stroke, write
 from churnsurv.plots.text import ems, notice, shown
 from churnsurv.plots.words import chosen_words
@@ -31,6 +33,7 @@ _WORDS: Mapping[str, str] = MappingProxyType(
         "burst": "bursts",
         "expected": "expected, with what {level} of the other days stay within",
         "unnamed": "{n} more bursts without a name here",
+        "told": "{n} registrations; expected {expected}",
     }
 )
 _DAYS = ("date", "registrations", "expected", "lower", "upper", "burst")
@@ -98,13 +101,14 @@ def cohort_bursts(
     said = chosen_words(words, _WORDS)
     _check(table, bursts)
     if ax is None:
-        ax = new_axes(cohort_bursts_frame(table, bursts=bursts))
+        ax = new_axes(cohort_bursts_frame(table, bursts=bursts, words=words))
     days = date_numbers(table["date"])
     _bars(ax, days, table)
     _expected(ax, days, table)
+    _mark(ax, days, table, bursts, said)
     dress(ax)
     ax.set_xlim(days[0] - 0.5, days[-1] + 0.5)
-    date_axis(ax, float(days[0]), float(days[-1]))
+    date_axis(ax, float(days[0]), float(days[-1]), said["months"])
     ax.set_ylim(0, float(max(table["registrations"].max(), table["upper"].max(), 1)) * 1.04)
     width, _ = inner_size(ax)
     labels = _labels(table, bursts, days, width)
@@ -114,14 +118,22 @@ def cohort_bursts(
     entries = [(said["usual"], FAINT), (said["burst"], SERIES[1]), (_expectation(said, level), INK)]
     _key_above(ax, entries, top, width)
     left_out = 0 if bursts is None else len(bursts) - len(labels)
-    more = f" ({said['unnamed'].format(n=left_out)})" if left_out else ""
+    title = said["registrations"]
+    if left_out:
+        title = said["bracketed"].format(text=title, more=said["unnamed"].format(n=left_out))
     rows = _key_rows(entries, width)
-    write(ax, said["registrations"] + more, at=(0, 1), shift=(0, top + rows * LINE_GAP + 10), weight="bold")
-    notice(ax, [label.text for label in labels], said["missing_glyphs"])
+    write(ax, title, at=(0, 1), shift=(0, top + rows * LINE_GAP + 10), weight="bold")
+    notice(ax, [label.text for label in labels], said)
     return ax
 
 
-def cohort_bursts_frame(table: pd.DataFrame, width: float = 640.0, *, bursts: pd.DataFrame | None = None) -> Frame:
+def cohort_bursts_frame(
+    table: pd.DataFrame,
+    width: float = 640.0,
+    *,
+    bursts: pd.DataFrame | None = None,
+    words: Mapping[str, str] | None = None,
+) -> Frame:
     """Return the size of a figure of this width (in points) in which `cohort_bursts` has its room.
 
     Examples
@@ -137,7 +149,7 @@ def cohort_bursts_frame(table: pd.DataFrame, width: float = 640.0, *, bursts: pd
     inner = width - left - 14.0
     labels = _labels(table, bursts, date_numbers(table["date"]), inner)
     above = _PAD + LINE_GAP * (1 + max((label.row for label in labels), default=-1)) + (6.0 if labels else 0.0)
-    said = chosen_words(None, _WORDS)
+    said = chosen_words(words, _WORDS)
     rows = _key_rows([(said["usual"], ""), (said["burst"], ""), (_expectation(said, 0.95), "")], inner)
     top = above + rows * LINE_GAP + 10 + LINE_GAP
     return Frame(width, 190.0 + top + 26.0, left, 14.0, top, 26.0)
@@ -165,6 +177,28 @@ def _expected(ax: Axes, days: NDArray[np.float64], table: pd.DataFrame) -> None:
     lower, expected, upper = (table[name].to_numpy(dtype=np.float64) for name in ("lower", "expected", "upper"))
     ax.fill_between(days, lower, upper, color=INK, alpha=0.12, linewidth=0, step="mid", zorder=1.8)
     ax.plot(days, expected, color=INK, linewidth=1.1, zorder=2.5)
+
+
+def _mark(
+    ax: Axes, days: NDArray[np.float64], table: pd.DataFrame, bursts: pd.DataFrame | None, said: Mapping[str, str]
+) -> None:
+    """The days of bursts and the other days, each with what was expected."""
+    numbers = table[["registrations", "expected", "lower", "upper"]].to_numpy(dtype=np.float64)
+    events: dict[float, str] = {}
+    for record in [] if bursts is None else bursts.to_dict("records"):
+        if not is_missing(record["event"]):
+            span = np.arange(_day(record["start"]), _day(record["end"]) + 1)
+            events |= dict.fromkeys(span.tolist(), str(record["event"]))
+    for burst, word in ((True, "burst"), (False, "usual")):
+        places = np.flatnonzero(table["burst"].to_numpy(dtype=bool) == burst)
+
+        def say(i: int, places: Any = places) -> str:
+            n, *expected = numbers[places[i]]
+            told = said["told"].format(n=count(n), expected=estimate(said, decimal, *expected))
+            day = float(days[places[i]])
+            return at(said, date_text(day), *filter(None, (events.get(day), told)))
+
+        mark(ax, said[word], days[places], numbers[places, 0], say)
 
 
 def _labels(table: pd.DataFrame, bursts: pd.DataFrame | None, days: NDArray[np.float64], width: float) -> list[_Label]:
@@ -215,7 +249,6 @@ def _expectation(said: Mapping[str, str], level: float) -> str:
 
 
 def _key_rows(entries: list[tuple[str, str]], width: float) -> int:
-
     return 1 + max(row for row, _ in flow([text for text, _ in entries], width))
 
 

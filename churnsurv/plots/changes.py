@@ -110,7 +110,7 @@ def change_points(
     _axes(ax, table, low, high)
     write(ax, said[f"axis_{scale}"], at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
     _heading(ax, look, said, scale, level)
-    notice(ax, [str(group) for group in table["group"].unique()], said["missing_glyphs"])
+    notice(ax, [str(group) for group in table["group"].unique()], said)
     return ax
 
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churnsurv.errors import InputError, require_columns
+from churnsurv.plots.bands import group_said
 from churnsurv.plots.colours import MUTED, PAPER, SERIES
+from churnsurv.plots.marks import mark
 from churnsurv.plots.style import SIZE, Frame, dress, inner_size, new_axes, side_room, write
 from churnsurv.plots.text import ems, notice, shown
 from churnsurv.plots.words import chosen_words
@@ -30,6 +32,7 @@ _WORDS: Mapping[str, str] = MappingProxyType(
         "drop": "drop",
         "unknown": "no verdict",
         "not_known": "not known",
+        "judged": "{value} {verdict}",
     }
 )
 _COLOURS = {"keep": SERIES[2], "watch": MUTED, "drop": SERIES[1]}
@@ -89,9 +92,9 @@ def channel_value(
     said = chosen_words(words, _WORDS)
     quantity = _quantity(table)
     if ax is None:
-        ax = new_axes(channel_value_frame(table))
+        ax = new_axes(channel_value_frame(table, words=words))
     left, right = side_room(ax)
-    narrow = left < _names(table) or right < _NUMBERS
+    narrow = left < _names(table, said) or right < _NUMBERS
     dress(ax, grid="x")
     ax.set_yticks([])
     ax.set_ylim(len(table) - 0.5, -0.5)
@@ -100,13 +103,15 @@ def channel_value(
         ax.axvline(keep, color=MUTED, linewidth=0.9, zorder=1.5)
     for place, record in enumerate(table.to_dict("records")):
         _draw(ax, record, quantity, place)
-        _texts(ax, record, quantity, place, said, names=0.0 if narrow else _names(table))
+        _texts(ax, record, quantity, place, said, names=0.0 if narrow else _names(table, said))
+        name, value = group_said(said, str(record["channel"])), _number(record[quantity])
+        mark(ax, name, value, place, [_said(record, quantity, said)])
     write(ax, said[quantity].format(level=f"{100 * level:g}%"), at=(0, 1), shift=(0, 14), weight="bold")
-    notice(ax, [str(name) for name in table["channel"]], said["missing_glyphs"])
+    notice(ax, [str(name) for name in table["channel"]], said)
     return ax
 
 
-def channel_value_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
+def channel_value_frame(table: pd.DataFrame, width: float = 640.0, *, words: Mapping[str, str] | None = None) -> Frame:
     """Return the size of a figure of this width (in points) in which `channel_value` has its room.
 
     Examples
@@ -119,7 +124,7 @@ def channel_value_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
     350
     """
     _quantity(table)
-    names = _names(table) + 6
+    names = _names(table, chosen_words(words, _WORDS)) + 6
     narrow = width - names - _NUMBERS - 12 < _NARROW
     left, right = (16.0, 16.0) if narrow else (names, _NUMBERS + 12)
     return Frame(width, len(table) * (_NARROW_ROW if narrow else _ROW) + 30 + 28, left, right, 30.0, 28.0)
@@ -133,9 +138,9 @@ def _quantity(table: pd.DataFrame) -> str:
     raise InputError("The table of channels has neither a value nor days until churn: there is nothing to draw.")
 
 
-def _names(table: pd.DataFrame) -> float:
+def _names(table: pd.DataFrame, said: Mapping[str, str]) -> float:
     """Points that the column of names takes."""
-    return max(ems(shown(name, _NAME)) for name in table["channel"]) * SIZE + 14
+    return max(ems(shown(group_said(said, str(name)), _NAME)) for name in table["channel"]) * SIZE + 14
 
 
 def _ends(table: pd.DataFrame, quantity: str, keep: float) -> tuple[float, float]:
@@ -148,13 +153,13 @@ def _ends(table: pd.DataFrame, quantity: str, keep: float) -> tuple[float, float
 
 
 def _draw(ax: Axes, record: Mapping[Hashable, Any], quantity: str, place: int) -> None:
-    estimate, lower, upper = (_number(record[f"{quantity}{end}"]) for end in ("", "_lower", "_upper"))
-    if not np.isfinite(estimate):
+    value, lower, upper = (_number(record[f"{quantity}{end}"]) for end in ("", "_lower", "_upper"))
+    if not np.isfinite(value):
         return
     colour = _COLOURS.get(str(record["verdict"]), SERIES[0])
     if np.isfinite(lower) and np.isfinite(upper):
         ax.plot([lower, upper], [place, place], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=2.5)
-    ax.plot([estimate], [place], "s", color=colour, markersize=6, zorder=3)
+    ax.plot([value], [place], "s", color=colour, markersize=6, zorder=3)
 
 
 def _texts(
@@ -163,26 +168,29 @@ def _texts(
     """Name and number beside the axes; over the line where there is no room at the sides."""
     spot, blend = (0.0, float(place)), ("axes fraction", "data")
     width, _ = inner_size(ax)
+    name = group_said(said, str(record["channel"]))
     if names:
-        write(ax, shown(record["channel"], _NAME), at=spot, within=blend, shift=(6 - names, 0))
+        write(ax, shown(name, _NAME), at=spot, within=blend, shift=(6 - names, 0))
     else:
         room = max(4.0, (width - _NUMBERS) / SIZE)
-        write(ax, shown(record["channel"], room), at=spot, within=blend, shift=(-8, 13), bbox=_PLATE)
+        write(ax, shown(name, room), at=spot, within=blend, shift=(-8, 13), bbox=_PLATE)
     shift = (_NUMBERS + 4, 0.0) if names else (8.0, 13.0)
     write(ax, _said(record, quantity, said), at=(1.0, float(place)), within=blend, shift=shift, ha="right",
           bbox=None if names else _PLATE)  # fmt: skip
 
 
 def _said(record: Mapping[Hashable, Any], quantity: str, said: Mapping[str, str]) -> str:
-    estimate, lower, upper = (_number(record[f"{quantity}{end}"]) for end in ("", "_lower", "_upper"))
-    if not np.isfinite(estimate):
+    value, lower, upper = (_number(record[f"{quantity}{end}"]) for end in ("", "_lower", "_upper"))
+    if not np.isfinite(value):
         return said["not_known"]
-    digits = _digits([each for each in (estimate, lower, upper) if np.isfinite(each)])
-    limits = f" ({lower:,.{digits}f} to {upper:,.{digits}f})" if np.isfinite(lower) and np.isfinite(upper) else ""
+    digits = _digits([each for each in (value, lower, upper) if np.isfinite(each)])
+    told, low, high = (f"{each:,.{digits}f}" for each in (value, lower, upper))
+    if np.isfinite(lower) and np.isfinite(upper):
+        told = f"{told} ({said['mark.to'].format(low=low, high=high)})"
     if quantity != "value":
-        return f"{estimate:,.{digits}f}{limits}"
+        return told
     verdict = str(record["verdict"])
-    return f"{estimate:,.{digits}f}{limits} {said[verdict] if verdict in _COLOURS else said['unknown']}"
+    return said["judged"].format(value=told, verdict=said[verdict] if verdict in _COLOURS else said["unknown"])
 
 
 def _digits(values: list[float]) -> int:

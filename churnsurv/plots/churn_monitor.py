@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, did_you_mean, require_columns
+from churnsurv.plots.bands import group_said
 from churnsurv.plots.colours import FAINT, INK, MUTED, SERIES
-from churnsurv.plots.dates import date_axis, date_numbers
+from churnsurv.plots.dates import date_axis, date_numbers, date_text
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import at, count, decimal, estimate
 from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, flow, inner_size, new_axes, stroke, write
 from churnsurv.plots.text import ems, notice, shown
 from churnsurv.plots.words import chosen_words
@@ -31,6 +34,8 @@ _WORDS: Mapping[str, str] = MappingProxyType(
         "begun": "began, most likely",
         "not_judged": "not judged",
         "chart": "Evidence of a drop; at the line it is an alarm",
+        "told": "{n} returned; expected {expected}",
+        "evidence": "evidence {score}, alarm at {limit}",
     }
 )
 _NEEDED = ("date", "group", "expected", "observed", "lower", "upper", "cusum", "limit", "alarm")
@@ -92,25 +97,32 @@ def churn_monitor(
     said = chosen_words(words, _WORDS)
     rows = _rows_of(table, group, alarms)
     if ax is None:
-        ax = new_axes(churn_monitor_frame(table, group=group))
+        ax = new_axes(churn_monitor_frame(table, group=group, words=words))
     days = date_numbers(rows["date"])
     dress(ax)
     ax.set_xlim(days[0] - 0.5, days[-1] + 0.5)
     ax.set_ylim(0, 1.05 * float(max(rows["observed"].max(), rows["upper"].max(), 1)))
     _returns(ax, days, rows)
-    marked = _marks(ax, rows["group"].iloc[0], alarms)
-    _strip(ax, days, rows, said["chart"])
-    date_axis(ax, float(days[0]), float(days[-1]))
+    marked = _marks(ax, rows["group"].iloc[0], alarms, said)
+    _mark(ax, days, rows, said)
+    _strip(ax, days, rows, said)
+    date_axis(ax, float(days[0]), float(days[-1]), said["months"])
     entries = _entries(said, level, rows, marked=marked)
     width, _ = inner_size(ax)
     n_rows = _key(ax, entries, width)
-    title = said["returns"].format(group=shown(rows["group"].iloc[0], _NAME))
+    title = said["returns"].format(group=shown(group_said(said, str(rows["group"].iloc[0])), _NAME))
     write(ax, title, at=(0, 1), shift=(0, 14 + n_rows * LINE_GAP), weight="bold")
-    notice(ax, [title], said["missing_glyphs"])
+    notice(ax, [title], said)
     return ax
 
 
-def churn_monitor_frame(table: pd.DataFrame, width: float = 640.0, *, group: str | None = None) -> Frame:
+def churn_monitor_frame(
+    table: pd.DataFrame,
+    width: float = 640.0,
+    *,
+    group: str | None = None,
+    words: Mapping[str, str] | None = None,
+) -> Frame:
     """Return the size of a figure of this width (in points) in which `churn_monitor` has its room.
 
     Examples
@@ -123,7 +135,7 @@ def churn_monitor_frame(table: pd.DataFrame, width: float = 640.0, *, group: str
     """
     rows = _rows_of(table, group, None)
     left = 14.0 + ems(f"{int(max(rows['observed'].max(), rows['upper'].max()))}") * SIZE
-    said = chosen_words(None, _WORDS)
+    said = chosen_words(words, _WORDS)
     n_rows = 1 + max(
         row for row, _ in flow([text for text, *_ in _entries(said, 0.95, rows, marked=True)], width - left - 14)
     )
@@ -160,6 +172,18 @@ def _returns(ax: Axes, days: NDArray[np.float64], rows: pd.DataFrame) -> None:
     _spans(ax, days, alarm)
 
 
+def _mark(ax: Axes, days: NDArray[np.float64], rows: pd.DataFrame, said: Mapping[str, str]) -> None:
+    numbers = rows[["observed", "expected", "lower", "upper"]].to_numpy(dtype=np.float64)
+    alarm, judged = rows["alarm"].to_numpy(dtype=bool), _judged(rows)
+
+    def say(i: int) -> str:
+        told = [said["told"].format(n=count(numbers[i, 0]), expected=estimate(said, decimal, *numbers[i, 1:]))]
+        told += [said["alarm"]] if alarm[i] else []
+        return at(said, date_text(days[i]), *told, *([] if judged[i] else [said["not_judged"]]))
+
+    mark(ax, said["observed"], days, numbers[:, 0], say)
+
+
 def _judged(rows: pd.DataFrame) -> NDArray[np.bool_]:
     return rows["judged"].to_numpy(dtype=bool) if "judged" in rows.columns else np.ones(len(rows), dtype=bool)
 
@@ -171,7 +195,7 @@ def _spans(ax: Axes, days: NDArray[np.float64], alarm: NDArray[np.bool_]) -> Non
         ax.axvspan(float(days[first]) - 0.5, float(days[stop - 1]) + 0.5, color=SERIES[1], alpha=0.25, linewidth=0)
 
 
-def _marks(ax: Axes, group: Any, alarms: pd.DataFrame | None) -> bool:
+def _marks(ax: Axes, group: Any, alarms: pd.DataFrame | None, said: Mapping[str, str]) -> bool:
     """Mark the day on which each change began, with its limits, at the foot of the axes; says whether there is any.
 
     What began before the days drawn is not marked.
@@ -185,10 +209,14 @@ def _marks(ax: Axes, group: Any, alarms: pd.DataFrame | None) -> bool:
         day, low, high = (float(date_numbers(np.datetime64(each, "D"))) for each in (begun, lower, upper))
         ax.plot([low - 0.5, high + 0.5], [0.03, 0.03], color=INK, linewidth=1.6, transform=marks, zorder=3)
         ax.plot([day], [0.03], "^", color=INK, markersize=6, transform=marks, zorder=3, clip_on=False)
+        told = said["bracketed"].format(
+            text=date_text(day), more=said["mark.to"].format(low=date_text(low), high=date_text(high))
+        )
+        mark(ax, said["begun"], day, 0.03 * ax.get_ylim()[1], [told])
     return len(mine) > 0
 
 
-def _strip(ax: Axes, days: NDArray[np.float64], rows: pd.DataFrame, title: str) -> None:
+def _strip(ax: Axes, days: NDArray[np.float64], rows: pd.DataFrame, said: Mapping[str, str]) -> None:
     """The chart, in an inset below the days; it shares their axis."""
     _, height = inner_size(ax)
     below = ax.inset_axes((0.0, -(_BETWEEN + _STRIP) / height, 1.0, _STRIP / height))
@@ -201,7 +229,12 @@ def _strip(ax: Axes, days: NDArray[np.float64], rows: pd.DataFrame, title: str) 
     below.set_ylim(0, 1.08 * float(max(score.max(), limit.max())))
     below.set_xticks([])
     below.set_yticks([])
-    write(below, title, at=(0, 1), shift=(0, 8), color=MUTED)
+    write(below, said["chart"], at=(0, 1), shift=(0, 8), color=MUTED)
+
+    def say(i: int) -> str:
+        return at(said, date_text(days[i]), said["evidence"].format(score=f"{score[i]:.1f}", limit=f"{limit[i]:.1f}"))
+
+    mark(below, said["chart"], days, score, say)
 
 
 def _entries(said: Mapping[str, str], level: float, rows: pd.DataFrame, *, marked: bool) -> list[tuple[str, str, str]]:

@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, require_columns
+from churnsurv.plots.bands import group_said
 from churnsurv.plots.colours import MUTED
 from churnsurv.plots.groups import Look, looks
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import count, estimate, on_day, share
 from churnsurv.plots.style import (
     LINE_GAP,
     NARROW,
@@ -138,26 +141,29 @@ def survival_curves(
     45.0
     """
     said = chosen_words(words)
-    curves = _curves(table, horizon)
+    curves = _curves(table, horizon, said)
     end = _end(curves, horizon)
     if ax is None:
-        ax = new_axes(_frame(curves, 640.0, at_risk=at_risk, max_groups=max_groups))
+        ax = new_axes(_frame(curves, 640.0, said["at_risk"] if at_risk else None, max_groups=max_groups))
     day, look = _look(curves, max_groups)
-    narrow = any(room < need - 1 for room, need in zip(side_room(ax), _sides(curves, look, at_risk), strict=True))
+    needed = _sides(curves, look, said["at_risk"] if at_risk else None)
+    narrow = any(room < need - 1 for room, need in zip(side_room(ax), needed, strict=True))
     ax.set_xlim(0, end)
     ax.set_ylim(0, 1.01)  # the line at 100 % is not cut
     drawn = _drawn(curves, look, day)
     for curve in drawn:
         _draw(ax, curve, look, end)
+        _mark(ax, curve, look, said)
     if bands is not None:
-        _draw_bands(ax, bands, look, {curve.group: curve for curve in curves})
-    _marks(ax, curves, look)
+        _draw_bands(ax, bands, look, {curve.group: curve for curve in curves}, said)
+    _censorings(ax, curves, look)
     ticks = day_ticks(end, 5 if narrow else 8, unit)
     dress(ax)
     ax.set_xticks(ticks, labels=[f"{tick:,g}" for tick in ticks])
     shares = np.linspace(0, 1, 5)
     ax.set_yticks(shares, labels=[f"{share:.0%}" for share in shares])
-    write(ax, said["time"].format(unit=unit.capitalize()), at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
+    axis = said["time"].format(unit=said.get(f"unit.{unit}", unit.capitalize()))
+    write(ax, axis, at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
     title = said["survival"].format(level=f"{100 * level:g}%")
     if bands is not None:
         title += said.get("bands", _BANDS)
@@ -165,7 +171,7 @@ def survival_curves(
     if at_risk:
         rows = [curve for curve in curves if curve.group in look.named]
         _at_risk_rows(ax, rows, look, ticks, said["at_risk"], narrow=narrow)
-    notice(ax, [curve.group for curve in curves], said["missing_glyphs"])
+    notice(ax, [curve.group for curve in curves], said)
     return ax
 
 
@@ -176,6 +182,7 @@ def survival_curves_frame(
     at_risk: bool = True,
     max_groups: int = 8,
     horizon: float | None = None,
+    words: Mapping[str, str] | None = None,
 ) -> Frame:
     """Return the size of a figure of this width (in points) in which `survival_curves` has its room.
 
@@ -186,10 +193,13 @@ def survival_curves_frame(
     >>> survival_curves_frame(pd.DataFrame([["all", 30, 0.5, 0.2, 0.1, 0.8, 4, 2, 2]], columns=columns), 350).width
     350
     """
-    return _frame(_curves(table, horizon), width, at_risk=at_risk, max_groups=max_groups)
+    said = chosen_words(words)
+    word = said["at_risk"] if at_risk else None
+    return _frame(_curves(table, horizon, said), width, word, max_groups=max_groups)
 
 
-def _frame(curves: Sequence[_Curve], width: float, *, at_risk: bool, max_groups: int) -> Frame:
+def _frame(curves: Sequence[_Curve], width: float, at_risk: str | None, *, max_groups: int) -> Frame:
+    """The frame; `at_risk` is the word before the numbers at risk, None without them."""
     look = _look(curves, max_groups)[1]
     named = look.named
     left, right = _sides(curves, look, at_risk)
@@ -201,20 +211,20 @@ def _frame(curves: Sequence[_Curve], width: float, *, at_risk: bool, max_groups:
         if len(curves) > 1:
             top += LINE_GAP * (1 + max(row for row, _ in flow([shown(n, _NAME) for n in named], width - left - right)))
     bottom = 36.0
-    if at_risk:
+    if at_risk is not None:
         each = 2 * LINE_GAP if narrow and len(curves) > 1 else LINE_GAP
         bottom += 22 + lines * each
     return Frame(width, _HEIGHT + top + bottom, left, right, top, bottom)
 
 
-def _sides(curves: Sequence[_Curve], look: Look, at_risk: bool) -> tuple[float, float]:
+def _sides(curves: Sequence[_Curve], look: Look, at_risk: str | None) -> tuple[float, float]:
     """Points that names need at the left and right of the axes."""
     widest = max(ems(shown(name, _NAME)) for name in look.named) * SIZE if len(curves) > 1 else 0.0
-    left = max(46.0, max(widest, 4 * SIZE) + 48 if at_risk else 0.0)
+    left = max(46.0, max(widest, max(4.0, ems(at_risk)) * SIZE) + 48 if at_risk is not None else 0.0)
     return left, widest + 30 if len(curves) > 1 else 14.0
 
 
-def _curves(table: pd.DataFrame, horizon: float | None) -> list[_Curve]:
+def _curves(table: pd.DataFrame, horizon: float | None, said: Mapping[str, str]) -> list[_Curve]:
     require_columns("curves", [n for n in schema("curves").names if n != "std_error"], table.columns)
     if len(table) == 0:
         raise InputError("The table of curves has no rows: there is nothing to draw.")
@@ -225,7 +235,7 @@ def _curves(table: pd.DataFrame, horizon: float | None) -> list[_Curve]:
             name: ordered[name].to_numpy(dtype=np.float64, na_value=np.nan)
             for name in ("time", "survival", "lower", "upper", "n_at_risk", "n_events", "n_censored")
         }
-        curves.append(_curve(str(group), numbers, np.inf if horizon is None else float(horizon)))
+        curves.append(_curve(group_said(said, str(group)), numbers, np.inf if horizon is None else float(horizon)))
     return curves
 
 
@@ -301,19 +311,22 @@ def _draw(ax: Axes, curve: _Curve, look: Look, end: float) -> None:
     )
 
 
-def _draw_bands(ax: Axes, bands: pd.DataFrame, look: Look, curves: Mapping[str, _Curve]) -> None:
+def _draw_bands(
+    ax: Axes, bands: pd.DataFrame, look: Look, curves: Mapping[str, _Curve], said: Mapping[str, str]
+) -> None:
     """Both edges of the band of each named group, up to the end of its curve."""
     require_columns("bands", ("group", "time", "lower", "upper"), bands.columns)
     for group, rows in bands.groupby("group", sort=False, observed=True):
-        if str(group) not in look.named:
+        name = group_said(said, str(group))
+        if name not in look.named:
             continue
-        kept = rows[rows["time"] <= curves[str(group)].last].sort_values("time", kind="stable")
+        kept = rows[rows["time"] <= curves[name].last].sort_values("time", kind="stable")
         for side in ("lower", "upper"):
             ax.plot(
                 kept["time"].to_numpy(dtype=np.float64),
                 kept[side].to_numpy(dtype=np.float64),
                 drawstyle="steps-post",
-                color=look.colours[str(group)],
+                color=look.colours[name],
                 linewidth=1.0,
                 linestyle=(0, (4, 2)),
                 zorder=2.4,
@@ -330,7 +343,17 @@ def _thinned(curve: _Curve, end: float) -> NDArray[np.intp]:
     return np.unique(np.concatenate([[0], seen[1:][moves], [n - 1]]))
 
 
-def _marks(ax: Axes, curves: Sequence[_Curve], look: Look) -> None:
+def _mark(ax: Axes, curve: _Curve, look: Look, said: Mapping[str, str]) -> None:
+    name = said["mark.all"] if curve.group == "all" else curve.group
+
+    def say(i: int) -> str:
+        alive = estimate(said, share, curve.survival[i], curve.lower[i], curve.upper[i])
+        return on_day(said, curve.time[i], alive, said["mark.at_risk"].format(n=count(curve.at_risk(curve.time[i]))))
+
+    mark(ax, name, curve.time, curve.survival, say, few=curve.group not in look.named)
+
+
+def _censorings(ax: Axes, curves: Sequence[_Curve], look: Look) -> None:
     if sum(float(np.nanmax(curve.n_at_risk)) for curve in curves) > _MARKS:
         return
     for curve in curves:
@@ -384,9 +407,10 @@ def _heading(
         many = "many_ordered" if look.kind == "ordered" else "many_grey"
         note = said["many_drawn" if n_drawn < len(curves) else many].format(n=len(curves), m=n_drawn)
         ends = [said["first"], said["last"]] if look.kind == "ordered" else []
-        which = said["named"].format(names=", ".join([*ends, said["lowest"].format(day=f"{day:,g}")]))
-        if ems(f"{note}; {which}") * SIZE < inner_size(ax)[0] + side_room(ax)[1]:
-            note = f"{note}; {which}"
+        which = said["named"].format(names=said["comma"].join([*ends, said["lowest"].format(day=f"{day:,g}")]))
+        both = said["mark.next"].join([note, which])
+        if ems(both) * SIZE < inner_size(ax)[0] + side_room(ax)[1]:
+            note = both
         write(ax, note, at=(0, 1), shift=(0, y), color=MUTED)
         y += LINE_GAP
     write(ax, title, at=(0, 1), shift=(0, y))

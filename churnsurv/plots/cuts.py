@@ -54,7 +54,7 @@ def cutpoint(
     chosen : DataFrame, optional
         Schema "cutpoint", the row of the variable: the best cut, and the range of cuts as good.
     critical : float, optional
-        |z| that the largest of all cuts exceeds with probability 1 - level if nothing differs.
+        Absolute z that the largest of all cuts exceeds with probability 1 - level if nothing differs.
     level : float
     words : mapping, optional
         Words to replace: "title", "critical", "chosen", "log".
@@ -103,7 +103,7 @@ def cutpoint(
     axis = said["log"].format(name=shown(name, _NAME)) if log else shown(name, _NAME)
     write(ax, axis, at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
     _heading(ax, said, chosen, critical, level)
-    notice(ax, [name], said["missing_glyphs"])
+    notice(ax, [name], said)
     return ax
 
 

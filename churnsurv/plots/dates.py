@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.plots.style import inner_size
+from churnsurv.plots.text import drawn, families
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["date_axis", "date_numbers"]
+__all__ = ["date_axis", "date_numbers", "date_text"]
 
 _STEPS = (1, 2, 3, 4, 6, 12, 24, 60, 120, 240)  # months from one that is written to the next
 
@@ -29,18 +30,31 @@ def date_numbers(dates: Any) -> NDArray[np.float64]:
     return numbers
 
 
-def date_axis(ax: Axes, first: float, last: float) -> None:
-    """Write days from the first to the last: months or years where there is room for few, else days."""
-    from matplotlib.dates import ConciseDateFormatter
-    from matplotlib.ticker import FixedLocator
+def date_text(day: float) -> str:
+    """A day as it is written in every language.
 
+    Examples
+    --------
+    >>> date_text(2.0)
+    '1970-01-03'
+    """
+    return str(np.datetime64(int(day), "D"))
+
+
+def date_axis(ax: Axes, first: float, last: float, months: str) -> None:
+    """Write days from the first to the last: months or years where there is room for few, else days.
+
+    `months` are the names of the months with blanks between them; January is written as its year.
+    """
     ticks = _ticks(first, last, max(3, min(9, int(inner_size(ax)[0] / 60))))
-    locator = FixedLocator(ticks.tolist())
-    ax.xaxis.set_major_locator(locator)
-    if (ticks.astype("datetime64[D]") == ticks.astype("datetime64[D]").astype("datetime64[M]")).all():
-        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
+    days = ticks.astype("datetime64[D]")
+    of_month = days.astype("datetime64[M]")
+    if (days == of_month).all():
+        names = months.split()
+        labels = [names[int(str(each)[5:7]) - 1] if str(each)[5:7] != "01" else str(each)[:4] for each in of_month]
     else:
-        ax.set_xticks(ticks, labels=[str(day)[5:] for day in ticks.astype("datetime64[D]")])  # month and day
+        labels = [str(day)[5:] for day in days]  # month and day
+    ax.set_xticks(ticks, labels=[drawn(label) for label in labels], family=families(labels))
 
 
 def _ticks(first: float, last: float, most: int) -> NDArray[np.float64]:

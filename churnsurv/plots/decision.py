@@ -106,7 +106,7 @@ def decision_curve(
     benefit = said["decision_benefit"].format(level=f"{100 * level:g}%")
     write(ax, benefit, at=(0, 1), shift=(_LEFT, 20 + LINE_GAP * rows), weight="bold", color=INK)
     write(ax, said["decision_threshold"], at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
-    notice(ax, models, said["missing_glyphs"])
+    notice(ax, models, said)
     return ax
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from churnsurv.errors import InputError, require_columns
 from churnsurv.plots.colours import MUTED, PAPER, SERIES
+from churnsurv.plots.marks import mark
 from churnsurv.plots.style import NARROW, SIZE, Frame, dress, inner_size, new_axes, side_room, write
 from churnsurv.plots.text import ems, notice, shown
 from churnsurv.plots.words import WORDS, chosen_words
@@ -31,6 +32,7 @@ _WORDS: Mapping[str, str] = {
     "means": "Mean days until churn within {horizon}, {level} intervals",
     "earlier": "churns earlier",
     "later": "churns later",
+    "told": "{value} days",
 }
 
 
@@ -97,7 +99,7 @@ def day_differences(
     told = {"horizon": f"{table['horizon'].iloc[0]:g}", "level": f"{100 * level:g}%"}
     room = inner_size(ax)[0] / SIZE - ems(said["difference"].format(reference="", **told))
     reference = shown(table["reference"].iloc[0], min(max(room, 4.0), _NAME))
-    ax = _forest(rows, ax, said["difference"].format(reference=reference, **told), sign=True)
+    ax = _forest(rows, ax, said["difference"].format(reference=reference, **told), said, sign=True)
     low, high = ax.get_xlim()
     width, _ = inner_size(ax)
     for word, arrow, side, room in (
@@ -108,7 +110,7 @@ def day_differences(
         if ems(text) * SIZE < room * width - 8:
             shift = (-6.0 if side == "right" else 6.0, 12.0)
             write(ax, text, at=(-low / (high - low), 1), shift=shift, ha=side, color=MUTED)
-    notice(ax, [*(row.name for row in rows), reference], said["missing_glyphs"])
+    notice(ax, [*(row.name for row in rows), reference], said)
     return ax
 
 
@@ -151,8 +153,8 @@ def day_means(
     require_columns("rmst", ("horizon",), table.columns)
     rows = _rows(table)
     title = said["means"].format(horizon=f"{table['horizon'].iloc[0]:g}", level=f"{100 * level:g}%")
-    ax = _forest(rows, ax, title, sign=False)
-    notice(ax, [row.name for row in rows], said["missing_glyphs"])
+    ax = _forest(rows, ax, title, said, sign=False)
+    notice(ax, [row.name for row in rows], said)
     return ax
 
 
@@ -193,7 +195,7 @@ def _names(rows: Sequence[_Row]) -> float:
     return max(ems(shown(row.name, _NAME)) for row in rows) * SIZE + 14
 
 
-def _forest(rows: Sequence[_Row], ax: Axes | None, title: str, *, sign: bool) -> Axes:
+def _forest(rows: Sequence[_Row], ax: Axes | None, title: str, said: Mapping[str, str], *, sign: bool) -> Axes:
     """The lines, their names at the left and their numbers at the right; with `sign` around 0."""
     if ax is None:
         ax = new_axes(_frame(rows, 640.0))
@@ -211,7 +213,9 @@ def _forest(rows: Sequence[_Row], ax: Axes | None, title: str, *, sign: bool) ->
         ax.axvline(0.0, color=MUTED, linewidth=0.9, zorder=1.5)
     for place, row in enumerate(rows):
         _draw(ax, row, place, sign=sign)
-        _texts(ax, row, place, narrow=narrow, names=_names(rows), digits=_digits(rows), sign=sign)
+        number = _number(row, said, _digits(rows), sign=sign)
+        _texts(ax, row, place, number, narrow=narrow, names=_names(rows))
+        mark(ax, row.name, row.estimate, place, [said["told"].format(value=number)])
     write(ax, title, at=(0, 1), shift=(0 if narrow else -_names(rows), 30))
     return ax
 
@@ -258,7 +262,14 @@ def _digits(rows: Sequence[_Row]) -> int:
     return 0 if largest >= 1000 else 1 if largest >= 10 else 2
 
 
-def _texts(ax: Axes, row: _Row, place: int, *, narrow: bool, names: float, digits: int, sign: bool) -> None:
+def _number(row: _Row, said: Mapping[str, str], digits: int, *, sign: bool) -> str:
+    if not np.isfinite(row.estimate):
+        return "–"
+    value, lower, upper = (f"{each:{'+' if sign else ''},.{digits}f}" for each in (row.estimate, row.lower, row.upper))
+    return f"{value} ({said['mark.to'].format(low=lower, high=upper)})"
+
+
+def _texts(ax: Axes, row: _Row, place: int, number: str, *, narrow: bool, names: float) -> None:
     """Name and numbers beside the axes; over the line where there is no room at the sides."""
     spot, blend = (0.0, float(place)), ("axes fraction", "data")
     if narrow:
@@ -268,8 +279,5 @@ def _texts(ax: Axes, row: _Row, place: int, *, narrow: bool, names: float, digit
               bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.8})  # fmt: skip
     else:
         write(ax, shown(row.name, _NAME), at=spot, within=blend, shift=(-names, 0))
-    form = f"{'+' if sign else ''}.{digits}f"
-    lower, upper = f"{row.lower:{form}}", f"{row.upper:{form}}"
-    number = f"{row.estimate:{form}} ({lower} to {upper})" if np.isfinite(row.estimate) else "–"
     shift = (6.0, 11.0) if narrow else (_NUMBERS + 4, 0.0)
     write(ax, number, at=(1.0, float(place)), within=blend, shift=shift, ha="right")

@@ -6,17 +6,20 @@ import io
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from churnsurv.plots.colours import DARK
+from churnsurv.plots.marks import Marks, collecting, placed
+from churnsurv.plots.paths import shortened
 from churnsurv.plots.style import Frame
 from churnsurv.plots.text import text_stays_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["FONTS", "svg", "themed"]
+__all__ = ["FONTS", "Picture", "picture", "svg", "themed"]
 
 # What a viewer may have, Latin first, then Chinese: any one that is there serves.
 FONTS = (
@@ -27,6 +30,17 @@ _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _HEXES = re.compile(r"#[0-9a-f]{6}\b", re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_REFERENCE = re.compile(r"#([\w.-]+)")
+_DESK = 400.0  # points from which on a figure is drawn for a desk
+_MOST_WIDE, _MOST_NARROW = 300, 120  # about so many points that can be hovered
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure as an SVG document, and what stands where in it."""
+
+    document: str
+    marks: tuple[Marks, ...]
 
 
 def svg(frame: Frame, draw: Callable[[Axes], Any]) -> str:
@@ -44,13 +58,33 @@ def svg(frame: Frame, draw: Callable[[Axes], Any]) -> str:
     >>> text[:4], "DOCTYPE" in text
     ('<svg', False)
     """
+    return picture(frame, draw).document
+
+
+def picture(frame: Frame, draw: Callable[[Axes], Any]) -> Picture:
+    """Draw into a frame and return the SVG document with its marks.
+
+    Parameters
+    ----------
+    frame : Frame
+    draw : callable
+        Takes the Axes and draws on it.
+
+    Examples
+    --------
+    >>> from churnsurv.plots.marks import mark
+    >>> frame, texts = Frame(200, 100, 20, 10, 10, 20), ["first", "last"]
+    >>> made = picture(frame, lambda ax: mark(ax, "a", [0, 1], [0, 1], texts.__getitem__))
+    >>> made.marks[0].points
+    ((20.0, 80.0, 'first'), (190.0, 10.0, 'last'))
+    """
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     buffer = io.BytesIO()
     settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "churnsurv"}
-    with mpl.rc_context(settings), text_stays_text(), warnings.catch_warnings():
+    with mpl.rc_context(settings), text_stays_text(), collecting() as found, warnings.catch_warnings():
         # Text is only measured here; the viewer's fonts draw it, so that a glyph missing on this machine is no fault.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", category=UserWarning)
         figure = Figure()
@@ -60,7 +94,8 @@ def svg(frame: Frame, draw: Callable[[Axes], Any]) -> str:
         ax.patch.set_visible(False)
         draw(ax)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return _cleaned(buffer.getvalue())
+        marks = placed(found, frame.height, _MOST_WIDE if frame.width >= _DESK else _MOST_NARROW)
+    return Picture(_cleaned(buffer.getvalue()), marks)
 
 
 def _cleaned(document: bytes) -> str:
@@ -74,11 +109,45 @@ def _cleaned(document: bytes) -> str:
         if style is not None and element.tag == f"{{{_SVG}}}text":
             parts = (part.strip() for part in re.split(r";(?=(?:[^']*'[^']*')*[^']*$)", style))
             element.set("style", "; ".join(part for part in parts if not part.startswith("font-family")))
-        for name in ("d", "x", "y", "transform", "points"):
+        for name in ("x", "y", "transform", "points"):
             value = element.get(name)
             if value is not None:
                 element.set(name, _NUMBER.sub(_short, value).replace("\n", ""))
+        if element.tag == f"{{{_SVG}}}path":
+            data = element.get("d", "").replace("\n", " ").strip()
+            curved = "C" in data or "Q" in data
+            element.set("d", _NUMBER.sub(_short, data) if curved else shortened(data))
+        if element.get("transform", "").startswith("rotate(-0 "):
+            del element.attrib["transform"]
+    _unwrapped(root, _referred(root))
     return _text(root)
+
+
+def _referred(root: ElementTree.Element) -> set[str]:
+    """The ids that another element refers to."""
+    values = (value for element in root.iter() for value in element.attrib.values())
+    return {name for value in values for name in _REFERENCE.findall(value)}
+
+
+def _unwrapped(root: ElementTree.Element, referred: set[str]) -> None:
+    """Drop ids that nothing refers to, but for our own, and groups that say nothing."""
+    for element in root.iter():
+        name = element.get("id")
+        if name is not None and name not in referred and not name.startswith("churnsurv"):
+            del element.attrib["id"]
+    _flatten(root)
+
+
+def _flatten(parent: ElementTree.Element) -> None:
+    children = list(parent)
+    for child in children:
+        _flatten(child)
+    if any(child.tag == f"{{{_SVG}}}g" and not child.attrib for child in children):
+        parent[:] = [
+            each
+            for child in children
+            for each in (child if child.tag == f"{{{_SVG}}}g" and not child.attrib else [child])
+        ]
 
 
 def _short(found: re.Match[str]) -> str:

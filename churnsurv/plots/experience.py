@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churnsurv.errors import InputError, require_columns
+from churnsurv.plots.bands import group_said
 from churnsurv.plots.colours import INK, MUTED, PAPER, SERIES
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import between
 from churnsurv.plots.style import LINE_GAP, NARROW, SIZE, Frame, dress, inner_size, new_axes, side_room, write
 from churnsurv.plots.text import ems, notice, shown
 from churnsurv.plots.words import WORDS, chosen_words
@@ -48,10 +51,14 @@ class _Row:
 
     def below(self, said: Mapping[str, str]) -> str:
         """Reach and effect."""
-        parts = [said["reached"].format(share=f"{100 * self.reach:.1f}%")]
-        if np.isfinite(self.ratio):
-            parts.insert(0, said["effect"].format(ratio=f"{self.ratio:.2f}"))
-        return ", ".join(parts)
+        reached = said["reached"].format(share=f"{100 * self.reach:.1f}%")
+        if not np.isfinite(self.ratio):
+            return reached
+        return said["mark.of"].format(one=said["effect"].format(ratio=f"{self.ratio:.2f}"), other=reached)
+
+    def told(self, said: Mapping[str, str]) -> str:
+        """All of its numbers."""
+        return said["mark.next"].join([_numbers(self.share, said), self.below(said)])
 
 
 def experience(
@@ -112,12 +119,13 @@ def experience(
     for place, (row, name) in enumerate(zip(rows, drawn, strict=True)):
         _draw(ax, row, place + (0.22 if narrow else 0.0))
         _texts(ax, row, name, place, said, names=0.0 if narrow else _names(rows, said))
+        mark(ax, row.name, row.share[0], place + (0.22 if narrow else 0.0), [row.told(said)])
     _heading(ax, said, level)
-    notice(ax, [row.name for row in rows], said["missing_glyphs"])
+    notice(ax, [row.name for row in rows], said)
     return ax
 
 
-def experience_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
+def experience_frame(table: pd.DataFrame, width: float = 640.0, *, words: Mapping[str, str] | None = None) -> Frame:
     """Return the size of a figure of this width (in points) in which `experience` has its room.
 
     Examples
@@ -128,7 +136,8 @@ def experience_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
     >>> experience_frame(table, 350).width
     350
     """
-    return _frame(_rows(table, _WORDS), _WORDS, width)
+    said = chosen_words(words, _WORDS)
+    return _frame(_rows(table, said), said, width)
 
 
 def _frame(rows: Sequence[_Row], said: Mapping[str, str], width: float) -> Frame:
@@ -151,7 +160,7 @@ def _rows(table: pd.DataFrame, said: Mapping[str, str]) -> list[_Row]:
     rows = []
     for record in table[list(_NEEDED)].to_dict("records"):
         share, lower, upper = (float(record[name]) for name in ("share", "share_lower", "share_upper"))
-        name = said["all_kinds"] if record["kind"] == _ALL else str(record["kind"])
+        name = said["all_kinds"] if record["kind"] == _ALL else group_said(said, str(record["kind"]))
         rows.append(_Row(name, (share, lower, upper), float(record["reach_users"]), float(record["hazard_ratio"])))
     return rows
 
@@ -175,7 +184,7 @@ def _end(name: str, width: float) -> str:
     return text[first:]
 
 
-def _numbers(share: tuple[float, float, float]) -> str:
+def _numbers(share: tuple[float, float, float], said: Mapping[str, str]) -> str:
     """Share and limits in percent, with as many digits as small ones need."""
     if not np.isfinite(share).all():
         return "–"
@@ -183,7 +192,7 @@ def _numbers(share: tuple[float, float, float]) -> str:
     digits = 1 if size >= 0.5 or size == 0 else min(1 - int(np.floor(np.log10(size))), 4)
     point, lower, upper = (f"{100 * each:.{digits}f}" for each in share)
     point, lower, upper = (each.removeprefix("-") if float(each) == 0 else each for each in (point, lower, upper))
-    return f"{point}% ({lower}{' to ' if lower.startswith('-') else '–'}{upper})"
+    return f"{point}% ({between(said, lower, upper)})"
 
 
 def _axis(ax: Axes, rows: Sequence[_Row]) -> None:
@@ -209,7 +218,7 @@ def _draw(ax: Axes, row: _Row, place: float) -> None:
 
 def _texts(ax: Axes, row: _Row, name: str, place: int, said: Mapping[str, str], *, names: float) -> None:
     spot, blend = (0.0, float(place)), ("axes fraction", "data")
-    number = _numbers(row.share)
+    number = _numbers(row.share, said)
     below = row.below(said)
     look: dict[str, Any] = {"bbox": {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}}
     if names == 0:

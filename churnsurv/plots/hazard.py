@@ -131,10 +131,11 @@ def hazard_curves(
         _draw(ax, line, look, steps=quantity != "hazard")
     dress(ax)
     _axes(ax, end if end > 0 else 1.0, top, narrow=narrow, share=quantity == "hazard", unit=unit)
-    axis = said["since_registration" if quantity == "mean" else "time"].format(unit=unit.capitalize())
+    axis = said["since_registration" if quantity == "mean" else "time"]
+    axis = axis.format(unit=said.get(f"unit.{unit}", unit.capitalize()))
     write(ax, axis, at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
     _heading(ax, lines, look, _titles(table, quantity, said, level), said, narrow=narrow)
-    notice(ax, [line.group for line in lines], said["missing_glyphs"])
+    notice(ax, [line.group for line in lines], said)
     return ax
 
 

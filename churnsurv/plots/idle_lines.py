@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError
+from churnsurv.plots.bands import group_said
 from churnsurv.plots.colours import MUTED
 from churnsurv.plots.groups import Look, looks
 from churnsurv.plots.style import LINE_GAP, NARROW, SIZE, Frame, flow, inner_size, key, label_ends, write
@@ -58,7 +59,7 @@ def lines_of(table: pd.DataFrame, columns: Sequence[str], said: Mapping[str, str
         names = {late: said["registration" if late else "later"] for _, late, _ in parts}
         return [Line(names[late], group, late, rows) for group, late, rows in parts]
     later = [part for part in parts if not part[1]] or parts
-    return [Line(group, group, late, rows) for group, late, rows in later]
+    return [Line(group_said(said, group), group, late, rows) for group, late, rows in later]
 
 
 def look_of(lines: Sequence[Line], max_groups: int) -> Look:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from churnsurv.plots.colours import MUTED
 from churnsurv.plots.curves import day_ticks
 from churnsurv.plots.groups import Look
 from churnsurv.plots.idle_lines import Line, heading, line_frame, lines_of, look_of, names_room
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import at, decimal, estimate, share
 from churnsurv.plots.style import Frame, dress, inner_size, new_axes, side_room, write
 from churnsurv.plots.text import notice
 from churnsurv.plots.tier_lanes import LANE, Lane, draw_lanes, lanes_of
@@ -36,6 +38,8 @@ _WORDS: Mapping[str, str] = {
     "only_later": "without the gaps that began at registration",
     "many": "{n} groups, most of them in grey",
     "bands": "below: warning tiers; a thin bar: some of the users",
+    "lane_all": "all users on idle days {days}",
+    "lane_some": "some of the users on idle days {days}",
 }
 
 
@@ -105,14 +109,15 @@ def idle_risk(
     narrow = side_room(ax)[1] < names_room(lines, look) - 1
     for line in lines:
         _draw(ax, line, look)
+        _mark(ax, line, look, said)
     dress(ax)
-    _axes(ax, _end(lines), lanes, narrow=narrow)
+    _axes(ax, _end(lines), lanes, said, narrow=narrow)
     write(ax, said["axis"], at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
     if crossings is not None:
-        _points(ax, crossings, lines, look)
+        _points(ax, crossings, lines, look, said)
     heading(ax, lines, look, [*notes, said["title"].format(level=f"{100 * level:g}%")], narrow=narrow)
     names = [*(line.name for line in lines), *(lane.name for lane in lanes)]
-    notice(ax, names, said["missing_glyphs"])
+    notice(ax, names, said)
     return ax
 
 
@@ -123,6 +128,7 @@ def idle_risk_frame(
     crossings: pd.DataFrame | None = None,
     bands: pd.DataFrame | None = None,
     max_groups: int = 8,
+    words: Mapping[str, str] | None = None,
 ) -> Frame:
     """Return the size of a figure of this width (in points) in which `idle_risk` has its room.
 
@@ -134,9 +140,10 @@ def idle_risk_frame(
     >>> idle_risk_frame(table, 350).width
     350
     """
-    lines = _lines(table, _WORDS)
+    said = chosen_words(words, _WORDS)
+    lines = _lines(table, said)
     look, lanes = look_of(lines, max_groups), _lanes(lines, bands)
-    return _frame(lines, look, width, _notes(table, lines, crossings, look, lanes, _WORDS), lanes)
+    return _frame(lines, look, width, _notes(table, lines, crossings, look, lanes, said), lanes)
 
 
 def _frame(lines: Sequence[Line], look: Look, width: float, notes: Sequence[str], lanes: Sequence[Lane]) -> Frame:
@@ -169,7 +176,7 @@ def _notes(
     notes = [said["bands"]] if lanes else []
     if crossings is not None and crossings["idle_day"].notna().any():
         risks = [f"{100 * p:g}%" for p in sorted(set(crossings["probability"]))]
-        notes.append(said["crossings"].format(risks=", ".join(risks)))
+        notes.append(said["crossings"].format(risks=said["comma"].join(risks)))
     if table["registration_gap"].any() and not any(line.registration_gap for line in lines):
         notes.append(said["only_later"])
     if look.kind == "grey":
@@ -185,7 +192,15 @@ def _draw(ax: Axes, line: Line, look: Look) -> None:
     ax.plot(day, churn, color=colour, linewidth=1.8 if named else 0.9, zorder=3 if named else 2)
 
 
-def _points(ax: Axes, crossings: pd.DataFrame, lines: Sequence[Line], look: Look) -> None:
+def _mark(ax: Axes, line: Line, look: Look, said: Mapping[str, str]) -> None:
+    def say(i: int) -> str:
+        day, *churn = line.rows[i]
+        return at(said, said["mark.idle_day"].format(day=f"{day:g}"), estimate(said, share, *churn))
+
+    mark(ax, line.name, line.rows[:, 0], line.rows[:, 1], say, few=line.name not in look.named)
+
+
+def _points(ax: Axes, crossings: pd.DataFrame, lines: Sequence[Line], look: Look, said: Mapping[str, str]) -> None:
     for line in lines:
         if line.name not in look.named:
             continue
@@ -198,8 +213,14 @@ def _points(ax: Axes, crossings: pd.DataFrame, lines: Sequence[Line], look: Look
                         alpha=0.5, solid_capstyle="butt", zorder=3.5)  # fmt: skip
             ax.plot([day], [p], marker="o", markersize=4.5, color=colour, zorder=4)
 
+        def say(i: int, rows: Any = rows) -> str:
+            p, *days = rows[i]
+            return at(said, f"{100 * p:g}%", said["mark.idle_day"].format(day=estimate(said, decimal, *days)))
 
-def _axes(ax: Axes, end: float, lanes: Sequence[Lane], *, narrow: bool) -> None:
+        mark(ax, line.name, rows[:, 1], rows[:, 0], say)
+
+
+def _axes(ax: Axes, end: float, lanes: Sequence[Lane], said: Mapping[str, str], *, narrow: bool) -> None:
     deep = LANE * (len(lanes) + 0.25) if lanes else 0.0
     unit = 1.0 / max(inner_size(ax)[1] - deep, 1.0)  # a point, in shares
     ax.set_xlim(0, end)
@@ -208,4 +229,4 @@ def _axes(ax: Axes, end: float, lanes: Sequence[Lane], *, narrow: bool) -> None:
     ax.set_xticks(ticks, labels=[f"{tick:,g}" for tick in ticks])
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1], labels=["0%", "25%", "50%", "75%", "100%"])
     if lanes:
-        draw_lanes(ax, lanes, unit=unit)
+        draw_lanes(ax, lanes, said, unit=unit)

@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, did_you_mean, require_columns
+from churnsurv.plots.bands import group_said
 from churnsurv.plots.colours import FAINT, MUTED, PAPER, SERIES, ramp
 from churnsurv.plots.groups import looks
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import estimate, on_day, share
 from churnsurv.plots.style import (
     LINE_GAP,
     NARROW,
@@ -49,6 +52,7 @@ _WORDS: Mapping[str, str] = {
     "of_group": "Share churned, by cause: {group}",
     "incidence": "Share churned: {cause}, with {level} intervals",
     "many": "{n} groups, most of them in grey",
+    "unknown": "unknown",
 }
 
 
@@ -126,7 +130,7 @@ def stacked_incidence(
     lines = _lines(one, "cause", horizon)
     ends = [(line.name, _cause_colour(line.name, i, lines)) for i, line in enumerate(lines)]
     if ax is None:
-        ax = new_axes(_frame([line.name for line in lines], 640.0))
+        ax = new_axes(_frame([_cause(line.name, said) for line in lines], 640.0))
     time = np.unique(np.concatenate([line.time for line in lines]))
     base = np.zeros(time.shape)
     places = []
@@ -135,12 +139,14 @@ def stacked_incidence(
         ax.fill_between(time, base, top, step="post", color=colour, alpha=0.85, linewidth=0, zorder=2)
         # a thin gap in the colour of the paper keeps neighbours apart where their colours are alike
         ax.plot(time, top, drawstyle="steps-post", color=PAPER, linewidth=0.8, zorder=3)
-        places.append((float(time[-1]), float(base[-1] + top[-1]) / 2, shown(line.name, _NAME), colour))
+        name_of = _cause(line.name, said)
+        places.append((float(time[-1]), float(base[-1] + top[-1]) / 2, shown(name_of, _NAME), colour))
+        _mark(ax, line, name_of, time, top, said)
         base = top
     _axes(ax, float(time[-1]) if horizon is None else float(horizon), float(base.max()), said, unit)
     title = said["stacked"] if name == "all" else said["of_group"].format(group=shown(name, _NAME))
     _names(ax, places, title)
-    notice(ax, [line.name for line in lines], said["missing_glyphs"])
+    notice(ax, [line.name for line in lines], said)
     return ax
 
 
@@ -226,11 +232,11 @@ def incidence_curves(
     ]
     title = said["incidence"].format(cause=shown(name, _NAME), level=f"{100 * level:g}%")
     _names(ax, places, title, "" if look.kind == "all" else said["many"].format(n=len(lines)))
-    notice(ax, [name, *(line.name for line in lines)], said["missing_glyphs"])
+    notice(ax, [name, *(line.name for line in lines)], said)
     return ax
 
 
-def incidence_frame(names: Sequence[str], width: float = 640.0) -> Frame:
+def incidence_frame(names: Sequence[str], width: float = 640.0, *, words: Mapping[str, str] | None = None) -> Frame:
     """Return the size of a figure of this width (in points) with room for the names of its causes or groups.
 
     Examples
@@ -238,7 +244,8 @@ def incidence_frame(names: Sequence[str], width: float = 640.0) -> Frame:
     >>> incidence_frame(["price", "moved"], 350).width
     350
     """
-    return _frame(list(names), width)
+    said = chosen_words(words, _WORDS)
+    return _frame([_cause(name, said) for name in names], width)
 
 
 def _frame(names: list[str], width: float) -> Frame:
@@ -288,6 +295,21 @@ def _lines(table: pd.DataFrame, by: str, horizon: float | None) -> list[_Line]:
     return found
 
 
+def _cause(name: str, said: Mapping[str, str]) -> str:
+    return said["unknown"] if name == _UNKNOWN else group_said(said, name)
+
+
+def _mark(ax: Axes, line: _Line, name: str, time: Floats, top: Floats, said: Mapping[str, str]) -> None:
+    """The share of one cause, at the upper edge of its area."""
+
+    def say(i: int) -> str:
+        place = max(int(np.searchsorted(line.time, time[i], side="right")) - 1, 0)
+        told = estimate(said, share, line.incidence[place], line.lower[place], line.upper[place])
+        return on_day(said, float(time[i]), told)
+
+    mark(ax, name, time, top, say)
+
+
 def _cause_colour(name: str, place: int, lines: Sequence[_Line]) -> str:
     """A colour of its own for each cause, and grey for what is not known."""
     if name == _UNKNOWN:
@@ -310,8 +332,9 @@ def _axes(ax: Axes, end: float, highest: float, said: Mapping[str, str], unit: s
     dress(ax)
     ax.set_xticks(ticks, labels=[f"{tick:,g}" for tick in ticks])
     shares = np.linspace(0, top, parts)
-    ax.set_yticks(shares, labels=[f"{100 * share:.3g}%" for share in shares])
-    write(ax, said["time"].format(unit=unit.capitalize()), at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
+    ax.set_yticks(shares, labels=[f"{100 * each:.3g}%" for each in shares])
+    axis = said["time"].format(unit=said.get(f"unit.{unit}", unit.capitalize()))
+    write(ax, axis, at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
 
 
 def _names(ax: Axes, places: list[tuple[float, float, str, str]], title: str, note: str = "") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,13 +20,13 @@ from churnsurv.plots.lift_lines import (
     head_frame,
     is_narrow,
     lines_by,
-    plain_number,
     risk_frame,
     value_range,
     write_head,
 )
+from churnsurv.plots.numbers import between, estimate, on_day, share, short, signed
 from churnsurv.plots.style import Frame, dress, inner_size, new_axes, write
-from churnsurv.plots.text import notice, shown
+from churnsurv.plots.text import drawn, notice, shown
 from churnsurv.plots.words import WORDS, chosen_words
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ _WORDS: Mapping[str, str] = {
     "dotted": "shaded: {level} for each day; dotted: for all days together",
     "many": "{n} lines, most of them in grey",
     "policies": "Share returned under each policy, with {level} intervals",
+    "per_users": "{value} per 1,000 users",
+    "all_days": "all days together {range}",
 }
 
 
@@ -124,14 +126,14 @@ def return_curves(
         ax = new_axes(risk_frame(lines, look, 640.0, head, said["at_risk"]))
     narrow = is_narrow(ax, lines, look)
     for line in lines:
-        draw_line(ax, line, look, step=True, dashed=line.name == control)
+        draw_line(ax, line, look, step=True, dashed=line.name == control, say=_share_on(line, said))
     dress(ax)
     _shares(ax, lines, look)
     ticks = _days(ax, lines, said["day"], narrow=narrow)
     numbers = {name: _at_risk(mine, name, ticks) for line in lines if (name := line.name) in look.named}
     write_head(ax, lines, look, head)
     at_risk_rows(ax, numbers, look, said["at_risk"], narrow=narrow and len(lines) > 1)
-    notice(ax, [line.name for line in lines], said["missing_glyphs"])
+    notice(ax, [line.name for line in lines], said)
     return ax
 
 
@@ -142,6 +144,7 @@ def return_curves_frame(
     campaign: str | None = None,
     control: str | None = None,
     max_groups: int = 8,
+    words: Mapping[str, str] | None = None,
 ) -> Frame:
     """Return the size of a figure of this width (in points) in which `return_curves` has its room.
 
@@ -154,7 +157,8 @@ def return_curves_frame(
     350
     """
     lines, look = _arms(of_campaign(table, campaign), control, max_groups)
-    return risk_frame(lines, look, width, Head(_WORDS["returned"], _many(lines, look, _WORDS)), _WORDS["at_risk"])
+    said = chosen_words(words, _WORDS)
+    return risk_frame(lines, look, width, Head(said["returned"], _many(lines, look, said)), said["at_risk"])
 
 
 def lift_over_time(
@@ -218,14 +222,15 @@ def lift_over_time(
         ax = new_axes(head_frame(lines, look, 640.0, head))
     narrow = is_narrow(ax, lines, look)
     for line in lines:
-        draw_line(ax, line, look, step=True, band=bands[line.name], alone=len(lines) == 1)
+        band = bands[line.name]
+        draw_line(ax, line, look, step=True, band=band, alone=len(lines) == 1, say=_difference_on(line, band, said))
     dress(ax)
     ax.axhline(0, color=MUTED, linewidth=1.0, zorder=1.6)
     ax.set_ylim(*value_range(_seen(lines, look, bands)))
-    ax.yaxis.set_major_formatter(lambda value, _: plain_number(value, sign=True))
+    ax.yaxis.set_major_formatter(lambda value, _: drawn(short(said, value, sign=True)))
     _days(ax, lines, said["day"], narrow=narrow)
     write_head(ax, lines, look, head)
-    notice(ax, [line.name for line in lines], said["missing_glyphs"])
+    notice(ax, [line.name for line in lines], said)
     return ax
 
 
@@ -236,6 +241,7 @@ def lift_over_time_frame(
     campaign: str | None = None,
     control: str | None = None,
     max_groups: int = 8,
+    words: Mapping[str, str] | None = None,
 ) -> Frame:
     """Return the size of a figure of this width (in points) in which `lift_over_time` has its room.
 
@@ -248,7 +254,7 @@ def lift_over_time_frame(
     350
     """
     lines, look, _ = _differences(of_campaign(table, campaign), max_groups)
-    return head_frame(lines, look, width, _over_time_head(lines, look, _WORDS, control, 0.95))
+    return head_frame(lines, look, width, _over_time_head(lines, look, chosen_words(words, _WORDS), control, 0.95))
 
 
 def escalation_curves(
@@ -301,18 +307,20 @@ def escalation_curves(
         ax = new_axes(head_frame(lines, look, 640.0, head))
     narrow = is_narrow(ax, lines, look)
     for place, line in enumerate(lines):
-        draw_line(ax, line, look, step=True, dashed=place == 0)
+        draw_line(ax, line, look, step=True, dashed=place == 0, say=_share_on(line, said))
     dress(ax)
     _shares(ax, lines, look)
     _days(ax, lines, said["first_day"], narrow=narrow)
     if day is not None:
         ax.axvline(day, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1.6)
     write_head(ax, lines, look, head)
-    notice(ax, [line.name for line in lines], said["missing_glyphs"])
+    notice(ax, [line.name for line in lines], said)
     return ax
 
 
-def escalation_curves_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
+def escalation_curves_frame(
+    table: pd.DataFrame, width: float = 640.0, *, words: Mapping[str, str] | None = None
+) -> Frame:
     """Return the size of a figure of this width (in points) in which `escalation_curves` has its room.
 
     Examples
@@ -323,7 +331,7 @@ def escalation_curves_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
     350
     """
     lines, look = _policies(table)
-    return head_frame(lines, look, width, Head(_WORDS["policies"]))
+    return head_frame(lines, look, width, Head(chosen_words(words, _WORDS)["policies"]))
 
 
 def of_campaign(table: pd.DataFrame, campaign: str | None) -> pd.DataFrame:
@@ -356,6 +364,19 @@ def _arms(table: pd.DataFrame, control: str | None, max_groups: int) -> tuple[li
 def _policies(table: pd.DataFrame) -> tuple[list[Line], Look]:
     lines, look = lines_by(table, "policy", _RETURNED, what="escalation_curves")
     return [_from_zero(line) for line in lines], look
+
+
+def _share_on(line: Line, said: Mapping[str, str]) -> Callable[[int], str]:
+    return lambda i: on_day(said, line.rows[i, 0], estimate(said, share, *line.rows[i, 1:]))
+
+
+def _difference_on(line: Line, band: Floats, said: Mapping[str, str]) -> Callable[[int], str]:
+    def say(i: int) -> str:
+        told = said["per_users"].format(value=estimate(said, signed, *line.rows[i, 1:]))
+        ends = said["all_days"].format(range=between(said, *(signed(end) for end in band[i])))
+        return on_day(said, line.rows[i, 0], told, *([ends] if np.isfinite(band[i]).all() else []))
+
+    return say
 
 
 def _from_zero(line: Line) -> Line:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from churnsurv.errors import InputError, did_you_mean, require_columns
+from churnsurv.plots.bands import group_said
 from churnsurv.plots.colours import MUTED, SERIES
 from churnsurv.plots.differences import day_differences, day_differences_frame
+from churnsurv.plots.numbers import at
 from churnsurv.plots.ratios import forest, forest_frame
 from churnsurv.plots.style import Frame, new_axes, side_room, write
 from churnsurv.plots.text import notice, shown
 from churnsurv.plots.words import WORDS, chosen_words
+from churnsurv.plots.words import shared as shared_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +29,6 @@ _NEEDED = ("arm", "outcome", "unit", "adjusted", "estimate", "lower", "upper")
 _RATIO = "ratio"
 _NAME = 12.0  # ems of the control before it is shortened
 _NOTE = 14.0  # points that a line below the title needs
-_SCALES = ((1e6, "millions"), (1e4, "thousands"))
 _WORDS: Mapping[str, str] = {
     "missing_glyphs": WORDS["missing_glyphs"],
     "return_probability": "Returned, per 1,000 users",
@@ -38,8 +40,11 @@ _WORDS: Mapping[str, str] = {
     "reinvested": "Re-invested, per 1,000 users",
     "net_value": "Net value, per 1,000 users",
     "days_live": "Days alive, per 1,000 users",
+    "scales": "1e6 1e6 millions; 1e4 1e3 thousands",
     "thousands": "{outcome}, in thousands",
     "millions": "{outcome}, in millions",
+    "told.thousands": "{value} thousand",
+    "told.millions": "{value} million",
     "intervals": "{level} intervals",
     "against": "against “{control}”, {level} intervals",
     "and": "{one}; {other}",
@@ -115,13 +120,13 @@ def lift_forest(
     said = chosen_words(words, _WORDS)
     rows = _rows(table, outcome, overall, adjusted, said)
     if ax is None:
-        ax = new_axes(_frame(rows, 640.0))
+        ax = new_axes(_frame(rows, 640.0, said))
     draw = _ratios if _is_ratio(rows) else _differences
     note = _note(_heterogeneity(table, outcome, said), said, control, level)
     draw(rows, ax, note, said, sooner=outcome == "days_to_return")  # the title goes above what they take for it
     write(ax, _title(rows, outcome, said), at=(0, 1), shift=(_title_start(ax, rows), 30 + _NOTE))
-    _overall(ax, rows)
-    notice(ax, [*rows["arm"].astype(str), *rows["name"].astype(str)], said["missing_glyphs"])
+    _overall(ax, rows, said)
+    notice(ax, [*rows["arm"].astype(str), *rows["name"].astype(str)], said)
     return ax
 
 
@@ -132,6 +137,7 @@ def lift_forest_frame(
     outcome: str = "return_probability",
     overall: pd.DataFrame | None = None,
     adjusted: bool | None = None,
+    words: Mapping[str, str] | None = None,
 ) -> Frame:
     """Return the size of a figure of this width (in points) in which `lift_forest` has its room.
 
@@ -143,12 +149,15 @@ def lift_forest_frame(
     >>> lift_forest_frame(table, 350).width
     350
     """
-    rows = _rows(table, outcome, overall, adjusted, _WORDS)
-    return _frame(rows, width)
+    said = chosen_words(words, _WORDS)
+    return _frame(_rows(table, outcome, overall, adjusted, said), width, said)
 
 
-def _frame(rows: pd.DataFrame, width: float) -> Frame:
-    plain = forest_frame(_as_ratios(rows), width) if _is_ratio(rows) else day_differences_frame(_scaled(rows)[0], width)
+def _frame(rows: pd.DataFrame, width: float, said: Mapping[str, str]) -> Frame:
+    if _is_ratio(rows):
+        plain = forest_frame(_as_ratios(rows), width)
+    else:
+        plain = day_differences_frame(_scaled(rows, said)[0], width)
     return replace(plain, height=plain.height + _NOTE, top=plain.top + _NOTE)
 
 
@@ -200,14 +209,14 @@ def _named(rows: pd.DataFrame, said: Mapping[str, str]) -> pd.DataFrame:
     """What tells the rows apart: the group, the arm where there are several, the campaign likewise."""
     names = rows["arm"].astype(str).tolist()
     if "group" in rows.columns:
-        groups = rows["group"].astype(str).tolist()
+        groups = [group_said(said, str(group)) for group in rows["group"]]
         several = len(set(names)) > 1
         names = [
             said["group"].format(arm=arm, group=group) if several else group
             for arm, group in zip(names, groups, strict=True)
         ]
     if len(rows["campaign"].drop_duplicates()) > 1:
-        names = [f"{campaign}: {name}" for campaign, name in zip(rows["campaign"], names, strict=True)]
+        names = [at(said, str(campaign), name) for campaign, name in zip(rows["campaign"], names, strict=True)]
     return rows.assign(name=names)
 
 
@@ -228,7 +237,7 @@ def _title(rows: pd.DataFrame, outcome: str, said: Mapping[str, str]) -> str:
     arms = rows["arm"].astype(str).drop_duplicates().tolist()
     if "group" in rows.columns and len(arms) == 1:
         told = said["of_arm"].format(arm=shown(arms[0], _NAME), outcome=told)
-    scale = "" if _is_ratio(rows) else _scaled(rows)[1]
+    scale = "" if _is_ratio(rows) else _scaled(rows, said)[1]
     return said[scale].format(outcome=told) if scale else told
 
 
@@ -240,26 +249,32 @@ def _note(heterogeneity: str, said: Mapping[str, str], control: str | None, leve
     return said["and"].format(one=note, other=heterogeneity) if heterogeneity else note
 
 
-def _scaled(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Rows as differences are drawn, large amounts in thousands or millions, and which of the two."""
+def _scaled(rows: pd.DataFrame, said: Mapping[str, str]) -> tuple[pd.DataFrame, str]:
+    """Rows as differences are drawn, large amounts in thousands or millions, and in which of the two.
+
+    The word "scales" says from which size on, in which unit, and which of the two words that is: 萬 and 億 in Chinese.
+    """
     columns = ["estimate", "lower", "upper"]
     limits = np.abs(rows[["lower", "upper"]].to_numpy(np.float64))
     largest = float(np.median(limits[np.isfinite(limits)])) if np.isfinite(limits).any() else 0.0
-    factor, scale = next(((f, name) for f, name in _SCALES if largest >= f), (1.0, ""))
-    factor = 1e3 if scale == "thousands" else factor
+    scales = (each.split(" ", 2) for each in said["scales"].split("; "))
+    factor, scale = next(((float(unit), name) for least, unit, name in scales if largest >= float(least)), (1.0, ""))
     plain = {name: rows[name].astype("float64") / factor for name in columns}
     return rows.assign(group=rows["name"], reference="", horizon=0.0, **plain), scale
 
 
 def _differences(rows: pd.DataFrame, ax: Axes, title: str, said: Mapping[str, str], *, sooner: bool) -> None:
     arrows = ("sooner", "later") if sooner else ("less", "more")
-    shown = {"difference": _literal(title), "earlier": said[arrows[0]], "later": said[arrows[1]]}
-    day_differences(_scaled(rows)[0], ax, words=shown)
+    drawn, scale = _scaled(rows, said)
+    outcome = str(rows["outcome"].iloc[0])
+    told = at(said, _literal(said.get(outcome, outcome)), said[f"told.{scale}"] if scale else "{value}")
+    own = {"difference": _literal(title), "earlier": said[arrows[0]], "later": said[arrows[1]], "told": told}
+    day_differences(drawn, ax, words={**shared_words(said), **own})
 
 
 def _ratios(rows: pd.DataFrame, ax: Axes, title: str, said: Mapping[str, str], *, sooner: bool) -> None:
     words = {"hazard_ratio": _literal(title), "slower": said["less"], "faster": said["sooner" if sooner else "more"]}
-    forest(_as_ratios(rows), ax, words=words)
+    forest(_as_ratios(rows), ax, words={**shared_words(said), **words})
 
 
 def _as_ratios(rows: pd.DataFrame) -> pd.DataFrame:
@@ -280,10 +295,10 @@ def _title_start(ax: Axes, rows: pd.DataFrame) -> float:
     return 0.0 if _is_ratio(rows) or left < 20 else 6.0 - left
 
 
-def _overall(ax: Axes, rows: pd.DataFrame) -> None:
+def _overall(ax: Axes, rows: pd.DataFrame, said: Mapping[str, str]) -> None:
     """Diamonds for what all users together show."""
     ratio = _is_ratio(rows)
-    drawn = rows if ratio else _scaled(rows)[0]
+    drawn = rows if ratio else _scaled(rows, said)[0]
     for place in np.flatnonzero(rows["all"].to_numpy(bool)):
         value, lower, upper = (float(drawn[name].iloc[place]) for name in ("estimate", "lower", "upper"))
         if np.isfinite(value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +13,7 @@ from churnsurv.errors import InputError, require_columns
 from churnsurv.plots.colours import INK, MUTED
 from churnsurv.plots.groups import Look, looks
 from churnsurv.plots.idle_lines import Line, line_frame, names_room
+from churnsurv.plots.marks import mark
 from churnsurv.plots.style import (
     LINE_GAP,
     SIZE,
@@ -24,6 +25,7 @@ from churnsurv.plots.style import (
     side_room,
     stroke,
     swatch,
+    wrapped,
     write,
 )
 from churnsurv.plots.text import ems, shown
@@ -40,10 +42,8 @@ __all__ = [
     "head_frame",
     "is_narrow",
     "lines_by",
-    "plain_number",
     "risk_frame",
     "value_range",
-    "wrapped",
     "write_head",
 ]
 
@@ -120,8 +120,12 @@ def draw_line(
     shade: bool = True,
     band: Floats | None = None,
     alone: bool = False,
+    say: Callable[[int], str] | None = None,
 ) -> None:
-    """Draw a line with the interval of each point, and its band: a second shade where it is alone, else thin lines."""
+    """Draw a line with the interval of each point, and its band: a second shade where it is alone, else thin lines.
+
+    `say` is the text of its i-th point.
+    """
     named, colour = line.name in look.named, look.colours[line.name]
     x, estimate, lower, upper = line.rows.T
     fill: Literal["post"] | None = "post" if step else None
@@ -138,27 +142,13 @@ def draw_line(
     width = 1.8 if named else 0.9
     style = DASHED if dashed else "-"
     ax.plot(x, estimate, drawstyle=drawn, color=colour, linewidth=width, linestyle=style, zorder=3 if named else 2)
+    if say is not None:
+        mark(ax, line.name, x, estimate, say, few=not named)
 
 
 def is_narrow(ax: Axes, lines: Sequence[Line], look: Look) -> bool:
     """Tell whether names find no room at the right, and stand above as a key."""
     return side_room(ax)[1] < names_room(lines, look) - 1
-
-
-def plain_number(value: float, *, sign: bool = False) -> str:
-    """A number at an axis: thousands as k, millions as M.
-
-    Examples
-    --------
-    >>> plain_number(1500), plain_number(-2.5e6, sign=True), plain_number(0, sign=True), plain_number(0.25, sign=True)
-    ('1,500', '-2.5M', '0', '+0.25')
-    """
-    if value == 0:
-        return "0"
-    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= 10 * unit or (abs(value) >= unit and unit > 1e3):
-            return f"{value / unit:{'+' if sign else ''},.4g}{letter}"
-    return f"{value:{'+' if sign else ''},.6g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,24 +170,6 @@ class Head:
             return texts
         beside = sum(_SWATCH + ems(text) * SIZE + _APART for text in self.shades) - _APART <= room
         return [*texts, *([self.shades] if beside else [(text,) for text in self.shades])]
-
-
-def wrapped(text: str, room: float) -> list[str]:
-    """A text in lines of at most so many points, broken between words.
-
-    Examples
-    --------
-    >>> wrapped("Gain, per 1,000 of the population", 100)
-    ['Gain, per 1,000 of', 'the population']
-    """
-    rows: list[str] = []
-    for word in text.split(" "):
-        longer = f"{rows[-1]} {word}" if rows else word
-        if rows and ems(longer) * SIZE <= room:
-            rows[-1] = longer
-        else:
-            rows.append(word)
-    return rows
 
 
 def head_frame(lines: Sequence[Line], look: Look, width: float, head: Head, *, left: float = 46.0) -> Frame:

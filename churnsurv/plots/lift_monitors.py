@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from churnsurv.errors import InputError, did_you_mean, require_columns
 from churnsurv.plots.colours import MUTED, SERIES
 from churnsurv.plots.curves import day_ticks
-from churnsurv.plots.dates import date_axis, date_numbers
+from churnsurv.plots.dates import date_axis, date_numbers, date_text
 from churnsurv.plots.groups import Look
 from churnsurv.plots.idle_lines import Line
 from churnsurv.plots.lift_lines import DASHED, Head, draw_line, head_frame, is_narrow, lines_by, write_head
+from churnsurv.plots.numbers import at, estimate, ratio
 from churnsurv.plots.style import Frame, dress, new_axes, write
 from churnsurv.plots.text import notice
 from churnsurv.plots.words import WORDS, chosen_words
@@ -44,6 +45,10 @@ _WORDS: Mapping[str, str] = {
     "monitored": "looked at every day",
     "of_lift": "{kind}, {lift}",
     "of_users": "{kind}, {users}",
+    "e_value": "e-value {e_value}",
+    "decision.lift": "lift",
+    "decision.no lift worth having": "no lift worth having",
+    "decision.go on": "go on",
 }
 
 
@@ -106,23 +111,29 @@ def lift_monitor(
     for place, line in enumerate(lines):
         drawn, alone = _within(line), len(lines) == 1  # of several arms limits are lines: shades would hide each other
         band = None if alone else drawn.rows[:, 2:]
-        draw_line(ax, drawn, look, step=True, dashed=place % 2 == 1, alone=alone, shade=alone, band=band)
+        say = _odds_on(mine, line, said)
+        draw_line(ax, drawn, look, step=True, dashed=place % 2 == 1, alone=alone, shade=alone, band=band, say=say)
         _decided(ax, mine, line, look)
     dress(ax)
     _odds_axis(ax, lines)
     first, last = float(lines[0].rows[0, 0]), float(lines[0].rows[-1, 0])
     ax.set_xlim(first, max(last, first + 1))
-    date_axis(ax, first, last)
+    date_axis(ax, first, last, said["months"])
     ax.axhline(1, color=MUTED, linewidth=1.0, zorder=1.6)
     if smallest_lift is not None:
         ax.axhline(smallest_lift, color=MUTED, linewidth=1.0, linestyle=DASHED, zorder=1.6)
     write_head(ax, [_within(line) for line in lines], look, head)
-    notice(ax, [line.name for line in lines], said["missing_glyphs"])
+    notice(ax, [line.name for line in lines], said)
     return ax
 
 
 def lift_monitor_frame(
-    table: pd.DataFrame, width: float = 640.0, *, smallest_lift: float | None = None, arm: str | None = None
+    table: pd.DataFrame,
+    width: float = 640.0,
+    *,
+    smallest_lift: float | None = None,
+    arm: str | None = None,
+    words: Mapping[str, str] | None = None,
 ) -> Frame:
     """Return the size of a figure of this width (in points) in which `lift_monitor` has its room.
 
@@ -134,8 +145,9 @@ def lift_monitor_frame(
     >>> lift_monitor_frame(table, 350).width
     350
     """
+    said = chosen_words(words, _WORDS)
     mine, lines, look = _arms(table, arm)
-    return head_frame(lines, look, width, _head(mine, lines, _WORDS, smallest_lift, 0.95, named=arm is not None))
+    return head_frame(lines, look, width, _head(mine, lines, said, smallest_lift, 0.95, named=arm is not None))
 
 
 def campaign_power(
@@ -206,7 +218,7 @@ def campaign_power(
     return ax
 
 
-def campaign_power_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
+def campaign_power_frame(table: pd.DataFrame, width: float = 640.0, *, words: Mapping[str, str] | None = None) -> Frame:
     """Return the size of a figure of this width (in points) in which `campaign_power` has its room.
 
     Examples
@@ -216,8 +228,9 @@ def campaign_power_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
     >>> campaign_power_frame(table, 350).width
     350
     """
-    lines, look = _powers(table, _WORDS)
-    return head_frame(lines, look, width, Head(_WORDS["power"]))
+    said = chosen_words(words, _WORDS)
+    lines, look = _powers(table, said)
+    return head_frame(lines, look, width, Head(said["power"]))
 
 
 def _arms(table: pd.DataFrame, arm: str | None) -> tuple[pd.DataFrame, list[Line], Look]:
@@ -256,6 +269,25 @@ def _within(line: Line) -> Line:
     return Line(line.name, line.group, False, rows)
 
 
+def _odds_on(table: pd.DataFrame, line: Line, said: Mapping[str, str]) -> Callable[[int], str]:
+    """The odds ratio of a day with its limits, an e-value, and the decision where there is one."""
+    rows = table[table["arm"].astype(str) == line.name].sort_values("place", kind="stable")
+    e_values, decisions = rows["e_value"].to_numpy(np.float64), rows["decision"].astype(str).tolist()
+
+    def say(i: int) -> str:
+        day, value, lower, upper = line.rows[i]
+        told = estimate(said, ratio, value, lower, np.inf if np.isnan(upper) else upper)
+        further = [said["e_value"].format(e_value=f"{e_values[i]:.3g}")]
+        further += [] if decisions[i] == _GO_ON else [_decision_said(decisions[i], said)]
+        return at(said, date_text(day), told, *further)
+
+    return say
+
+
+def _decision_said(decision: str, said: Mapping[str, str]) -> str:
+    return said.get(f"decision.{decision}", decision)
+
+
 def _odds_axis(ax: Axes, lines: Sequence[Line]) -> None:
     """A log axis of ratios that people know: what the last three quarters of the days need, at least a half to two."""
     late = np.concatenate([_within(line).rows[len(line.rows) // 4 :, 1:].ravel() for line in lines])
@@ -277,7 +309,8 @@ def _decision(table: pd.DataFrame, arm: str) -> pd.DataFrame:
 def _state(table: pd.DataFrame, arm: str, said: Mapping[str, str], *, alone: bool) -> str:
     found = _decision(table, arm)
     if len(found):
-        text = said["decided"].format(day=str(found["day"].iloc[0])[:10], decision=found["decision"].iloc[0])
+        day = str(found["day"].iloc[0])[:10]
+        text = said["decided"].format(day=day, decision=_decision_said(str(found["decision"].iloc[0]), said))
     else:
         last = table[table["arm"].astype(str) == arm].sort_values("place")["e_value"].iloc[-1]
         text = said["open"].format(e_value=f"{last:.3g}")

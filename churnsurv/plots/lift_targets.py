@@ -12,9 +12,10 @@ from churnsurv.errors import InputError, did_you_mean, require_columns
 from churnsurv.plots.colours import MUTED
 from churnsurv.plots.groups import Look, looks
 from churnsurv.plots.idle_lines import Line
-from churnsurv.plots.lift_lines import Head, draw_line, head_frame, lines_by, plain_number, value_range, write_head
+from churnsurv.plots.lift_lines import Head, draw_line, head_frame, lines_by, value_range, write_head
+from churnsurv.plots.numbers import short
 from churnsurv.plots.style import Frame, dress, new_axes, write
-from churnsurv.plots.text import notice
+from churnsurv.plots.text import drawn, notice
 from churnsurv.plots.words import WORDS, chosen_words
 
 if TYPE_CHECKING:
@@ -109,13 +110,13 @@ def targeting_curve(
     alone = len(lines) == 1
     for place, line in enumerate(lines):
         draw_line(ax, line, look, band=bands[line.name], alone=alone, dashed=place % 2 == 1)
-    _values(ax, lines, look, bands)
+    _values(ax, lines, look, bands, said)
     ax.set_xlim(0, 1)
     ticks = np.linspace(0, 1, 6)
     ax.set_xticks(ticks, labels=[f"{100 * tick:.0f}%" for tick in ticks])
     write(ax, said["share"], at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
     write_head(ax, lines, look, head)
-    notice(ax, [line.name for line in lines], said["missing_glyphs"])
+    notice(ax, [line.name for line in lines], said)
     return ax
 
 
@@ -193,12 +194,12 @@ def budget_curve(
     for place, line in enumerate(lines):
         band = None if place else bands[line.name]
         draw_line(ax, line, look, band=band, alone=not place, shade=not place, dashed=line.name.endswith(_ANY))
-    _values(ax, lines[:1], look, bands, more=lines[1:])
+    _values(ax, lines[:1], look, bands, said, more=lines[1:])
     ax.set_xlim(0, max(float(line.rows[-1, 0]) for line in lines))
-    ax.xaxis.set_major_formatter(lambda value, _: plain_number(value))
+    ax.xaxis.set_major_formatter(lambda value, _: drawn(short(said, value)))
     write(ax, said["budget"], at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
     write_head(ax, lines, look, head)
-    notice(ax, [line.name for line in lines], said["missing_glyphs"])
+    notice(ax, [line.name for line in lines], said)
     return ax
 
 
@@ -258,7 +259,13 @@ def _split(
 
 
 def _values(
-    ax: Axes, lines: Sequence[Line], look: Look, bands: Mapping[str, Floats], *, more: Sequence[Line] = ()
+    ax: Axes,
+    lines: Sequence[Line],
+    look: Look,
+    bands: Mapping[str, Floats],
+    said: Mapping[str, str],
+    *,
+    more: Sequence[Line] = (),
 ) -> None:
     """An axis that holds all lines and the limits of those that have them; a few wild limits at its end are cut."""
     dress(ax)
@@ -268,7 +275,7 @@ def _values(
     limits = np.concatenate([*(line.rows[:, 2:].ravel() for line in named), *(bands[n.name].ravel() for n in named)])
     most = 4 * max(float(np.nanmax(np.abs(estimates), initial=0.0)), float(np.nanmedian(np.abs(limits))), 1e-9)
     ax.set_ylim(*value_range(np.concatenate([estimates, limits]), most=most))
-    ax.yaxis.set_major_formatter(lambda value, _: plain_number(value, sign=True))
+    ax.yaxis.set_major_formatter(lambda value, _: drawn(short(said, value, sign=True)))
 
 
 def _head(

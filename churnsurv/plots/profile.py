@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from churnsurv.errors import InputError, did_you_mean, require_columns
+from churnsurv.plots.bands import group_said
 from churnsurv.plots.colours import FAINT, MUTED, SERIES
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import at, estimate, share, short
 from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, inner_size, key, new_axes, write
-from churnsurv.plots.text import ems, notice, shown
+from churnsurv.plots.text import drawn, ems, notice, shown
 from churnsurv.plots.words import chosen_words
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ _WORDS = {
     "churned": "churned",
     "retained": "retained",
     "at_most": "share of users at or below, with intervals",
+    "below": "at most {cut}",
     "suggested": "cut {cut}: {churned} of churned, {retained} of retained",
     "variable.n_investments": "Investments",
     "variable.total_amount": "Amount invested in total",
@@ -171,23 +175,24 @@ def _panel(ax: Axes, name: str, rows: pd.DataFrame, said: Mapping[str, str], *, 
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     shift = 0.006 * len(rows)
     for side, colour, points in _SIDES:
-        share, lower, upper = (
+        height, lower, upper = (
             rows[column].to_numpy(dtype=np.float64) for column in (f"share_{side}", f"{side}_lower", f"{side}_upper")
         )
-        at = places + points * shift
-        ax.plot(at, share, color=colour, linewidth=1.4, marker="o", markersize=4, zorder=2.5)
-        ax.vlines(at, lower, upper, color=colour, linewidth=1.4, zorder=2.5)
-    cuts = [_number(float(cut)) for cut in rows["cut"]]
+        x = places + points * shift
+        ax.plot(x, height, color=colour, linewidth=1.4, marker="o", markersize=4, zorder=2.5)
+        ax.vlines(x, lower, upper, color=colour, linewidth=1.4, zorder=2.5)
+    cuts = [_cut(said, cut) for cut in rows["cut"]]
+    _mark(ax, rows, cuts, said)
     step = max(1, int(np.ceil(len(cuts) * (max(map(ems, cuts)) * SIZE + 8) / max(inner_size(ax)[0], 1.0))))
-    ax.set_xticks(places[::step], labels=cuts[::step])
+    ax.set_xticks(places[::step], labels=[drawn(cut) for cut in cuts[::step]])
     title = said.get(f"variable.{name}", shown(name, 26))
     if several:
-        title += f" ({shown(rows['group'].iloc[0], 18)})"
+        title = said["bracketed"].format(text=title, more=shown(group_said(said, str(rows["group"].iloc[0])), 18))
     write(ax, title, at=(0, 1), shift=(-26, 20 + 2 * LINE_GAP), weight="bold")
     _suggest(ax, rows, places, said)
     key(ax, [(said["churned"], _SIDES[0][1]), (said["retained"], _SIDES[1][1])], width=inner_size(ax)[0])
     write(ax, said["at_most"], at=(1, 0), shift=(0, -28), ha="right", color=MUTED)
-    notice(ax, [name, *map(str, rows["group"])], said["missing_glyphs"])
+    notice(ax, [name, *map(str, rows["group"])], said)
 
 
 def _suggest(ax: Axes, rows: pd.DataFrame, places: Any, said: Mapping[str, str]) -> None:
@@ -198,15 +203,22 @@ def _suggest(ax: Axes, rows: pd.DataFrame, places: Any, said: Mapping[str, str])
     row = rows.iloc[place]
     ax.axvline(places[place], color=FAINT, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1.5)
     text = said["suggested"].format(
-        cut=_number(float(row["cut"])), churned=f"{row['share_churned']:.0%}", retained=f"{row['share_retained']:.0%}"
+        cut=_cut(said, row["cut"]), churned=f"{row['share_churned']:.0%}", retained=f"{row['share_retained']:.0%}"
     )
     write(ax, text, at=(0, 1), shift=(-26, 14 + LINE_GAP), color=MUTED)
 
 
-def _number(value: float) -> str:
+def _mark(ax: Axes, rows: pd.DataFrame, cuts: Sequence[str], said: Mapping[str, str]) -> None:
+    places = np.arange(len(rows), dtype=np.float64)
+    for side, _, points in _SIDES:
+        numbers = rows[[f"share_{side}", f"{side}_lower", f"{side}_upper"]].to_numpy(dtype=np.float64)
+
+        def say(i: int, numbers: Any = numbers) -> str:
+            return at(said, said["below"].format(cut=cuts[i]), estimate(said, share, *numbers[i]))
+
+        mark(ax, said[side], places + points * 0.006 * len(rows), numbers[:, 0], say)
+
+
+def _cut(said: Mapping[str, str], value: float) -> str:
     """A cut as short as its digits allow: 1.2M, 350k, 0.25."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
-        if abs(value) >= size:
-            unit = 1e3 if letter == "k" else size
-            return f"{value / unit:.4g}{letter}"
-    return f"{value:,.6g}"
+    return short(said, float(value), least=1e5)

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from churnsurv.errors import InputError, require_columns
+from churnsurv.plots.bands import group_said
 from churnsurv.plots.colours import GRID, INK, MUTED, PAPER, SERIES
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import at, ratio
 from churnsurv.plots.style import NARROW, SIZE, Frame, dress, inner_size, new_axes, side_room, write
 from churnsurv.plots.text import ems, notice, shown
 from churnsurv.plots.words import chosen_words
@@ -36,6 +39,7 @@ class _Row:
 
     name: str
     kind: str  # heading, reference, estimate (of a category), alone (a numeric term)
+    variable: str = ""
     ratio: float = np.nan
     lower: float = np.nan
     upper: float = np.nan
@@ -87,7 +91,7 @@ def forest(
     ['channel', 'organic']
     """
     said = chosen_words(words)
-    rows = _rows(table)
+    rows = _rows(table, said)
     if ax is None:
         ax = new_axes(_frame(rows, 640.0))
     left, right = side_room(ax)
@@ -105,12 +109,15 @@ def forest(
     for place, row in enumerate(rows):
         _draw(ax, row, place, low, high)
         _texts(ax, row, place, said, names=0.0 if narrow else _names(rows))
+        if row.kind != "heading":
+            name = at(said, row.variable, row.name) if row.variable else row.name
+            mark(ax, name, row.ratio, place, [_number(row, said)])
     _heading(ax, low, high, said, level)
-    notice(ax, [row.name for row in rows], said["missing_glyphs"])
+    notice(ax, [row.name for row in rows], said)
     return ax
 
 
-def forest_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
+def forest_frame(table: pd.DataFrame, width: float = 640.0, *, words: Mapping[str, str] | None = None) -> Frame:
     """Return the size of a figure of this width (in points) in which `forest` has its room.
 
     Examples
@@ -121,7 +128,7 @@ def forest_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
     >>> forest_frame(table, 350).width
     350
     """
-    return _frame(_rows(table), width)
+    return _frame(_rows(table, chosen_words(words)), width)
 
 
 def _frame(rows: Sequence[_Row], width: float) -> Frame:
@@ -137,7 +144,7 @@ def _names(rows: Sequence[_Row]) -> float:
     return max(ems(shown(row.name, _NAME)) for row in rows) * SIZE + 20
 
 
-def _rows(table: pd.DataFrame) -> list[_Row]:
+def _rows(table: pd.DataFrame, said: Mapping[str, str]) -> list[_Row]:
     require_columns("cox", _NEEDED, table.columns)
     if len(table) == 0:
         raise InputError("The table of hazard ratios has no rows: there is nothing to draw.")
@@ -145,16 +152,18 @@ def _rows(table: pd.DataFrame) -> list[_Row]:
     before: str | None = None
     for record in table[list(_NEEDED)].to_dict("records"):
         numbers = [float("nan") if is_missing(record[n]) else float(record[n]) for n in _NEEDED[4:]]
-        variable = str(record["variable"])
+        variable, category, reference = (
+            group_said(said, str(record[name])) for name in ("variable", "category", "reference")
+        )
         if is_missing(record["category"]):
-            rows.append(_Row(str(record["term"]), "alone", *numbers))
+            rows.append(_Row(group_said(said, str(record["term"])), "alone", "", *numbers))
             before = None
             continue
         if variable != before:
             rows.append(_Row(variable, "heading"))
             if not is_missing(record["reference"]):
-                rows.append(_Row(str(record["reference"]), "reference", 1.0))
-        rows.append(_Row(str(record["category"]), "estimate", *numbers))
+                rows.append(_Row(reference, "reference", variable, 1.0))
+        rows.append(_Row(category, "estimate", variable, *numbers))
         before = variable
     return rows
 
@@ -175,11 +184,11 @@ def _ticks(low: float, high: float, n_most: int) -> list[float]:
         step = int(np.ceil(len(powers) / n_most))
         return [float(10.0**power) for power in powers if power % step == 0]
     gap = np.log(high / low) / n_most
-    inside = [float(ratio) for ratio in _RATIOS if low <= ratio <= high]
+    inside = [float(each) for each in _RATIOS if low <= each <= high]
     chosen = [1.0]
-    for ratio in sorted(inside, key=lambda r: (r not in {0.5, 2.0, 0.1, 10.0}, abs(np.log(r)))):
-        if all(abs(np.log(ratio / other)) >= gap * 0.999 for other in chosen):
-            chosen.append(ratio)
+    for each in sorted(inside, key=lambda r: (r not in {0.5, 2.0, 0.1, 10.0}, abs(np.log(r)))):
+        if all(abs(np.log(each / other)) >= gap * 0.999 for other in chosen):
+            chosen.append(each)
     return sorted(chosen)
 
 
@@ -219,23 +228,17 @@ def _texts(ax: Axes, row: _Row, place: int, said: Mapping[str, str], *, names: f
         write(ax, name, at=spot, within=blend, shift=(inset - names, 0), **look)
     if row.kind == "heading":
         return
-    number = said["reference"] if row.kind == "reference" else _number(row, said)
+    number = _number(row, said)
     shift = (6.0, 11.0) if narrow else (_NUMBERS + 4, 0.0)
     write(ax, number, at=(1.0, float(place)), within=blend, shift=shift, ha="right", color=look["color"])
 
 
 def _number(row: _Row, said: Mapping[str, str]) -> str:
+    if row.kind == "reference":
+        return said["reference"]
     if not np.isfinite(row.ratio):
         return said["not_estimated"]
-    return f"{_ratio(row.ratio)} ({_ratio(row.lower)}–{_ratio(row.upper)})"
-
-
-def _ratio(value: float) -> str:
-    if not np.isfinite(value):
-        return "∞" if value > 0 else "?"
-    if value >= 1000 or 0 < value < 0.01:
-        return f"{value:.1e}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{ratio(row.ratio)} ({ratio(row.lower)}–{ratio(row.upper)})"
 
 
 def _heading(ax: Axes, low: float, high: float, said: Mapping[str, str], level: float) -> None:

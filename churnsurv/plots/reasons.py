@@ -10,6 +10,8 @@ import numpy as np
 
 from churnsurv.errors import InputError, did_you_mean, require_columns
 from churnsurv.plots.colours import GRID, INK, MUTED, PAPER, SERIES
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import at, between, estimate, share
 from churnsurv.plots.style import LINE_GAP, NARROW, SIZE, Frame, dress, inner_size, new_axes, side_room, write
 from churnsurv.plots.text import ems, notice, shown
 from churnsurv.plots.words import WORDS, chosen_words
@@ -107,10 +109,11 @@ def reason_shares(
     for place, row in enumerate(rows):
         _draw(ax, row, place, narrow=narrow)
         _texts(ax, row, place, said, names=0.0 if narrow else _names(rows))
+    _mark(ax, rows, said, narrow=narrow)
     name = str(one["group"].iloc[0])
     text = said["reasons"] if name == "all" else said["reasons_of"]
     _heading(ax, text.format(level=f"{100 * level:g}%", group=shown(name, _NAME)), said)
-    notice(ax, [name, *(row.name for row in rows)], said["missing_glyphs"])
+    notice(ax, [name, *(row.name for row in rows)], said)
     return ax
 
 
@@ -177,25 +180,46 @@ def _axis(ax: Axes, rows: Sequence[_Row]) -> None:
 
 def _draw(ax: Axes, row: _Row, place: float, *, narrow: bool) -> None:
     low, high = row.bounds
+    place, height, below, above = _heights(place, narrow=narrow)
+    ax.barh(place, high - low, left=low, height=height, color=GRID, alpha=0.75, linewidth=0, zorder=1.5)
+    value, lower, upper = row.plain
+    ax.plot([lower, upper], [below] * 2, color=MUTED, linewidth=1.2, solid_capstyle="butt", zorder=2.5)
+    ax.plot([value], [below], "o", markersize=5, markerfacecolor=PAPER, markeredgecolor=MUTED, zorder=3)
+    value, lower, upper = row.weighted
+    ax.plot([lower, upper], [above] * 2, color=SERIES[0], linewidth=2.0, solid_capstyle="butt", zorder=2.6)
+    ax.plot([value], [above], "s", markersize=5.5, color=SERIES[0], zorder=3.1)
+
+
+def _heights(place: float, *, narrow: bool) -> tuple[float, float, float, float]:
+    """The middle of a row, how tall it is, and where its plain and its weighted share stand."""
     place += 0.12 if narrow else 0.0  # the name stands above
     height = 0.5 if narrow else 0.72
-    below, above = place + 0.24 * height, place - 0.18 * height
-    ax.barh(place, high - low, left=low, height=height, color=GRID, alpha=0.75, linewidth=0, zorder=1.5)
-    share, lower, upper = row.plain
-    ax.plot([lower, upper], [below] * 2, color=MUTED, linewidth=1.2, solid_capstyle="butt", zorder=2.5)
-    ax.plot([share], [below], "o", markersize=5, markerfacecolor=PAPER, markeredgecolor=MUTED, zorder=3)
-    share, lower, upper = row.weighted
-    ax.plot([lower, upper], [above] * 2, color=SERIES[0], linewidth=2.0, solid_capstyle="butt", zorder=2.6)
-    ax.plot([share], [above], "s", markersize=5.5, color=SERIES[0], zorder=3.1)
+    return place, height, place + 0.24 * height, place - 0.18 * height
+
+
+def _mark(ax: Axes, rows: Sequence[_Row], said: Mapping[str, str], *, narrow: bool) -> None:
+    """Each kind of share, reason by reason."""
+    spots = [_heights(place, narrow=narrow) for place in range(len(rows))]
+
+    def shares(i: int, which: str) -> str:
+        return at(said, rows[i].name, estimate(said, share, *getattr(rows[i], which)))
+
+    def bounds(i: int) -> str:
+        return at(said, rows[i].name, between(said, *(share(end) for end in rows[i].bounds)))
+
+    middle, _, below, above = (np.array(each) for each in zip(*spots, strict=True))
+    mark(ax, said["weighted"], [row.weighted[0] for row in rows], above, lambda i: shares(i, "weighted"))
+    mark(ax, said["plain"], [row.plain[0] for row in rows], below, lambda i: shares(i, "plain"))
+    mark(ax, said["bounds"], [row.bounds[1] for row in rows], middle, bounds)
 
 
 def _texts(ax: Axes, row: _Row, place: int, said: Mapping[str, str], *, names: float) -> None:
     spot, blend = (0.0, float(place)), ("axes fraction", "data")
     narrow = names == 0
-    share, lower, upper = row.weighted
+    value, lower, upper = row.weighted
     number = said["not_estimated"]
-    if np.isfinite(share):
-        number = f"{100 * share:.1f}% ({100 * lower:.1f}–{100 * upper:.1f})"
+    if np.isfinite(value):
+        number = f"{100 * value:.1f}% ({100 * lower:.1f}–{100 * upper:.1f})"
     if narrow:
         name = shown(row.name, (inner_size(ax)[0] - _NUMBERS) / SIZE)
         look: dict[str, Any] = {"bbox": {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}}

@@ -20,10 +20,9 @@ from churnsurv.plots.lift_lines import (
     is_narrow,
     lines_by,
     risk_frame,
-    wrapped,
     write_head,
 )
-from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, inner_size, new_axes, side_room, write
+from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, inner_size, new_axes, side_room, wrapped, write
 from churnsurv.plots.text import notice, shown
 from churnsurv.plots.words import WORDS, chosen_words
 
@@ -128,7 +127,7 @@ def recalled_shares(
     numbers = {line.name: _followed(table, line.name, ticks) for line in lines if line.name in look.named}
     write_head(ax, lines, look, head)
     at_risk_rows(ax, numbers, look, said["followed"], narrow=narrow and len(lines) > 1)
-    notice(ax, [line.name for line in lines], said["missing_glyphs"])
+    notice(ax, [line.name for line in lines], said)
     return ax
 
 
@@ -236,7 +235,7 @@ def recalled_watch(table: pd.DataFrame, ax: Axes | None = None, *, words: Mappin
     for place, row in reversed(list(enumerate(rows))):
         write(ax, row, at=(0, 1), shift=(0, y), **({"color": MUTED} if place else {}))
         y += LINE_GAP
-    notice(ax, [_reason(each, said) for each in table["reason"]], said["missing_glyphs"])
+    notice(ax, [_reason(each, said) for each in table["reason"]], said)
     return ax
 
 

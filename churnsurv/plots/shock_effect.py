@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, did_you_mean, require_columns
+from churnsurv.plots.bands import group_said
 from churnsurv.plots.colours import FAINT, GRID, INK, MUTED, SERIES
-from churnsurv.plots.dates import date_axis, date_numbers
+from churnsurv.plots.dates import date_axis, date_numbers, date_text
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import at, between, estimate
 from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, flow, inner_size, new_axes, stroke, write
 from churnsurv.plots.text import notice, shown
 from churnsurv.plots.words import chosen_words
@@ -31,6 +34,8 @@ _WORDS: Mapping[str, str] = MappingProxyType(
         "unused": "days that do not count",
         "window": "since the date, by window, with {level} limits",
         "placebo": "same windows on placebo dates, 9 in 10",
+        "told": "{ratio} of the expected hazard",
+        "span": "{first} to {last}",
     }
 )
 _DAYS = ("name", "group", "date", "since", "hazard_ratio", "weekend", "used")
@@ -97,12 +102,12 @@ def shock_effect(
     if rows is not None:
         rows = rows[(rows["users"] == "living") & (rows["window"] != "all days") & rows["hazard_ratio"].notna()]
     if ax is None:
-        ax = new_axes(shock_effect_frame(table))
+        ax = new_axes(shock_effect_frame(table, words=words))
     number = date_numbers(days["date"])
     ax.set_yscale("log")
-    shaded = _shades(ax, rows, behind)
-    _points(ax, number, days)
-    _marks(ax, rows)
+    shaded = _shades(ax, rows, behind, said)
+    _points(ax, number, days, said)
+    _marks(ax, rows, said, level)
     dress(ax)
     _scale(ax, days, rows)
     ax.axhline(1.0, color=INK, linewidth=0.9, zorder=1.5)
@@ -110,17 +115,17 @@ def shock_effect(
         number[days["since"].to_numpy() >= 0][0] - 0.5, color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1.6
     )
     ax.set_xlim(number[0] - 1, number[-1] + 1)
-    date_axis(ax, float(number[0]), float(number[-1]))
+    date_axis(ax, float(number[0]), float(number[-1]), said["months"])
     _key(ax, _entries(said, days, rows, shaded=shaded, level=level))
-    title = said["title"].format(name=shown(name, _NAME), group=shown(group, _NAME / 2))
+    title = said["title"].format(name=shown(name, _NAME), group=shown(group_said(said, group), _NAME / 2))
     above = _above(_entries(said, days, rows, shaded=shaded, level=level), inner_size(ax)[0])
     write(ax, said["ratio"], at=(0, 1), shift=(0, above))
     write(ax, title, at=(0, 1), shift=(0, above + LINE_GAP), weight="bold")
-    notice(ax, [name, group], said["missing_glyphs"])
+    notice(ax, [name, group], said)
     return ax
 
 
-def shock_effect_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
+def shock_effect_frame(table: pd.DataFrame, width: float = 640.0, *, words: Mapping[str, str] | None = None) -> Frame:
     """Return the size of a figure of this width (in points) in which `shock_effect` has its room.
 
     Examples
@@ -133,7 +138,8 @@ def shock_effect_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
     """
     require_columns("shock_days", _DAYS, table.columns)
     left = 14.0 + 4 * 0.62 * SIZE
-    texts = [_WORDS[each] for each in ("day", "weekend", "unused", "window", "placebo")]
+    said = chosen_words(words, _WORDS)
+    texts = [said[each] for each in ("day", "weekend", "unused", "window", "placebo")]
     top = _above([(text, "") for text in texts], width - left - 14.0) + 2 * LINE_GAP
     return Frame(width, 210.0 + top + 26.0, left, 14.0, top, 26.0)
 
@@ -159,7 +165,7 @@ def _of(table: pd.DataFrame | None, columns: tuple[str, ...], what: str, name: s
     return table[(table["name"] == name) & (table["group"] == group)]
 
 
-def _points(ax: Axes, number: NDArray[np.float64], days: pd.DataFrame) -> None:
+def _points(ax: Axes, number: NDArray[np.float64], days: pd.DataFrame, said: Mapping[str, str]) -> None:
     """Days as dots: weekends hollow, days that do not count as crosses."""
     ratio = _held(days["hazard_ratio"].to_numpy(dtype=np.float64))
     weekend, used = (days[each].to_numpy(dtype=bool) for each in ("weekend", "used"))
@@ -168,6 +174,23 @@ def _points(ax: Axes, number: NDArray[np.float64], days: pd.DataFrame) -> None:
         ax.scatter(number[chosen], ratio[chosen], facecolors=face, edgecolors=MUTED, **look)
     if (~used).any():
         ax.scatter(number[~used], ratio[~used], marker="x", color=FAINT, **look)
+    true = days["hazard_ratio"].to_numpy(dtype=np.float64)
+    for chosen, word in ((used & ~weekend, "day"), (used & weekend, "weekend"), (~used, "unused")):
+        there = np.flatnonzero(chosen)
+
+        def say(i: int, there: Any = there) -> str:
+            return at(said, date_text(number[there[i]]), said["told"].format(ratio=_percent(true[there[i]])))
+
+        mark(ax, said[word], number[there], ratio[there], say)
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * ratio:,.0f}%"
+
+
+def _span(row: pd.Series, said: Mapping[str, str]) -> str:
+    first, last = _ends(row)
+    return said["span"].format(first=date_text(first + 0.5), last=date_text(last - 0.5))
 
 
 def _ends(row: pd.Series) -> tuple[float, float]:
@@ -175,27 +198,37 @@ def _ends(row: pd.Series) -> tuple[float, float]:
     return float(first) - 0.5, float(last) + 0.5
 
 
-def _shades(ax: Axes, rows: pd.DataFrame | None, placebo: pd.DataFrame | None) -> bool:
+def _shades(ax: Axes, rows: pd.DataFrame | None, placebo: pd.DataFrame | None, said: Mapping[str, str]) -> bool:
     """What the same windows look like on placebo dates; says whether there is any."""
     if rows is None or placebo is None or len(placebo) == 0:
         return False
+    spots: list[tuple[float, float, str]] = []
     for _, row in rows.iterrows():
         ratios = placebo.loc[placebo["window"] == row["window"], "hazard_ratio"].dropna()
         if len(ratios):
             low, high = np.quantile(ratios, (0.05, 0.95))
             ax.fill_between(_ends(row), low, high, color=GRID, linewidth=0, zorder=1.2)
+            told = at(said, _span(row, said), between(said, _percent(low), _percent(high)))
+            spots.append((_ends(row)[1], float(high), told))
+    mark(ax, said["placebo"], [x for x, _, _ in spots], [y for _, y, _ in spots], lambda i: spots[i][2])
     return True
 
 
-def _marks(ax: Axes, rows: pd.DataFrame | None) -> None:
+def _marks(ax: Axes, rows: pd.DataFrame | None, said: Mapping[str, str], level: float) -> None:
     """Each window as a line with its limits."""
     if rows is None:
         return
+    spots: list[tuple[float, float, str]] = []
     for _, row in rows.iterrows():
         ends = _ends(row)
         lower, upper, ratio = _held(row[["lower", "upper", "hazard_ratio"]].to_numpy(dtype=np.float64))
         ax.fill_between(ends, lower, upper, color=SERIES[1], alpha=0.25, linewidth=0, zorder=2.0)
         ax.plot(ends, [ratio] * 2, color=SERIES[1], linewidth=2.2, solid_capstyle="butt", zorder=3)
+        told = estimate(said, _percent, *(float(row[name]) for name in ("hazard_ratio", "lower", "upper")))
+        text = at(said, _span(row, said), said["told"].format(ratio=told))
+        spots.append((sum(ends) / 2, float(ratio), text))
+    name = said["window"].format(level=f"{100 * level:g}%")
+    mark(ax, name, [x for x, _, _ in spots], [y for _, y, _ in spots], lambda i: spots[i][2])
 
 
 def _held(ratios: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from churnsurv.errors import InputError, require_columns
+from churnsurv.plots.bands import group_said
 from churnsurv.plots.colours import FAINT, MUTED, PAPER, SERIES
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import at, count, estimate, share
 from churnsurv.plots.shades import churn_shade
 from churnsurv.plots.style import LINE_GAP, NARROW, SIZE, Frame, flow, inner_size, key, new_axes, swatch, write
 from churnsurv.plots.text import ems, notice, shown
@@ -31,6 +34,8 @@ _WORDS: Mapping[str, str] = {
     "area": "Area: share of all churned users",
     "shade": "Shade: churned out of the stage within {horizon} days",
     "no_shade": "no estimate",
+    "of_churned": "{share} of all churned users",
+    "of_cell": "{share} churn out of it within {horizon} days",
     "users": "Users by stage",
     "users_on": "Users by stage at the end of {date}",
     "living": "living",
@@ -88,7 +93,7 @@ def churn_structure(
     if cells.empty:
         raise InputError("No cell of the table has churned users: there is nothing to draw.")
     if ax is None:
-        ax = new_axes(churn_structure_frame(table))
+        ax = new_axes(churn_structure_frame(table, words=words))
     ax.set_axis_off()
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1)
@@ -97,18 +102,21 @@ def churn_structure(
     total = float(cells["share"].sum())
     for stage, band in bands:
         height = float(band["share"].sum()) / total
-        _band(ax, band, top, height, shaded=horizon is not None)
-        name = shown(stage, _NAME)
+        _band(ax, band, top, height, said, shaded=horizon is not None)
+        _mark(ax, stage, band, top - height / 2, horizon, said)
+        name = shown(group_said(said, stage), _NAME)
         write(ax, name, at=(0, top - height / 2), shift=(-10, LINE_GAP / 2), ha="right")
-        share = _percent(float(band["share"].sum()))
-        write(ax, share, at=(0, top - height / 2), shift=(-10, -LINE_GAP / 2), ha="right", color=MUTED)
+        whole = _percent(float(band["share"].sum()))
+        write(ax, whole, at=(0, top - height / 2), shift=(-10, -LINE_GAP / 2), ha="right", color=MUTED)
         top -= height
     _legend(ax, said, horizon, unknown=bool(cells["churned"].isna().any()))
-    notice(ax, [*(stage for stage, _ in bands), *map(str, cells["channel"])], said["missing_glyphs"])
+    notice(ax, [*(stage for stage, _ in bands), *map(str, cells["channel"])], said)
     return ax
 
 
-def churn_structure_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
+def churn_structure_frame(
+    table: pd.DataFrame, width: float = 640.0, *, words: Mapping[str, str] | None = None
+) -> Frame:
     """Return the size of a figure of this width (in points) with room for the names of the stages.
 
     Examples
@@ -117,20 +125,20 @@ def churn_structure_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
     >>> churn_structure_frame(pd.DataFrame({"stage": ["new"]}), 350).width
     350
     """
-    left = max((ems(shown(stage, _NAME)) for stage in set(table["stage"])), default=0.0) * SIZE + 20
+    left = _names(table, chosen_words(words, _WORDS))
     top = 26.0 + 2 * LINE_GAP
     return Frame(width, _HEIGHT + top + 14.0, max(left, 56.0), 14.0, top, 14.0)
 
 
-def _band(ax: Axes, band: pd.DataFrame, top: float, height: float, *, shaded: bool) -> None:
+def _band(ax: Axes, band: pd.DataFrame, top: float, height: float, said: Mapping[str, str], *, shaded: bool) -> None:
     """One stage: its cells side by side, each as wide as its part of the stage."""
     from matplotlib.patches import Rectangle
 
     width, tall = inner_size(ax)
     x, whole = 0.0, float(band["share"].sum())
     rows = zip(band["channel"].astype(str), band["share"], band["churned"], strict=True)
-    for channel, share, churned in rows:
-        part = float(share) / whole
+    for channel, own, churned in rows:
+        part = float(own) / whole
         known = shaded and not np.isnan(churned)
         # Colour over paper, so that a dark page has the same shades of its own.
         look = {"facecolor": SERIES[0], "alpha": churn_shade(float(churned))} if known else {"facecolor": PAPER}
@@ -145,26 +153,44 @@ def _band(ax: Axes, band: pd.DataFrame, top: float, height: float, *, shaded: bo
             clip_on=False,
         )
         of_cell = f"{100 * float(churned):.0f}%" if known else ""
-        lines = _fitting(channel, _percent(float(share)), of_cell, part * width - 10, height * tall - 4)
+        lines = _fitting(group_said(said, channel), _percent(float(own)), of_cell, part * width - 10, height * tall - 4)
         for place, line in enumerate(lines):
             write(ax, line, at=(x, top), shift=(5, -4 - LINE_GAP * (place + 0.5)))
         x += part
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}%"
+def _mark(ax: Axes, stage: str, band: pd.DataFrame, y: float, horizon: int | None, said: Mapping[str, str]) -> None:
+    parts, rows = band["share"].to_numpy(np.float64), band.to_dict("records")
+
+    def say(i: int) -> str:
+        texts = [said["of_churned"].format(share=_interval(rows[i], "share", ("share_lower", "share_upper"), said))]
+        if horizon is not None:
+            churned = _interval(rows[i], "churned", ("lower", "upper"), said)
+            known = not np.isnan(rows[i]["churned"])
+            texts.append(said["of_cell"].format(share=churned, horizon=horizon) if known else said["no_shade"])
+        return at(said, group_said(said, str(rows[i]["channel"])), *texts)
+
+    mark(ax, group_said(said, stage), (np.cumsum(parts) - parts / 2) / parts.sum(), y, say)
 
 
-def _fitting(name: str, share: str, churned: str, width: float, height: float) -> list[str]:
+def _interval(row: Mapping[Any, Any], value: str, limits: tuple[str, str], said: Mapping[str, str]) -> str:
+    return estimate(said, share, *(float(row.get(name, np.nan)) for name in (value, *limits)))
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}%"
+
+
+def _fitting(name: str, own: str, churned: str, width: float, height: float) -> list[str]:
     """What can be written in a cell of this size, in points: name and both numbers, numbers, the share, or nothing."""
     room, lines = width / SIZE, int(height // LINE_GAP)
-    numbers = " · ".join(filter(None, (share, churned)))
+    numbers = " · ".join(filter(None, (own, churned)))
     choices = (
         (2, [name, numbers], ems(numbers)),
-        (3, list(filter(None, (name, share, churned))), ems(share)),
+        (3, list(filter(None, (name, own, churned))), ems(own)),
         (1, [f"{shown(name)}  {numbers}"], ems(f"{shown(name)}  {numbers}")),
         (1, [numbers], ems(numbers)),
-        (1, [share], ems(share)),
+        (1, [own], ems(own)),
     )
     found = next((texts for needed, texts, widest in choices if lines >= needed and widest <= room), [])
     return [shown(text, room) for text in found]
@@ -228,26 +254,46 @@ def lifecycle(
     if most == 0:
         raise InputError("The table has no users: there is nothing to draw.")
     if ax is None:
-        ax = new_axes(lifecycle_frame(table))
+        ax = new_axes(lifecycle_frame(table, words=words))
     ax.set_axis_off()
     ax.set_xlim(0, most)
     ax.set_ylim(len(table), 0)
     width, _ = inner_size(ax)
     for place, (stage, *counts) in enumerate(_bars(table)):
-        write(ax, shown(stage, _NAME), at=(0, place + 0.5), shift=(-10, 0), within="data", ha="right")
+        write(ax, shown(group_said(said, stage), _NAME), at=(0, place + 0.5), shift=(-10, 0), within="data", ha="right")
         left = 0
-        for count, colour in zip(counts, (_LIVING, _CHURNED), strict=True):
-            ax.barh(place + 0.5, count, left=left, height=0.66, color=colour, alpha=0.45, linewidth=0)
-            text = f"{count:,}"
-            if ems(text) * SIZE + 8 <= width * count / most:
+        for users, colour in zip(counts, (_LIVING, _CHURNED), strict=True):
+            ax.barh(place + 0.5, users, left=left, height=0.66, color=colour, alpha=0.45, linewidth=0)
+            text = f"{users:,}"
+            if ems(text) * SIZE + 8 <= width * users / most:
                 write(ax, text, at=(left, place + 0.5), shift=(6, 0), within="data")
-            left += count
+            left += users
         write(ax, f"{left:,}", at=(left, place + 0.5), shift=(6, 0), within="data", color=MUTED)
+    _mark_bars(ax, _bars(table), said)
     key(ax, [(said["living"], _LIVING), (said["churned"], _CHURNED)], width=width)
     title = said["users"] if date is None else said["users_on"].format(date=date)
     write(ax, title, at=(0, 1), shift=(0, 14 + LINE_GAP))
-    notice(ax, [stage for stage, *_ in _bars(table)], said["missing_glyphs"])
+    notice(ax, [stage for stage, *_ in _bars(table)], said)
     return ax
+
+
+def _mark_bars(ax: Axes, bars: Sequence[tuple[str, int, int]], said: Mapping[str, str]) -> None:
+    """The users of a stage, in the middle of their part of the bar."""
+    left = np.zeros(len(bars))
+    for column, word in ((1, "living"), (2, "churned")):
+        users = np.array([bar[column] for bar in bars], dtype=np.float64)
+
+        def say(i: int, users: Any = users) -> str:
+            return at(said, group_said(said, bars[i][0]), said["mark.users"].format(n=count(users[i])))
+
+        mark(ax, said[word], left + users / 2, np.arange(len(bars)) + 0.5, say)
+        left = left + users
+
+
+def _names(table: pd.DataFrame, said: Mapping[str, str]) -> float:
+    """Points that the names of stages take at the left."""
+    stages = (group_said(said, str(stage)) for stage in set(table["stage"]))
+    return max((ems(shown(stage, _NAME)) for stage in stages), default=0.0) * SIZE + 20
 
 
 def _bars(table: pd.DataFrame) -> Sequence[tuple[str, int, int]]:
@@ -255,7 +301,7 @@ def _bars(table: pd.DataFrame) -> Sequence[tuple[str, int, int]]:
     return list(zip(*columns, strict=True))
 
 
-def lifecycle_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
+def lifecycle_frame(table: pd.DataFrame, width: float = 640.0, *, words: Mapping[str, str] | None = None) -> Frame:
     """Return the size of a figure of this width (in points) with a bar for each stage.
 
     Examples
@@ -264,6 +310,6 @@ def lifecycle_frame(table: pd.DataFrame, width: float = 640.0) -> Frame:
     >>> lifecycle_frame(pd.DataFrame({"stage": ["new"]}), 350).width
     350
     """
-    left = max((ems(shown(stage, _NAME)) for stage in set(table["stage"])), default=0.0) * SIZE + 20
+    left = _names(table, chosen_words(words, _WORDS))
     top = 24.0 + 2 * LINE_GAP
     return Frame(width, _BAR * max(len(table), 1) + top + 14.0, max(left, 40.0), 64.0, top, 14.0)

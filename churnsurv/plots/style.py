@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,12 +32,17 @@ __all__ = [
     "spread",
     "stroke",
     "swatch",
+    "wrapped",
     "write",
 ]
 
 SIZE = 9.5  # points of the small text; labels of series have the same
 NARROW = 280.0  # where names at the sides would leave less (in points) for the axes, they go above: a phone
 LINE_GAP = 12.5
+# What stays together on a line: a Chinese character with the marks around it, or a run of anything else.
+_WIDE = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_OPENING, _CLOSING = "（「『《〈", "，、。：；？！）」』》〉％"
+_PIECES = re.compile(rf"[{_OPENING}]*(?:[{_WIDE}]|[^\s{_WIDE}{_OPENING}{_CLOSING}]+)[{_CLOSING}]*\s*|\S\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,25 @@ def write(
         family=families([text]),
         **settings,
     )
+
+
+def wrapped(text: str, room: float) -> list[str]:
+    """Return a text in lines of at most so many points, broken between words, or between Chinese characters.
+
+    No line begins with a mark that closes, such as "，", or ends with one that opens.
+
+    Examples
+    --------
+    >>> wrapped("Gain, per 1,000 of the population", 100), wrapped("回流比例，每千名用戶", 50)
+    (['Gain, per 1,000 of', 'the population'], ['回流比例，', '每千名用戶'])
+    """
+    rows: list[str] = []
+    for piece in _PIECES.findall(text):
+        if rows and ems(rows[-1] + piece.rstrip()) * SIZE <= room:
+            rows[-1] += piece
+        else:
+            rows.append(piece)
+    return [row.rstrip() for row in rows] or [text]
 
 
 def flow(texts: Sequence[str], width: float) -> list[tuple[int, float]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, require_columns
+from churnsurv.plots.bands import band_ends, band_said, value_said
 from churnsurv.plots.colours import FAINT, INK, MUTED, PAPER, SERIES
 from churnsurv.plots.curves import day_ticks
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import at, estimate, share
 from churnsurv.plots.shades import churn_shade
 from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, flow, inner_size, new_axes, side_room, swatch, write
-from churnsurv.plots.text import ems, notice, shown
+from churnsurv.plots.text import drawn, ems, notice, shown
 from churnsurv.plots.tier_lanes import Kind, kinds_of, runs
 from churnsurv.plots.words import WORDS, chosen_words
 
@@ -36,7 +38,6 @@ _NAME = 15.0  # ems of a band before it is shortened
 _STEP = 0.1  # neighbouring days whose risk is in the same step are one box
 _KEY = (0.05, 0.25, 0.45, 0.65, 0.85)
 _CELL, _LINE = "churnsurv-risk", "churnsurv-rule"
-_BETWEEN = re.compile(r"below (?P<below>\S+)|(?P<from>\S+) to below (?P<to>\S+)|(?P<above>\S+) and above")
 _WORDS: Mapping[str, str] = {
     "missing_glyphs": WORDS["missing_glyphs"],
     "title": "Share who churn, by idle days and {variable}",
@@ -55,11 +56,10 @@ class _Row:
     band: tuple[float | None, float | None] | None
     churn: Floats
 
-    @property
-    def short(self) -> str:
+    def short(self, said: Mapping[str, str]) -> str:
         """The label in signs, as there is little room beside the axes; a band holds its lower end."""
         if self.band is None:
-            return self.label
+            return band_said(said, self.label)
         low, high = (None if end is None else f"{end:,.12g}" for end in self.band)
         return f"< {high}" if low is None else f"≥ {low}" if high is None else f"{low}–{high}"
 
@@ -96,7 +96,7 @@ def risk_surface(
         What stands in for a missing value, ``scheme.missing.get("balance")``: without it no line is drawn for users
         without a value.
     words : mapping, optional
-        Words to replace: "title", "axis", "rules", "some", "step".
+        Words to replace: "title", "axis", "rules", "some", "step"; "value.<text>" for a variable of the table.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def risk_surface(
     variable, rows = _rows(table)
     outlines, others = _outlines(rules, rows, variable, missing)
     if ax is None:
-        ax = new_axes(risk_surface_frame(table, rules=rules))
+        ax = new_axes(risk_surface_frame(table, rules=rules, words=words))
     n_days = rows[0].churn.size
     dress(ax, grid="x")
     ax.grid(visible=False)
@@ -137,18 +137,25 @@ def risk_surface(
     ax.set_ylim(0, len(rows))
     for place, row in enumerate(rows):
         _cells(ax, row, place)
+        _mark(ax, row, place, variable, said)
     for outline in outlines:
         _outline(ax, outline)
     _names(ax, outlines, sum(row.band is None for row in rows))
-    _axes(ax, rows, n_days)
+    _axes(ax, rows, n_days, said)
     write(ax, said["axis"], at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
     notes = _notes(outlines, others, said)
-    _heading(ax, notes, said["title"].format(variable=shown(variable, 24)), said)
-    notice(ax, [variable, *(row.label for row in rows), *(each.name for each in outlines)], said["missing_glyphs"])
+    _heading(ax, notes, said["title"].format(variable=shown(value_said(said, variable), 24)), said)
+    notice(ax, [value_said(said, variable), *(row.label for row in rows), *(each.name for each in outlines)], said)
     return ax
 
 
-def risk_surface_frame(table: pd.DataFrame, width: float = 640.0, *, rules: pd.DataFrame | None = None) -> Frame:
+def risk_surface_frame(
+    table: pd.DataFrame,
+    width: float = 640.0,
+    *,
+    rules: pd.DataFrame | None = None,
+    words: Mapping[str, str] | None = None,
+) -> Frame:
     """Return the size of a figure of this width (in points) in which `risk_surface` has its room.
 
     Examples
@@ -159,10 +166,11 @@ def risk_surface_frame(table: pd.DataFrame, width: float = 640.0, *, rules: pd.D
     >>> risk_surface_frame(table, 350).width
     350
     """
+    said = chosen_words(words, _WORDS)
     _, rows = _rows(table)
-    left = max(ems(shown(row.short, _NAME)) for row in rows) * SIZE + 14
+    left = max(ems(shown(row.short(said), _NAME)) for row in rows) * SIZE + 14
     notes = 0 if rules is None else 2
-    key_rows = 1 + max(row for row, _ in flow(_key_texts(_WORDS), width - 20.0))
+    key_rows = 1 + max(row for row, _ in flow(_key_texts(said), width - 20.0))
     top = 22.0 + LINE_GAP * (notes + key_rows)
     return Frame(width, max(_BAND * len(rows), 90.0) + top + 36.0, left, 14.0, top, 36.0)
 
@@ -188,7 +196,7 @@ def _rows(table: pd.DataFrame) -> tuple[str, list[_Row]]:
         total = np.bincount(day, n, minlength=n_days)
         with np.errstate(invalid="ignore", divide="ignore"):
             risk = np.bincount(day, n * np.nan_to_num(churn), minlength=n_days) / total
-        rows.append(_Row(str(label), _band(str(label)), risk))
+        rows.append(_Row(str(label), band_ends(str(label)), risk))
     if not any(row.band for row in rows):
         raise InputError(f"{by[0]!r} has no bands of numbers: {', '.join(row.label for row in rows[:4])}.")
     known = [row for row in rows if row.band is not None]
@@ -196,31 +204,12 @@ def _rows(table: pd.DataFrame) -> tuple[str, list[_Row]]:
     return by[0], [*unknown, *sorted(known, key=lambda row: -np.inf if row.band[0] is None else row.band[0])]  # type: ignore[index]
 
 
-def _band(label: str) -> tuple[float | None, float | None] | None:
-    """The ends of a band from its name; None for a group that is none."""
-    found = _BETWEEN.fullmatch(label)
-    if found is None:
-        return None
-    ends = {name: None if text is None else _number(text) for name, text in found.groupdict().items()}
-    if any(text is not None and ends[name] is None for name, text in found.groupdict().items()):
-        return None
-    low = ends["from"] if ends["above"] is None else ends["above"]
-    return low, ends["to"] if ends["below"] is None else ends["below"]
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text.replace(",", ""))
-    except ValueError:
-        return None
-
-
 def _outlines(
     rules: pd.DataFrame | None, rows: Sequence[_Row], variable: str, missing: float | None
-) -> tuple[list[_Outline], str | None]:
+) -> tuple[list[_Outline], list[str]]:
     """Where users are in each tier or a higher one, and the further variables that rules look at."""
     if rules is None:
-        return [], None
+        return [], []
     names, kinds = kinds_of(rules, rows[0].churn.size)
     looked = {str(each) for each in rules["variable"].dropna()}
     if looked - {variable}:
@@ -233,15 +222,15 @@ def _outlines(
     found = []
     for place, name in enumerate(names):
         everybody, somebody = empty.copy(), empty.copy()
-        for at, row in enumerate(rows):
+        for spot, row in enumerate(rows):
             mine = np.array([(kind.tier >= 0) & (kind.tier <= place) for kind in _kinds_at(kinds, row, missing)])
             if mine.size:
-                everybody[at], somebody[at] = mine.all(axis=0), mine.any(axis=0)
+                everybody[spot], somebody[spot] = mine.all(axis=0), mine.any(axis=0)
         if somebody.any() and any(place in kind.tier for kind in kinds):
             found.append(_Outline(name, everybody, somebody))
     others = sorted({str(part).split(" ")[0] for kind in kinds if kind.others for part in kind.others.split(", ")})
     dashed = any((each.somebody & ~each.everybody).any() for each in found)
-    return found, ", ".join(others) if dashed else None
+    return found, others if dashed else []
 
 
 def _check_edges(kinds: Sequence[Kind], rows: Sequence[_Row], variable: str) -> None:
@@ -302,6 +291,14 @@ def _cells(ax: Axes, row: _Row, place: int) -> None:
             ax.add_patch(shade)
 
 
+def _mark(ax: Axes, row: _Row, place: int, variable: str, said: Mapping[str, str]) -> None:
+    def say(day: int) -> str:
+        return at(said, said["mark.idle_day"].format(day=day), estimate(said, share, float(row.churn[day])))
+
+    days = np.where(np.isnan(row.churn), np.nan, np.arange(row.churn.size))
+    mark(ax, f"{value_said(said, variable)} {band_said(said, row.label)}", days, place + 0.5, say)
+
+
 def _outline(ax: Axes, outline: _Outline) -> None:
     for held, style, thick in (
         (outline.somebody & ~outline.everybody, (0, (2.5, 2)), 1.2),
@@ -359,21 +356,24 @@ def _names(ax: Axes, outlines: Sequence[_Outline], lowest: int) -> None:
         write(ax, text, at=(start - 0.5, 0.5 - row), shift=(5, 0), within="data", weight="bold", zorder=4)
 
 
-def _axes(ax: Axes, rows: Sequence[_Row], n_days: int) -> None:
+def _axes(ax: Axes, rows: Sequence[_Row], n_days: int, said: Mapping[str, str]) -> None:
     width, _ = inner_size(ax)
     ticks = day_ticks(n_days, 5 if width < 300 else 9, "days")
     ticks = ticks[ticks <= n_days - 1]
     ax.set_xticks(ticks, labels=[f"{tick:,.0f}" for tick in ticks])
-    ax.set_yticks([place + 0.5 for place in range(len(rows))], labels=[shown(row.short, _NAME) for row in rows])
+    ax.set_yticks(
+        [place + 0.5 for place in range(len(rows))], labels=[drawn(shown(row.short(said), _NAME)) for row in rows]
+    )
 
 
 def _key_texts(said: Mapping[str, str]) -> list[str]:
     return [said["step"].format(low=f"{100 * (v - 0.05):.0f}", high=f"{100 * (v + 0.05):.0f}") for v in _KEY]
 
 
-def _notes(outlines: Sequence[_Outline], others: str | None, said: Mapping[str, str]) -> list[str]:
+def _notes(outlines: Sequence[_Outline], others: Sequence[str], said: Mapping[str, str]) -> list[str]:
     """From below."""
-    notes = [said["some"].format(others=shown(others, 40))] if others else []
+    names = said["comma"].join(value_said(said, each) for each in others)
+    notes = [said["some"].format(others=shown(names, 40))] if others else []
     return [*notes, *([said["rules"]] if outlines else [])]
 
 

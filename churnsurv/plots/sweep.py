@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churnsurv.errors import InputError, did_you_mean, require_columns
+from churnsurv.plots.bands import group_said
 from churnsurv.plots.colours import MUTED
 from churnsurv.plots.groups import Look, looks
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import at, count, estimate, ratio, share
 from churnsurv.plots.style import (
     LINE_GAP,
     SIZE,
@@ -137,7 +140,7 @@ def rule_sweep(
     panels = _chosen_panels(table, quantity)
     single = quantity is not None
     if ax is None:
-        axes = _new_axes(rule_sweep_frame(table, 320.0, quantity=quantity), len(panels))
+        axes = _new_axes(rule_sweep_frame(table, 320.0, quantity=quantity, words=words), len(panels))
     elif isinstance(ax, Iterable):
         axes = list(np.ravel(np.asarray(ax, dtype=object)))
     else:
@@ -153,7 +156,13 @@ def rule_sweep(
     return axes[0] if single else np.array(axes, dtype=object)
 
 
-def rule_sweep_frame(table: pd.DataFrame, width: float = 320.0, *, quantity: str | None = None) -> Frame:
+def rule_sweep_frame(
+    table: pd.DataFrame,
+    width: float = 320.0,
+    *,
+    quantity: str | None = None,
+    words: Mapping[str, str] | None = None,
+) -> Frame:
     """Return the size of the figure of one quantity, or of the widest of all, of this width in points.
 
     Examples
@@ -163,8 +172,9 @@ def rule_sweep_frame(table: pd.DataFrame, width: float = 320.0, *, quantity: str
     ...     "estimate": [60.0], "lower": [58.0], "upper": [62.0]}), quantity="median").right
     14.0
     """
+    said = chosen_words(words)
     shapes = [_look(rows) for rows in _chosen_panels(table, quantity).values()]
-    names = [shown(_category(group), _NAME) for look in shapes if len(look.colours) > 1 for group in look.named]
+    names = [_shown(group, said) for look in shapes if len(look.colours) > 1 for group in look.named]
     right = max((ems(name) * SIZE + 30 for name in names), default=14.0)
     return Frame(width, _HEIGHT + 58, 48.0, right, 22.0, 36.0)
 
@@ -200,6 +210,11 @@ def _new_axes(frame: Frame, n: int) -> list[Axes]:
     return axes
 
 
+def _shown(group: str, said: Mapping[str, str]) -> str:
+    """The name of a group as it is drawn."""
+    return said["mark.all"] if group == "all" else shown(group_said(said, _category(group)), _NAME)
+
+
 def _category(group: str) -> str:
     """The category of a term such as "channel: paid", so that its colour is that of the group "paid"."""
     return group.split(": ", 1)[1] if ": " in group else group
@@ -229,9 +244,9 @@ def _panel(
 ) -> None:
     look = _look(rows)
     same = look.kind == "all" and all(_category(group) in colours for group in look.colours)
-    days = np.sort(rows["idle_days"].unique().astype(float))
-    span = float(days[-1] - days[0]) or 1.0
-    ax.set_xlim(days[0] - 0.05 * span, days[-1] + 0.05 * span)
+    rules = np.sort(rows["idle_days"].unique().astype(float))
+    span = float(rules[-1] - rules[0]) or 1.0
+    ax.set_xlim(rules[0] - 0.05 * span, rules[-1] + 0.05 * span)
     if _kind(quantity) == "hazard_ratio":
         ax.set_yscale("log")
     ends = []
@@ -241,9 +256,10 @@ def _panel(
         offset = (place - (rows["group"].nunique() - 1) / 2) * min(0.012, 0.06 / rows["group"].nunique()) * span
         one = rows[rows["group"] == group].sort_values("idle_days")
         end = _series(ax, one, offset, colour, named=name in look.named)
+        _mark(ax, one, offset, quantity, said, few=name not in look.named)
         if name in look.named and end is not None and len(look.colours) > 1:
-            ends.append((*end, shown(_category(name), _NAME), colour))
-    _finish(ax, days, quantity, said, chosen)
+            ends.append((*end, _shown(name, said), colour))
+    _finish(ax, rules, quantity, said, chosen)
     top = 12.0
     if all(side_room(ax)[1] >= ems(text) * SIZE + 22 for _, _, text, _ in ends):
         label_ends(ax, ends)
@@ -252,7 +268,7 @@ def _panel(
         key(ax, entries, width=width)
         top += LINE_GAP * (1 + max(row for row, _ in flow([text for text, _ in entries], width)))
     _title(ax, quantity, said, top)
-    notice(ax, [str(group) for group in rows["group"]], said["missing_glyphs"])
+    notice(ax, [str(group) for group in rows["group"]], said)
 
 
 def _series(ax: Axes, rows: pd.DataFrame, offset: float, colour: str, *, named: bool) -> tuple[float, float] | None:
@@ -273,13 +289,30 @@ def _series(ax: Axes, rows: pd.DataFrame, offset: float, colour: str, *, named: 
     return float(x[-1]), float(y[-1])
 
 
-def _finish(ax: Axes, days: np.ndarray[Any, Any], quantity: str, said: Mapping[str, str], chosen: float | None) -> None:
+def _mark(ax: Axes, rows: pd.DataFrame, offset: float, quantity: str, said: Mapping[str, str], *, few: bool) -> None:
+    day, value, lower, upper = (
+        rows[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in ("idle_days", "estimate", "lower", "upper")
+    )
+    kind = _kind(quantity)
+    form = share if kind in _SHARES else ratio if kind == "hazard_ratio" else count
+
+    def say(i: int) -> str:
+        told = estimate(said, form, value[i], lower[i], upper[i])
+        where = said["mark.idle_days"].format(day=f"{day[i]:g}")
+        return at(said, where, said["mark.days"].format(n=told) if kind == "median" else told)
+
+    mark(ax, _shown(str(rows["group"].iloc[0]), said), day + offset, value, say, few=few)
+
+
+def _finish(
+    ax: Axes, rules: np.ndarray[Any, Any], quantity: str, said: Mapping[str, str], chosen: float | None
+) -> None:
     dress(ax)
     if _kind(quantity) == "hazard_ratio":
         low, high = ax.get_ylim()
         low, high = min(low, 0.9), max(high, 1.12)
         ax.set_ylim(low, high)
-        inside = [[ratio for ratio in ratios if low <= ratio <= high] for ratios in _RATIOS]
+        inside = [[each for each in ratios if low <= each <= high] for ratios in _RATIOS]
         ticks = next((ratios for ratios in inside if len(ratios) >= 3), inside[-1])
         ax.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
         ax.set_yticks([], minor=True)
@@ -287,17 +320,18 @@ def _finish(ax: Axes, days: np.ndarray[Any, Any], quantity: str, said: Mapping[s
     else:
         ax.set_ylim(0, max(1e-9, 1.04 * ax.get_ylim()[1]))
         ax.yaxis.set_major_locator(_locator())
-        share = quantity in _SHARES
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if share else f"{value:,.0f}")
-    ax.set_xticks(days, labels=[f"{day:g}" for day in days])
-    if chosen is not None and days[0] <= chosen <= days[-1]:
+        shares = quantity in _SHARES
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if shares else f"{value:,.0f}")
+    ax.set_xticks(rules, labels=[f"{day:g}" for day in rules])
+    if chosen is not None and rules[0] <= chosen <= rules[-1]:
         ax.axvline(chosen, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1.5)
     write(ax, said["idle_days"], at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
 
 
 def _title(ax: Axes, quantity: str, said: Mapping[str, str], top: float) -> None:
     name = said.get(f"quantity.{_kind(quantity)}", quantity)
-    name += f" ({shown(quantity.split(': ', 1)[1], _NAME)})" if ": " in quantity else ""
+    if ": " in quantity:
+        name = said["bracketed"].format(text=name, more=shown(quantity.split(": ", 1)[1], _NAME))
     write(ax, name, at=(0, 1), shift=(-30, top), weight="bold")
 
 

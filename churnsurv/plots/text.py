@@ -7,11 +7,13 @@ file, and a font without the glyph draws an empty box. All texts of this room go
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING
+
+from churnsurv.plots.words import WORDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -176,11 +178,19 @@ def drawn(text: str) -> str:
     return "".join(f"U+{ord(c):04X} " if c in missing else c for c in text).strip() if missing else text
 
 
-def notice(ax: Axes, texts: Iterable[str], message: str) -> None:
-    """Write once below the figure that characters had to be spelled; `message` has a field `n`."""
-    missing = "" if _TEXT_STAYS.get() else missing_glyphs(texts)
+def notice(ax: Axes, texts: Iterable[str], said: Mapping[str, str]) -> None:
+    """Write once below the figure that characters had to be spelled, and give numbers at the axes the fonts they need.
+
+    `texts` are the names in the figure, `said` its words: with "missing_glyphs", which has a field `n`. Where that
+    sentence itself cannot be written, it stands there in English.
+    """
+    needed = [*texts, *said.values()]
+    ax.tick_params(which="both", labelfontfamily=families(needed))
+    missing = "" if _TEXT_STAYS.get() else missing_glyphs(needed)
     figure = ax.get_figure(root=True)
     if not missing or figure is None or any(old.get_gid() == _NOTICE for old in figure.texts):
         return
-    written = figure.text(0.01, 0.005, message.format(n=len(missing)), fontsize=7, parse_math=False)
+    own = said["missing_glyphs"]
+    message = (WORDS["missing_glyphs"] if missing_glyphs([own]) else own).format(n=len(missing))
+    written = figure.text(0.01, 0.005, message, fontsize=7, parse_math=False, family=families([message]))
     written.set_gid(_NOTICE)

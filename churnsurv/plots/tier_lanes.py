@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, require_columns
 from churnsurv.plots.colours import FAINT, INK, MUTED, PAPER, SERIES
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import between
 from churnsurv.plots.shades import tier_shade
 from churnsurv.plots.style import SIZE, inner_size, write
 from churnsurv.plots.text import ems, shown
@@ -95,7 +97,7 @@ def runs(held: Flags) -> Iterator[tuple[int, int]]:
     yield from ((int(start), int(end) - 1) for start, end in zip(edges[::2], edges[1::2], strict=True))
 
 
-def draw_lanes(ax: Axes, lanes: Sequence[Lane], *, unit: float) -> None:
+def draw_lanes(ax: Axes, lanes: Sequence[Lane], said: Mapping[str, str], *, unit: float) -> None:
     """Draw lanes below 0, the highest tier on top; `unit` is what a point is on the axis that goes up."""
     from matplotlib.patches import Rectangle
 
@@ -114,7 +116,20 @@ def draw_lanes(ax: Axes, lanes: Sequence[Lane], *, unit: float) -> None:
         start = next(runs(lane.somebody))[0]
         ax.plot([start, start], [top, 1.0], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2.5)), zorder=1.4)
         _name(ax, lane, start, top - 0.32 * LANE * unit)
+        _mark(ax, lane, top - 0.43 * LANE * unit, said)
     ax.axhline(0, color=FAINT, linewidth=0.8, zorder=1.6)
+
+
+def _mark(ax: Axes, lane: Lane, y: float, said: Mapping[str, str]) -> None:
+    """Where all users are in the tier, and where some are."""
+    spans = [("lane_all", *days) for days in runs(lane.everybody)]
+    spans += [("lane_some", *days) for days in runs(lane.somebody & ~lane.everybody)]
+
+    def say(i: int) -> str:
+        word, first, last = spans[i]
+        return said[word].format(days=between(said, f"{first}", f"{last}") if last > first else f"{first}")
+
+    mark(ax, lane.name, [(first + last) / 2 for _, first, last in spans], y, say)
 
 
 def _name(ax: Axes, lane: Lane, start: int, middle: float) -> None:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from churnsurv.errors import InputError, require_columns
+from churnsurv.plots.bands import others_said, value_said
 from churnsurv.plots.colours import FAINT, INK, MUTED, PAPER, SERIES
 from churnsurv.plots.curves import day_ticks
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import at, between
 from churnsurv.plots.shades import tier_shade
-from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, inner_size, new_axes, swatch, write
+from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, inner_size, new_axes, swatch, wrapped, write
 from churnsurv.plots.text import ems, notice, shown
 from churnsurv.plots.words import WORDS, chosen_words
 
@@ -35,6 +38,7 @@ _WORDS: Mapping[str, str] = {
     "title_alone": "Warning tier by idle days",
     "axis": "Idle days; churn on day {idle_days}",
     "from": "{tier}, from day {day}",
+    "on_days": "idle days {days}",
 }
 
 
@@ -97,7 +101,7 @@ def tier_bands(
     idle_days : int, optional
         Idle days that make a churn; by default the day after the last one of the table.
     words : mapping, optional
-        Words to replace: "title", "title_alone", "axis", "from".
+        Words to replace: "title", "title_alone", "axis", "from"; "value.<text>" for a variable or a rule of the table.
 
     Returns
     -------
@@ -123,7 +127,7 @@ def tier_bands(
     said = chosen_words(words, _WORDS)
     found = _map(table, idle_days)
     if ax is None:
-        ax = new_axes(_frame(found, 640.0))
+        ax = new_axes(_frame(found, 640.0, said))
     dress(ax, grid="y")
     ax.set_xlim(-0.5, found.idle_days - 0.5)
     ax.set_ylim(0, found.height)
@@ -131,14 +135,21 @@ def tier_bands(
         _draw(ax, area, len(found.tiers), place)
     for area in found.areas:
         _label(ax, area, found, said)
+    _mark(ax, found, said)
     _axes(ax, found, said)
     _heading(ax, found, said)
-    texts = [text for tier in found.tiers for text in tier] + [group.name or "" for group in found.groups]
-    notice(ax, texts, said["missing_glyphs"])
+    texts = [text for tier, rule in found.tiers for text in (tier, value_said(said, rule))]
+    notice(ax, texts + [others_said(said, group.name) for group in found.groups if group.name], said)
     return ax
 
 
-def tier_bands_frame(table: pd.DataFrame, width: float = 640.0, *, idle_days: int | None = None) -> Frame:
+def tier_bands_frame(
+    table: pd.DataFrame,
+    width: float = 640.0,
+    *,
+    idle_days: int | None = None,
+    words: Mapping[str, str] | None = None,
+) -> Frame:
     """Return the size of a figure of this width (in points) with room for the bands and the rules.
 
     Examples
@@ -150,7 +161,7 @@ def tier_bands_frame(table: pd.DataFrame, width: float = 640.0, *, idle_days: in
     >>> tier_bands_frame(table, 350).width
     350
     """
-    return _frame(_map(table, idle_days), width)
+    return _frame(_map(table, idle_days), width, chosen_words(words, _WORDS))
 
 
 # -------------------------------------------------------------------------------------------------- from the table
@@ -231,6 +242,35 @@ def _label(ax: Axes, area: _Area, found: _Map, said: Mapping[str, str]) -> None:
         write(ax, text, at=at, shift=(6, -0.75 * LINE_GAP), within="data", zorder=4)
 
 
+def _mark(ax: Axes, found: _Map, said: Mapping[str, str]) -> None:
+    """The areas of each tier: whose they are, and on which idle days."""
+    for tier, (name, _) in enumerate(found.tiers):
+        mine = [area for area in found.areas if area.tier == tier]
+
+        def say(i: int, mine: Sequence[_Area] = mine) -> str:
+            first, last = mine[i].days
+            days = said["on_days"].format(days=between(said, f"{first}", f"{last}") if last > first else f"{first}")
+            whose = _whose(mine[i], found, said)
+            return days if whose is None else at(said, whose, days)
+
+        x, y = [sum(area.days) / 2 for area in mine], [area.bottom + area.height / 2 for area in mine]
+        mark(ax, name, x, y, say)
+
+
+def _whose(area: _Area, found: _Map, said: Mapping[str, str]) -> str | None:
+    """The bands that an area reaches over, and the other variables of its group; None where it is of all users."""
+    group = next(each for each in found.groups if each.bottom <= area.bottom < each.top)
+    first = round(area.bottom - group.bottom)
+    ends = [None, *group.edges, None]
+    low, high = (None if end is None else _number(end) for end in (ends[first], ends[first + round(area.height)]))
+    kind = None if low is high is None else "below" if low is None else "above" if high is None else "between"
+    band = None if kind is None else said[f"band.{kind}"].format(low=low, high=high)
+    if band is not None:
+        band = f"{value_said(said, found.variable or '')} {band}"
+    whose = [each for each in (None if group.name is None else others_said(said, group.name), band) if each]
+    return said["comma"].join(whose) or None
+
+
 def _axes(ax: Axes, found: _Map, said: Mapping[str, str]) -> None:
     width, _ = inner_size(ax)
     ticks = day_ticks(found.idle_days, 5 if width < 300 else 9, "days")
@@ -244,7 +284,7 @@ def _axes(ax: Axes, found: _Map, said: Mapping[str, str]) -> None:
         if group.bottom > 0:
             ax.plot(ax.get_xlim(), [group.bottom] * 2, color=FAINT, linewidth=0.8, zorder=1.2)
         if len(found.groups) > 1:
-            name = shown(group.name or "", width / SIZE)
+            name = shown(others_said(said, group.name or ""), width / SIZE)
             write(ax, name, at=(-0.5, group.top), shift=(0, LINE_GAP / 2 + 1), within="data", color=MUTED)
     write(ax, said["axis"].format(idle_days=found.idle_days), at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
 
@@ -256,10 +296,10 @@ def _number(edge: float) -> str:
 def _heading(ax: Axes, found: _Map, said: Mapping[str, str]) -> None:
     """The title, and below it a line or more for each tier: its shade, its name and its rule."""
     width, _ = inner_size(ax)
-    lines = _key(found, width)
+    lines = _key(found, width, said)
     y = 12.0 + LINE_GAP * len(lines)
     title = said["title" if found.variable is not None else "title_alone"]
-    write(ax, title.format(variable=shown(found.variable or "", 24)), at=(0, 1), shift=(0, y + 2))
+    write(ax, title.format(variable=shown(value_said(said, found.variable or ""), 24)), at=(0, 1), shift=(0, y + 2))
     for tier, text in lines:
         y -= LINE_GAP
         write(ax, text, at=(0, 1), shift=(_SWATCH, y), color=INK)
@@ -268,35 +308,17 @@ def _heading(ax: Axes, found: _Map, said: Mapping[str, str]) -> None:
         swatch(ax, SERIES[1], tier_shade(tier, len(found.tiers)), shift=(0, y - 4.5))
 
 
-def _key(found: _Map, width: float) -> list[tuple[int | None, str]]:
+def _key(found: _Map, width: float, said: Mapping[str, str]) -> list[tuple[int | None, str]]:
     """The lines of the key, the place of a tier with its first one."""
     lines = list[tuple[int | None, str]]()
     for place, (name, rule) in enumerate(found.tiers):
-        wrapped = _wrapped(f"{shown(name)}: {shown(rule)}", (width - _SWATCH) / SIZE)
-        lines += [(None if i else place, text) for i, text in enumerate(wrapped)]
+        texts = wrapped(at(said, shown(name), shown(value_said(said, rule))), width - _SWATCH)
+        lines += [(None if i else place, text) for i, text in enumerate(texts)]
     return lines
 
 
-def _wrapped(text: str, room: float) -> list[str]:
-    """Break a text between words into lines of so many ems.
-
-    Examples
-    --------
-    >>> _wrapped("high: idle_days > 15 and balance < 100", 16)
-    ['high: idle_days > 15 and', 'balance < 100']
-    """
-    lines = [""]
-    for word in text.split(" "):
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and ems(longer) > room:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
-
-
-def _frame(found: _Map, width: float) -> Frame:
+def _frame(found: _Map, width: float, said: Mapping[str, str]) -> Frame:
     labels = [_number(edge) for group in found.groups for edge in group.edges]
     left = max((ems(label) for label in labels), default=0.0) * SIZE + 16
-    top = 30.0 + LINE_GAP * len(_key(found, width - left - 14.0))
+    top = 30.0 + LINE_GAP * len(_key(found, width - left - 14.0, said))
     return Frame(width, max(_BAND * found.height, _LEAST) + top + 38.0, left, 14.0, top, 38.0)

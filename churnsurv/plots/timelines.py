@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, did_you_mean, require_columns
 from churnsurv.plots.colours import INK, MUTED, PAPER, SERIES
-from churnsurv.plots.dates import date_axis, date_numbers
+from churnsurv.plots.dates import date_axis, date_numbers, date_text
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import at, count, share, short
 from churnsurv.plots.shades import tier_shade
 from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, flow, inner_size, new_axes, swatch, write
-from churnsurv.plots.text import notice, shown
+from churnsurv.plots.text import drawn, notice, shown
 from churnsurv.plots.words import WORDS, chosen_words
 
 if TYPE_CHECKING:
@@ -94,20 +96,21 @@ def tier_timeline(
             area = ax.fill_between(dates, below, below + values, facecolor=colour, alpha=alpha, linewidth=0, zorder=1.5)
             area.set_gid(f"churnsurv-stack-{place}-{name}" if colour != PAPER else None)
         below = below + values
+        _mark(ax, name, dates, below, values, quantity, said)
         ax.plot(dates, below, color=PAPER, linewidth=1.0, zorder=1.8)
     ax.plot(dates, below, color=INK, linewidth=0.9, zorder=2)
     dress(ax)
     ax.set_xlim(dates[0], dates[-1])
     ax.set_ylim(0, 1.06 * float(below.max()) or 1.0)
-    date_axis(ax, float(dates[0]), float(dates[-1]))
+    date_axis(ax, float(dates[0]), float(dates[-1]), said["months"])
     if quantity == "share":
         ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
     else:
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
+        ax.yaxis.set_major_formatter(lambda value, _: drawn(short(said, value)))
     if fitted is not None:
         ax.axvline(fitted, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=3)
     _heading(ax, list(heights), [said["fitted"]] if fitted is not None else [], said[quantity])
-    notice(ax, list(heights), said["missing_glyphs"])
+    notice(ax, list(heights), said)
     return ax
 
 
@@ -133,6 +136,18 @@ def tier_timeline_frame(
     notes = 0 if _within(dates, known_until) is None else 1
     top = 16.0 + LINE_GAP * (rows + notes) + SIZE
     return Frame(width, _HEIGHT + top + 26.0, _LEFT, _RIGHT, top, 26.0)
+
+
+def _mark(
+    ax: Axes, tier: str, dates: Floats, top: Floats, values: Floats, quantity: str, said: Mapping[str, str]
+) -> None:
+    """The users of one tier, at the upper edge of its area."""
+
+    def say(i: int) -> str:
+        told = share(values[i]) if quantity == "share" else said["mark.users"].format(n=count(values[i]))
+        return at(said, date_text(dates[i]), told)
+
+    mark(ax, tier, dates, top, say)
 
 
 def _heights(table: pd.DataFrame, quantity: str) -> tuple[Floats, dict[str, Floats]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from churnsurv.plots.colours import MUTED
 from churnsurv.plots.curves import day_ticks
 from churnsurv.plots.groups import Look
 from churnsurv.plots.idle_lines import Line, heading, line_frame, lines_of, look_of, names_room
+from churnsurv.plots.marks import mark
+from churnsurv.plots.numbers import amount, at, estimate, short
 from churnsurv.plots.style import Frame, dress, new_axes, side_room, write
-from churnsurv.plots.text import notice, shown
+from churnsurv.plots.text import drawn, notice, shown
 from churnsurv.plots.words import WORDS, chosen_words
 
 if TYPE_CHECKING:
@@ -43,6 +45,14 @@ _WORDS: Mapping[str, str] = {
     "day": "day {day}",
     "name": "{name}: day {day}",
     "name_nobody": "{name}: nobody",
+    "per_gaps": "{value} per 1,000 gaps",
+    "best_day": "the best day",
+    "saving.top": "highest share saved {value}",
+    "saving.middle": "half of it saved on idle day {value}",
+    "saving.idle_days": "day {value}",
+    "saving.s times": "share saved times {value}",
+    "saving.lower limits": "lower limits of the share saved",
+    "saving.upper limits": "upper limits of the share saved",
 }
 
 
@@ -104,17 +114,24 @@ def value_by_day(
     for line in lines:
         _draw(ax, line, look, thin.get((line.group, line.registration_gap), []))
     dress(ax)
-    _axes(ax, lines, [rows for each in thin.values() for rows in each], narrow=narrow)
+    _axes(ax, lines, [rows for each in thin.values() for rows in each], said, narrow=narrow)
     for line in lines:
+        _mark(ax, line, look, _best_day(table, line), thin.get((line.group, line.registration_gap), []), said)
         _best(ax, line, look, _best_day(table, line), "" if len(lines) > _APART else said["day"])
     write(ax, said["axis"], at=(1, 0), shift=(0, -26), ha="right", color=MUTED)
     heading(ax, _clipped(lines, ax.get_ylim()), look, [*notes, said["title"].format(level=f"{100 * level:g}%")],
             narrow=narrow)  # fmt: skip
-    notice(ax, [line.name for line in lines], said["missing_glyphs"])
+    notice(ax, [line.name for line in lines], said)
     return ax
 
 
-def value_by_day_frame(table: pd.DataFrame, width: float = 640.0, *, max_groups: int = 8) -> Frame:
+def value_by_day_frame(
+    table: pd.DataFrame,
+    width: float = 640.0,
+    *,
+    max_groups: int = 8,
+    words: Mapping[str, str] | None = None,
+) -> Frame:
     """Return the size of a figure of this width (in points) in which `value_by_day` has its room.
 
     Examples
@@ -125,8 +142,9 @@ def value_by_day_frame(table: pd.DataFrame, width: float = 640.0, *, max_groups:
     >>> value_by_day_frame(table, 350).width
     350
     """
-    lines, look = _lines(table, _WORDS, max_groups)
-    return line_frame(lines, look, width, len(_notes(table, lines, look, _WORDS)), left=_LEFT)
+    said = chosen_words(words, _WORDS)
+    lines, look = _lines(table, said, max_groups)
+    return line_frame(lines, look, width, len(_notes(table, lines, look, said)), left=_LEFT)
 
 
 def _lines(table: pd.DataFrame, said: Mapping[str, str], max_groups: int) -> tuple[list[Line], Look]:
@@ -203,6 +221,38 @@ def _draw(ax: Axes, line: Line, look: Look, others: Sequence[pd.DataFrame]) -> N
     ax.plot(day, value, color=colour, linewidth=1.8 if named else 0.9, zorder=3 if named else 2)
 
 
+def _mark(
+    ax: Axes, line: Line, look: Look, best: int | None, others: Sequence[pd.DataFrame], said: Mapping[str, str]
+) -> None:
+    """The line as stated with its limits, and those of other savings at some of their days."""
+    form, days = amount(said), line.rows[:, 0]
+
+    def say(i: int) -> str:
+        told = said["per_gaps"].format(value=estimate(said, form, *line.rows[i, 1:]))
+        where = said["mark.idle_day"].format(day=f"{days[i]:g}")
+        return at(said, where, told, *([said["best_day"]] if days[i] == best else []))
+
+    low, _ = ax.get_ylim()
+    seen = np.flatnonzero(line.rows[:, 1] >= low)
+    mark(ax, line.name, days[seen], line.rows[seen, 1], lambda i: say(int(seen[i])), few=line.name not in look.named)
+    for rows in others if line.name in look.named else []:
+        own = rows[rows["value"] >= low][["idle_day", "value"]].to_numpy(np.float64)
+
+        def tell(i: int, own: Any = own) -> str:
+            where = said["mark.idle_day"].format(day=f"{own[i, 0]:g}")
+            return at(said, where, said["per_gaps"].format(value=form(own[i, 1])))
+
+        name = said["mark.of"].format(one=line.name, other=_saving(str(rows["saving"].iloc[0]), said))
+        mark(ax, name, own[:, 0], own[:, 1], tell, few=True)
+
+
+def _saving(name: str, said: Mapping[str, str]) -> str:
+    """What is said of another saving curve: the words for its name, or for its name before a number."""
+    kind, _, value = name.rpartition(" ")
+    told = said.get(f"saving.{name}") or said.get(f"saving.{kind}")
+    return name if told is None else told.format(value=value)
+
+
 def _best(ax: Axes, line: Line, look: Look, day: int | None, text: str) -> None:
     """A point on the best day, with its name; none where contacting nobody is best."""
     if line.name not in look.named or day is None:
@@ -213,7 +263,9 @@ def _best(ax: Axes, line: Line, look: Look, day: int | None, text: str) -> None:
         write(ax, text.format(day=day), at=(day, value), shift=(0, 11), within="data", ha="center", zorder=5)
 
 
-def _axes(ax: Axes, lines: Sequence[Line], thin: Sequence[pd.DataFrame], *, narrow: bool) -> None:
+def _axes(
+    ax: Axes, lines: Sequence[Line], thin: Sequence[pd.DataFrame], said: Mapping[str, str], *, narrow: bool
+) -> None:
     end = float(max(line.rows[-1, 0] for line in lines)) + 1
     ax.set_xlim(0, end)
     low, high = _floor(lines), max(float(np.nanmax(line.rows[:, [1, 3]])) for line in lines)
@@ -222,5 +274,5 @@ def _axes(ax: Axes, lines: Sequence[Line], thin: Sequence[pd.DataFrame], *, narr
     ax.set_ylim(min(low, 0.0) - 0.02 * room, max(high, 0.0) + 0.11 * room)
     ticks = day_ticks(end, 5 if narrow else 8, "days")
     ax.set_xticks(ticks, labels=[f"{tick:,g}" for tick in ticks])
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
+    ax.yaxis.set_major_formatter(lambda value, _: drawn(short(said, value)))
     ax.axhline(0, color=MUTED, linewidth=1.0, zorder=1.6)

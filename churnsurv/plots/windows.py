@@ -90,7 +90,7 @@ def hazard_ratio_windows(
     if marked:
         write(axes, "|", at=(0, 1), shift=(0, 30 + _KEY), color=SERIES[1], weight="bold")
         write(axes, said["overall"], at=(0, 1), shift=(8, 30 + _KEY), color=MUTED)
-    notice(axes, [str(name) for name in lines["stood_against"]], said["missing_glyphs"])
+    notice(axes, [str(name) for name in lines["stood_against"]], said)
     return axes
 
 

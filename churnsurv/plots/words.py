@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from churnsurv.errors import InputError, did_you_mean
 
-__all__ = ["WORDS", "chosen_words"]
+__all__ = ["WORDS", "chosen_words", "shared"]
 
 WORDS: Mapping[str, str] = MappingProxyType(
     {
@@ -35,6 +35,27 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "quantity.n_spells": "Spells",
         "missing_glyphs": "No installed font has {n} of the characters: they are spelled as U+ codes. "
         "Install a font such as Noto Sans CJK.",
+        "units": "1e6 1e6 2 M; 1e4 1e3 1 k",
+        "months": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
+        "bracketed": "{text} ({more})",
+        "comma": ", ",
+        "unit.days": "Days",
+        "band.below": "below {high}",
+        "band.between": "{low} to below {high}",
+        "band.above": "{low} and above",
+        "band.missing": "(missing)",
+        "band.other": "other",
+        "mark.all": "all users",
+        "mark.at": "{where}: {text}",
+        "mark.at_risk": "{n} at risk",
+        "mark.day": "day {day}",
+        "mark.days": "{n} days",
+        "mark.idle_day": "idle day {day}",
+        "mark.idle_days": "{day} idle days",
+        "mark.next": "; ",
+        "mark.of": "{one}, {other}",
+        "mark.to": "{low} to {high}",
+        "mark.users": "{n} users",
     }
 )
 
@@ -45,7 +66,7 @@ def chosen_words(words: Mapping[str, str] | None, own: Mapping[str, str] | None 
     Parameters
     ----------
     words : mapping or None
-        What the caller replaces.
+        What the caller replaces. A word "value.other" is what the figure calls the value "other" of its table.
     own : mapping, optional
         Words of one figure alone, beside those that all figures share.
 
@@ -61,6 +82,17 @@ def chosen_words(words: Mapping[str, str] | None, own: Mapping[str, str] | None 
     """
     known = {**WORDS, **(own or {})}
     for name in words or {}:
-        if name not in known:
+        if name not in known and not name.startswith("value."):
             raise InputError(f"Figures have no word {name!r}.{did_you_mean(name, known)} Words: {', '.join(known)}.")
     return {**known, **(words or {})}
+
+
+def shared(words: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the words of a figure that all figures share, for a figure that another one draws.
+
+    Examples
+    --------
+    >>> shared({"units": "1e4 1e4 2 萬", "axis": "閒置天數"})
+    {'units': '1e4 1e4 2 萬'}
+    """
+    return {name: text for name, text in words.items() if name in WORDS}

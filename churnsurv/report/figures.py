@@ -14,13 +14,14 @@ from churnsurv.plots.bursts import cohort_bursts, cohort_bursts_frame
 from churnsurv.plots.channels import channel_value, channel_value_frame
 from churnsurv.plots.churn_monitor import churn_monitor, churn_monitor_frame
 from churnsurv.plots.curves import survival_curves, survival_curves_frame
-from churnsurv.plots.document import svg, themed
+from churnsurv.plots.document import Picture, picture, themed
 from churnsurv.plots.experience import experience, experience_frame
 from churnsurv.plots.idle_risks import idle_risk, idle_risk_frame
 from churnsurv.plots.incidence import incidence_frame, stacked_incidence
 from churnsurv.plots.lift_curves import lift_over_time, lift_over_time_frame, return_curves, return_curves_frame
 from churnsurv.plots.lift_forests import lift_forest, lift_forest_frame
 from churnsurv.plots.lift_monitors import lift_monitor, lift_monitor_frame
+from churnsurv.plots.marks import Marks
 from churnsurv.plots.profile import churn_profile, churn_profile_frame
 from churnsurv.plots.ratios import forest, forest_frame
 from churnsurv.plots.reasons import reason_shares, reason_shares_frame
@@ -51,13 +52,16 @@ _ALARM_DAYS = ("alarm_on", "ended_on", "begun", "begun_lower", "begun_upper")
 class Drawing:
     """One drawing of a figure: its name, what it says, and SVG documents for a desk and for a phone.
 
-    `narrow` is None where one drawing serves both.
+    `narrow` is None where one drawing serves both. `marks_wide` and `marks_narrow` say what stands where in each, in
+    the units of its `viewBox`, so that a page can show values on hover.
     """
 
     name: str
     alt: str
     wide: str
     narrow: str | None
+    marks_wide: tuple[Marks, ...] = ()
+    marks_narrow: tuple[Marks, ...] = ()
 
 
 def drawings(figure: Figure) -> list[Drawing]:
@@ -70,10 +74,12 @@ def drawings(figure: Figure) -> list[Drawing]:
     """
     if figure.panels:
         return [
-            Drawing(f"{figure.name}_{place}", each["alt"], _drawn(figure, _SMALL, each["quantity"]), None)
+            Drawing(f"{figure.name}_{place}", each["alt"], made.document, None, made.marks)
             for place, each in enumerate(figure.panels, 1)
+            for made in (_drawn(figure, _SMALL, each["quantity"]),)
         ]
-    return [Drawing(figure.name, figure.alt, _drawn(figure, WIDE), _drawn(figure, NARROW))]
+    wide, narrow = _drawn(figure, WIDE), _drawn(figure, NARROW)
+    return [Drawing(figure.name, figure.alt, wide.document, narrow.document, wide.marks, narrow.marks)]
 
 
 def inline(drawing: Drawing) -> tuple[str, str | None]:
@@ -91,9 +97,9 @@ def on_paper(drawing: Drawing) -> str:
     return f'{document[:start]}<rect width="100%" height="100%" fill="#ffffff"/>{document[start:]}\n'
 
 
-def _drawn(figure: Figure, width: float, quantity: str | None = None) -> str:
+def _drawn(figure: Figure, width: float, quantity: str | None = None) -> Picture:
     frame, draw = _plot(figure, width, quantity)
-    return svg(frame, draw)
+    return picture(frame, draw)
 
 
 Plot = tuple[Frame, Callable[["Axes"], Any]]
@@ -107,28 +113,32 @@ def _plot(figure: Figure, width: float, quantity: str | None) -> Plot:
 
 def _survival_curves(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     horizon, level, words = options.get("horizon"), options["level"], options.get("words")
-    frame = survival_curves_frame(table, width, horizon=horizon)
+    frame = survival_curves_frame(table, width, horizon=horizon, words=words)
     return frame, lambda ax: survival_curves(table, ax, level=level, horizon=horizon, words=words)
 
 
 def _forest(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     table, words = table.head(options["rows"]), options.get("words")
-    return forest_frame(table, width), lambda ax: forest(table, ax, level=options["level"], words=words)
+    frame = forest_frame(table, width, words=words)
+    return frame, lambda ax: forest(table, ax, level=options["level"], words=words)
 
 
 def _rule_sweep(table: pd.DataFrame, options: Mapping[str, Any], width: float, quantity: str | None) -> Plot:
-    frame, chosen, words = rule_sweep_frame(table, width, quantity=quantity), options.get("chosen"), options["words"]
+    chosen, words = options.get("chosen"), options["words"]
+    frame = rule_sweep_frame(table, width, quantity=quantity, words=words)
     return frame, lambda ax: rule_sweep(table, ax, quantity=quantity, chosen=chosen, words=words)
 
 
 def _churn_structure(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     horizon, words = options.get("horizon"), options["words"]
-    return churn_structure_frame(table, width), lambda ax: churn_structure(table, ax, horizon=horizon, words=words)
+    frame = churn_structure_frame(table, width, words=words)
+    return frame, lambda ax: churn_structure(table, ax, horizon=horizon, words=words)
 
 
 def _lifecycle(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     date, words = options["date"], options["words"]
-    return lifecycle_frame(table, width), lambda ax: lifecycle(table, ax, date=date, words=words)
+    frame = lifecycle_frame(table, width, words=words)
+    return frame, lambda ax: lifecycle(table, ax, date=date, words=words)
 
 
 def _churn_profile(table: pd.DataFrame, options: Mapping[str, Any], width: float, quantity: str | None) -> Plot:
@@ -139,13 +149,14 @@ def _churn_profile(table: pd.DataFrame, options: Mapping[str, Any], width: float
 def _cohort_bursts(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     days, bursts = _dated(table, "date"), _table(options["bursts"])
     level, words = options["level"], options["words"]
-    frame = cohort_bursts_frame(days, width, bursts=bursts)
+    frame = cohort_bursts_frame(days, width, bursts=bursts, words=words)
     return frame, lambda ax: cohort_bursts(days, ax, bursts=bursts, level=level, words=words)
 
 
 def _channel_value(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     keep, level, words = options["keep"], options["level"], options["words"]
-    return channel_value_frame(table, width), lambda ax: channel_value(table, ax, keep=keep, level=level, words=words)
+    frame = channel_value_frame(table, width, words=words)
+    return frame, lambda ax: channel_value(table, ax, keep=keep, level=level, words=words)
 
 
 def _reason_shares(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
@@ -155,19 +166,20 @@ def _reason_shares(table: pd.DataFrame, options: Mapping[str, Any], width: float
 
 def _stacked_incidence(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     horizon, words = options["horizon"], options["words"]
-    frame = incidence_frame(list(dict.fromkeys(table["cause"])), width)
+    frame = incidence_frame(list(dict.fromkeys(table["cause"])), width, words=words)
     return frame, lambda ax: stacked_incidence(table, ax, horizon=horizon, words=words)
 
 
 def _experience(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     level, words = options["level"], options["words"]
-    return experience_frame(table, width), lambda ax: experience(table, ax, level=level, words=words)
+    frame = experience_frame(table, width, words=words)
+    return frame, lambda ax: experience(table, ax, level=level, words=words)
 
 
 def _churn_monitor(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     days, level, words = _dated(table, "date"), options["level"], options["words"]
     alarms = _dated(_table(options["alarms"]), *(name for name in options["alarms"] if name in _ALARM_DAYS))
-    frame = churn_monitor_frame(days, width)
+    frame = churn_monitor_frame(days, width, words=words)
     return frame, lambda ax: churn_monitor(days, ax, alarms=alarms, level=level, words=words)
 
 
@@ -175,25 +187,26 @@ def _shock_effect(table: pd.DataFrame, options: Mapping[str, Any], width: float,
     days, level, words = _dated(table, "date"), options["level"], options["words"]
     windows, placebo = _dated(_table(options["windows"]), "first", "last"), _table(options["placebo"])
     behind = placebo if len(placebo) else None
-    frame = shock_effect_frame(days, width)
+    frame = shock_effect_frame(days, width, words=words)
     return frame, lambda ax: shock_effect(days, ax, windows=windows, placebo=behind, level=level, words=words)
 
 
 def _idle_risk(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     crossings, level, words = _table(options["crossings"]), options["level"], options["words"]
     bands = None if options["bands"] is None else _table(options["bands"])
-    frame = idle_risk_frame(table, width, crossings=crossings, bands=bands)
+    frame = idle_risk_frame(table, width, crossings=crossings, bands=bands, words=words)
     return frame, lambda ax: idle_risk(table, ax, crossings=crossings, bands=bands, level=level, words=words)
 
 
 def _value_by_day(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     level, words = options["level"], options["words"]
-    return value_by_day_frame(table, width), lambda ax: value_by_day(table, ax, level=level, words=words)
+    frame = value_by_day_frame(table, width, words=words)
+    return frame, lambda ax: value_by_day(table, ax, level=level, words=words)
 
 
 def _risk_surface(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     rules, missing, words = _table(options["rules"]), options["missing"], options["words"]
-    frame = risk_surface_frame(table, width, rules=rules)
+    frame = risk_surface_frame(table, width, rules=rules, words=words)
     return frame, lambda ax: risk_surface(table, ax, rules=rules, missing=missing, words=words)
 
 
@@ -205,50 +218,51 @@ def _tier_timeline(table: pd.DataFrame, options: Mapping[str, Any], width: float
 
 def _backtest(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     dated, drawn, level = _dated(table, "origin"), options["quantity_of"], options["level"]
-    frame, days, words = backtest_frame(dated, width, quantity=drawn), options["test_days"], options["words"]
+    days, words = options["test_days"], options["words"]
+    frame = backtest_frame(dated, width, quantity=drawn, words=words)
     return frame, lambda ax: backtest(dated, ax, quantity=drawn, test_days=days, level=level, words=words)
 
 
 def _backtest_gains(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     points, words = _dated(_table(options["points"]), "origin"), options["words"]
-    frame = backtest_gains_frame(table, width, points=points)
+    frame = backtest_gains_frame(table, width, points=points, words=words)
     return frame, lambda ax: backtest_gains(table, ax, points=points, words=words)
 
 
 def _tier_bands(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     idle_days, words = options["idle_days"], options["words"]
-    frame = tier_bands_frame(table, width, idle_days=idle_days)
+    frame = tier_bands_frame(table, width, idle_days=idle_days, words=words)
     return frame, lambda ax: tier_bands(table, ax, idle_days=idle_days, words=words)
 
 
 def _return_curves(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     control, level, words = options["control"], options["level"], options["words"]
-    frame = return_curves_frame(table, width, control=control)
+    frame = return_curves_frame(table, width, control=control, words=words)
     return frame, lambda ax: return_curves(table, ax, control=control, level=level, words=words)
 
 
 def _lift_over_time(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     control, level, words = options["control"], options["level"], options["words"]
-    frame = lift_over_time_frame(table, width, control=control)
+    frame = lift_over_time_frame(table, width, control=control, words=words)
     return frame, lambda ax: lift_over_time(table, ax, control=control, level=level, words=words)
 
 
 def _lift_forest(table: pd.DataFrame, options: Mapping[str, Any], width: float, quantity: str | None) -> Plot:
     outcome, level, words = str(quantity), options["level"], options["words"]
-    frame = lift_forest_frame(table, width, outcome=outcome)
+    frame = lift_forest_frame(table, width, outcome=outcome, words=words)
     return frame, lambda ax: lift_forest(table, ax, outcome=outcome, level=level, words=words)
 
 
 def _lift_groups(table: pd.DataFrame, options: Mapping[str, Any], width: float, quantity: str | None) -> Plot:
     mine, overall = table[table["arm"] == quantity], _table(options["overall"])
     level, words = options["level"], options["words"]
-    frame = lift_forest_frame(mine, width, overall=overall)
+    frame = lift_forest_frame(mine, width, overall=overall, words=words)
     return frame, lambda ax: lift_forest(mine, ax, overall=overall, level=level, words=words)
 
 
 def _lift_monitor(table: pd.DataFrame, options: Mapping[str, Any], width: float, _: str | None) -> Plot:
     smallest, level, words, dated = options["smallest_lift"], options["level"], options["words"], _dated(table, "day")
-    frame = lift_monitor_frame(dated, width, smallest_lift=smallest)
+    frame = lift_monitor_frame(dated, width, smallest_lift=smallest, words=words)
     return frame, lambda ax: lift_monitor(dated, ax, smallest_lift=smallest, level=level, words=words)
 
 

@@ -113,6 +113,22 @@ def test_a_figure_is_made_where_none_is_given() -> None:
     assert backtest_rules(rules(["high"]), test_days=30, idle_days=30).get_figure() is not None
 
 
+def test_rules_and_variables_have_the_words_of_the_caller(ax: Axes) -> None:
+    table, words = judged(["high"], ["nobody", "a < 5"]), {"value.a < 5": "甲 < 5", "value.balance": "餘額"}
+    backtest(table, ax, words=words)
+    assert "甲 < 5" in texts(ax)
+    assert "a < 5" not in texts(ax)
+    gains = backtest_gains(GAINS, Figure(figsize=(8, 5)).add_subplot(), points=table, words=words)
+    assert "甲 < 5" in texts(gains)
+    bars = backtest_rules(
+        rules(["high"]), Figure(figsize=(8, 5)).add_subplot(), test_days=90, idle_days=30, words=words
+    )
+    assert {"high: 餘額 < …", "high: 餘額 >= …"} <= set(texts(bars))
+    # a longer name takes a line more of the key
+    longer = {"value.a < 5": "餘額與投資次數都很少的用戶再加上一句"}
+    assert backtest_frame(table, 240, words=longer).top > backtest_frame(table, 240, words=words).top
+
+
 def test_bad_tables_and_words_are_named(ax: Axes) -> None:
     table = judged(["high"], [])
     with pytest.raises(SchemaError, match="'value_upper' is missing"):

@@ -55,6 +55,14 @@ def test_viewers_get_a_list_of_fonts(document: str) -> None:
     assert all("font-size" in element.attrib["style"] for element in root.iter(f"{SVG}text"))
 
 
+def test_only_ids_that_are_used_stay_and_no_empty_group(document: str) -> None:
+    root = parsed(document)
+    used = {part.split(")")[0] for part in document.split("url(#")[1:]}
+    used |= {part.split('"')[0] for part in document.split('href="#')[1:]}
+    assert {element.attrib["id"] for element in root.iter() if "id" in element.attrib} == used
+    assert all(element.attrib for element in root.iter(f"{SVG}g"))
+
+
 def test_inside_a_page_ids_are_prefixed_and_colours_are_variables(document: str) -> None:
     page = themed(document, prefix="fig-1", label='"<&>')
     root = parsed(page)

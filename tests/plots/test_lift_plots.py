@@ -15,8 +15,7 @@ from churnsurv import plots
 from churnsurv.errors import InputError, SchemaError
 from churnsurv.plots.colours import MUTED, SERIES
 from churnsurv.plots.document import svg, themed
-from churnsurv.plots.lift_lines import wrapped
-from churnsurv.plots.style import SIZE
+from churnsurv.plots.style import SIZE, wrapped
 from churnsurv.plots.text import ems
 from tests.plots.conftest import HOSTILE, texts
 

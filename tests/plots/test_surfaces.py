@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from churnsurv.errors import InputError, SchemaError
-from churnsurv.plots.document import svg
+from churnsurv.plots.document import picture, svg
 from churnsurv.plots.shades import churn_shade
 from churnsurv.plots.surfaces import risk_surface, risk_surface_frame
 from tests.plots.conftest import texts
@@ -149,6 +149,20 @@ def test_a_risk_that_is_not_known_is_no_shade(ax: Axes) -> None:
     table.loc[(table["group"] == BANDS[0]) & (table["idle_days"] > 25), "churn"] = np.nan
     risk_surface(table, ax)
     assert {day for row, day in cells(ax) if row == 0} == set(range(26))
+
+
+def test_variables_have_the_words_of_the_caller() -> None:
+    rules = {"high": rule("idle_days > 15 and balance < 100 and n_investments < 3"), "low": rule("idle_days > 20")}
+    told = scheme(rules, variables=("balance", "n_investments")).bands()
+    words = {"value.balance": "餘額", "value.n_investments": "投資次數"}
+    table = surface()
+    frame = risk_surface_frame(table, rules=told, words=words)
+    made = picture(frame, lambda ax: risk_surface(table, ax, rules=told, words=words))
+    assert "Share who churn, by idle days and 餘額" in made.svg
+    assert "dashed: some of the users, by 投資次數" in made.svg
+    names = [each.name for each in made.marks]
+    assert "餘額 below 100" in names
+    assert not any("balance" in text or "n_investments" in text for text in (made.svg, *names))
 
 
 def test_without_axes_a_figure_is_made() -> None:

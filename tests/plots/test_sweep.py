@@ -42,7 +42,7 @@ def test_one_axes_for_each_quantity_comes_back() -> None:
     assert list(back) == given
     assert given[1].get_yscale() == "log"
     assert "Hazard ratio, log scale (channel)" in texts(given[1])
-    assert {"all", "paid", "分銷"} <= set(texts(given[0]))
+    assert {"all users", "paid", "分銷"} <= set(texts(given[0]))
 
 
 def test_points_are_the_estimates_and_lines_the_intervals() -> None:

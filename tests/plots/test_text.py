@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import matplotlib as mpl
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -8,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from churnsurv.plots import text
 from churnsurv.plots.style import write
 from churnsurv.plots.text import drawn, ems, families, missing_glyphs, notice, shown, text_stays_text
+from churnsurv.plots.timelines import tier_timeline
 
 
 def no_font(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,12 +80,38 @@ def test_without_a_font_characters_are_spelled_and_a_notice_says_so(monkeypatch:
     no_font(monkeypatch)
     assert drawn("分銷 a") == "U+5206 U+92B7  a"
     write(ax, "分銷", at=(0, 0))
-    notice(ax, ["分銷"], "{n} missing")
-    notice(ax, ["分銷"], "{n} missing")
+    notice(ax, ["分銷"], {"missing_glyphs": "{n} missing"})
+    notice(ax, ["分銷"], {"missing_glyphs": "{n} missing"})
     figure = ax.get_figure(root=True)
     assert figure is not None
     assert [each.get_text() for each in figure.texts] == ["2 missing"]
     FigureCanvasAgg(figure).draw()  # a missing glyph would be a warning, and so an error
+
+
+def test_words_without_a_font_are_spelled_and_the_notice_is_one_that_can_be_read(
+    monkeypatch: pytest.MonkeyPatch, ax: Axes
+) -> None:
+    no_font(monkeypatch)
+    notice(ax, ["a"], {"axis": "閒置天數", "missing_glyphs": "缺少{n}個字元"})
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    (written,) = (each.get_text() for each in figure.texts)
+    assert written.startswith("No installed font has 9 of the characters")
+    assert "Noto Sans CJK" in written
+
+
+def test_months_and_units_of_a_language_without_a_font_are_no_silent_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_font(monkeypatch)
+    dates = pd.to_datetime(["2024-02-01", "2024-09-01"])
+    table = pd.DataFrame({"date": dates, "tier": "high", "n_users": [30_000, 90_000], "share": 0.5})
+    months = {"months": "1月 2月 3月 4月 5月 6月 7月 8月 9月 10月 11月 12月", "units": "1e8 1e8 2 億; 1e4 1e4 2 萬"}
+    ax = tier_timeline(table, words=months)
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    FigureCanvasAgg(figure).draw()  # a missing glyph would be a warning, and so an error
+    assert any(label.get_text().endswith("U+6708") for label in ax.get_xticklabels())
+    assert any(label.get_text().endswith("U+842C") for label in ax.get_yticklabels())
+    assert len(figure.texts) == 1
 
 
 def test_text_of_an_svg_is_never_spelled(monkeypatch: pytest.MonkeyPatch) -> None:

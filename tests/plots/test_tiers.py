@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from churnsurv.errors import InputError, SchemaError
-from churnsurv.plots.document import svg, themed
+from churnsurv.plots.document import picture, svg, themed
 from churnsurv.plots.tiers import tier_bands, tier_bands_frame
 from churnsurv.tables import schema
 from churnsurv.warning.rules import Rule
@@ -187,6 +187,32 @@ def test_words_can_be_replaced(ax: Axes) -> None:
     assert "預警分級 balance" in texts(ax)
     with pytest.raises(InputError, match="no word 'titel'"):
         tier_bands(scheme(PLAIN).bands(), ax, words={"titel": "x"})
+
+
+def test_variables_and_rules_have_the_words_of_the_caller() -> None:
+    told = scheme(THREE)
+    table = told.bands()
+    words = {
+        **{f"value.{tier.rule}": f"規則 {tier.name}" for tier in told.tiers},
+        **{"value.balance": "餘額", "value.n_investments": "投資次數"},
+        **{"band.below": "未滿{high}", "band.above": "{low}以上", "band.between": "{low}至未滿{high}"},
+    }
+    frame = tier_bands_frame(table, words=words)
+    made = picture(frame, lambda ax: tier_bands(table, ax, words=words))
+    told_at = [text for each in made.marks for _, _, text in each.points]
+    for raw in ("balance", "n_investments", "idle_days"):
+        assert raw not in made.svg
+        assert not any(raw in text for text in told_at)
+    for text in (
+        "Warning tier by idle days and 餘額",
+        "投資次數 未滿3",
+        "投資次數 3以上",
+        *(f"{t.name}: 規則 {t.name}" for t in told.tiers),
+    ):
+        assert text in made.svg
+    assert any("餘額 未滿" in text for text in told_at)
+    # the room above is that of the words that are drawn
+    assert frame.top < tier_bands_frame(table).top
 
 
 def test_bad_tables_are_named(ax: Axes) -> None:
