@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from churnsurv.numerics.prediction import BaselineMoments
 from churnsurv.survival.covariates import Encoding, Row
 from churnsurv.survival.tests_ import TestResult
 from churnsurv.tables import Result
+from churnsurv.tables.html import SHOWN, as_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["FineGrayFit", "IncidenceMatrix", "incidence_totals"]
 
 Floats: TypeAlias = NDArray[np.float64]
-
-_SHOWN = 20  # rows of a result that a notebook shows
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -91,8 +89,7 @@ class IncidenceMatrix(Result):
         return {"cause": self.cause, "n": self.values.shape[0], "times": self.times, "level": self.level, "ci": self.ci}
 
     def _repr_html_(self) -> str:
-        shown = self._of(slice(_SHOWN)).to_html(index=False, border=0, na_rep="", escape=True)
-        return f"<p>{html.escape(self._headline())}</p>{shown}"
+        return as_html(self._headline(), self._of(slice(SHOWN)), rows=self.values.size)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -6,7 +6,6 @@ needs none of its own rows for it.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -22,6 +21,7 @@ from churnsurv.survival.frames import counted
 from churnsurv.survival.inputs import check_level
 from churnsurv.survival.newdata import Fitted, NewData, design_order, encoded_parts, new_data
 from churnsurv.tables import Result
+from churnsurv.tables.html import SHOWN, as_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,6 @@ Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
 _NAMED = 12  # strata that an error names before it says "and n more"
-_SHOWN = 20  # rows of a result that a notebook shows
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -89,7 +88,7 @@ class SurvivalMatrix(Result):
         return {"n": self.values.shape[0], "times": self.times, "level": self.level, "ci": self.ci}
 
     def _repr_html_(self) -> str:
-        return _html(self._headline(), self._of(slice(_SHOWN)))
+        return as_html(self._headline(), self._of(slice(SHOWN)), rows=self.values.size)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -153,7 +152,7 @@ class Prediction(Result):
         return {"quantity": self.quantity, "n": self.values.shape[0], "level": self.level, **self.settings}
 
     def _repr_html_(self) -> str:
-        return _html(self._headline(), self._of(slice(_SHOWN)))
+        return as_html(self._headline(), self._of(slice(SHOWN)), rows=self.values.size)
 
 
 def survival(
@@ -372,10 +371,6 @@ def _who(ids: pd.Series[Any] | None, n: int, rows: slice) -> tuple[str, pd.Serie
     import pandas as pd
 
     return ("row", pd.Series(np.arange(n)[rows])) if ids is None else ("user_id", ids.iloc[rows])
-
-
-def _html(headline: str, shown: pd.DataFrame) -> str:
-    return f"<p>{html.escape(headline)}</p>{shown.to_html(index=False, border=0, na_rep='', escape=True)}"
 
 
 def _level(fit: Fitted, level: float | None) -> float:

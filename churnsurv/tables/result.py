@@ -5,13 +5,13 @@ This room knows no result class: a result names its schema, and `Result` does th
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.tables.html import as_html
 from churnsurv.tables.layout import Schema
 from churnsurv.tables.of_action import LAYOUTS as ACTION
 from churnsurv.tables.of_data import LAYOUTS as DATA
@@ -122,5 +122,4 @@ class Result:
         return f"<{type(self).__name__}: {self._headline()}>"
 
     def _repr_html_(self) -> str:
-        shown = self.table.head(60).to_html(index=False, border=0, na_rep="", escape=True)
-        return f"<p>{html.escape(self._headline())}</p>{shown}"
+        return as_html(self._headline(), self.table, notes=self._facts().get("notes") or ())

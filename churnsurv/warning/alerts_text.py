@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import bisect
 import difflib
-import html
 import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from churnsurv.errors import InputError
 from churnsurv.survival.frames import counted
+from churnsurv.tables import html
 from churnsurv.warning.explaining import explain
 from churnsurv.warning.rules import IDLE_DAYS
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["as_html", "explained", "headline", "listed"]
 
-_SHOWN = 60
 _COMPARED = 20_000  # ids that are compared letter by letter with one that is unknown
 _WIDEST = 60
 _RIGHT = ("idle", "left", "risk", "value at risk")
@@ -72,12 +71,8 @@ def _cut(text: str) -> str:
 
 def as_html(alerts: Alerts) -> str:
     """The headline, the most urgent rows and the notes; user ids are never markup."""
-    shown = _readable(alerts._table.head(_SHOWN))
-    table = shown.to_html(index=False, border=0, na_rep="", escape=True)
-    rest = len(alerts._table) - len(shown)
-    more = f"<p>and {rest:,} more</p>" if rest > 0 else ""
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in alerts.notes)
-    return f"<p>{html.escape(headline(alerts))}</p>{table}{more}{f'<ul>{notes}</ul>' if notes else ''}"
+    shown = _readable(alerts._table.head(html.SHOWN))
+    return html.as_html(headline(alerts), shown, rows=len(alerts._table), notes=alerts.notes)
 
 
 def _readable(table: pd.DataFrame) -> pd.DataFrame:

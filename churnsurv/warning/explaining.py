@@ -5,7 +5,6 @@ from __future__ import annotations
 import bisect
 import datetime
 import difflib
-import html
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 
 from churnsurv.errors import InputError
 from churnsurv.tables import Result
+from churnsurv.tables.html import as_html
 from churnsurv.warning.assign import States, places, states_of
 from churnsurv.warning.given_score import GivenScore
 from churnsurv.warning.rules import IDLE_DAYS, Condition
@@ -94,12 +94,10 @@ class Explanation(Result):
 
     def _repr_html_(self) -> str:
         shown = self._table[["tier", "alternative", "condition", "value", "holds", "misses_by"]].copy()
-        shown["holds"] = ["yes" if each else "no" for each in shown["holds"]]
-        for name in ("value", "misses_by"):
+        for name in ("value", "misses_by"):  # exactly, beside the thresholds
             shown[name] = ["" if math.isnan(each) else f"{each:,.12g}" for each in shown[name]]
         shown.columns = [name.replace("_", " ") for name in shown.columns]
-        table = shown.to_html(index=False, border=0, na_rep="", escape=True)
-        return f"<p>{html.escape(self.text)}</p>{table}"
+        return as_html(self.text, shown)
 
 
 def explain(scheme: TierScheme, snapshot: Any, user_id: object) -> Explanation:

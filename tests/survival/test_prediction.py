@@ -187,8 +187,8 @@ def test_tables_follow_their_schemas(fit, table) -> None:
     told = json.loads(curves.to_json())
     assert told["facts"] == {"n": 3, "times": [10, 40], "level": 0.9, "ci": "log-log"}
     assert json.loads(churn.to_json())["facts"]["quantity"] == "churn_probability"
-    assert survival(fit, table, 10)._repr_html_().count("<tr>") == 20
-    assert churn_probability(fit, table, horizon=30)._repr_html_().count("<tr>") == 20
+    assert survival(fit, table, 10)._repr_html_().count("<tr>") == 21
+    assert churn_probability(fit, table, horizon=30)._repr_html_().count("<tr>") == 21
 
 
 def test_a_prediction_goes_where_an_array_goes(fit, table) -> None:
