@@ -25,9 +25,6 @@ class Note(str):
     template: str
     fields: Mapping[str, str]
 
-    def __getnewargs__(self) -> tuple[str, str, dict[str, str]]:
-        return str(self), self.template, dict(self.fields)
-
     def __new__(cls, text: str, template: str, fields: Mapping[str, str]) -> Note:
         """Return the text with what it was made from; `note` is the way to make one."""
         made = super().__new__(cls, text)
@@ -36,7 +33,7 @@ class Note(str):
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Note, self.__getnewargs__()
+        return Note, (str(self), self.template, dict(self.fields))
 
 
 def note(template: str, /, **fields: object) -> Note:

@@ -173,7 +173,7 @@ class Plan(Result):
 
     def _headline(self) -> str:
         counts = self.counts
-        said = [counted(counts["contact"], "contact")]
+        said: list[str] = [counted(counts["contact"], "contact")]
         said += [f"{counts[name]:,} {name}" for name in ACTIONS if name != "contact" and counts[name]]
         dry = " (dry run)" if self.dry_run else ""
         return f"{self.policy.campaign!r}, {self.contact_on}{dry}: {', '.join(said)}"

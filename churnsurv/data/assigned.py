@@ -19,6 +19,8 @@ from churnsurv.data.assigned_sql import MOMENTS, has_amounts
 from churnsurv.data.assigned_sums import Cells, Days, Sums
 from churnsurv.data.rule import days_of
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.notes import note
+from churnsurv.tables.said import said_as
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -357,26 +359,49 @@ def _notes(
     given: frozenset[str],
 ) -> list[str]:
     first = np.datetime64(log._reading.window.first, "D")
-    notes = []
+    notes: list[str] = []
     if "time of day" not in given:
         notes.append(
-            "Assignments or events are dates without a time of day: all activity on the day of assignment counts as a "
-            "return, also what came before the assignment, in every arm alike."
+            note(
+                "Assignments or events are dates without a time of day: all activity on the day of assignment counts "
+                "as a return, also what came before the assignment, in every arm alike."
+            )
         )
     short = int((columns["assigned_day"] - first < np.timedelta64(30, "D")).sum())
     if short:
-        notes.append(f"The log begins less than 30 days before {short:,} assignments: less is known of before.")
+        notes.append(
+            note("The log begins less than 30 days before {n} assignments: less is known of before.", n=f"{short:,}")
+        )
     early = int((registered < first).sum())
     if early:
         notes.append(
-            f"{early:,} assigned users registered before the log begins; one not seen in it before the assignment "
-            "counts as idle since the day before it begins."
+            note(
+                "{n} assigned users registered before the log begins; one not seen in it before the assignment counts "
+                "as idle since the day before it begins.",
+                n=f"{early:,}",
+            )
         )
     tables = left["table"].to_pylist()
     for table in dict.fromkeys(tables):
         n = tables.count(table)
-        what = "1 row is" if n == 1 else f"{n:,} rows are"
-        notes.append(f"{table}: {what} left out; .problems lists them with their reasons.")
+        notes.append(
+            note("{table}: 1 row is left out; .problems lists them with their reasons.", table=_called(table))
+            if n == 1
+            else note(
+                "{table}: {n} rows are left out; .problems lists them with their reasons.",
+                table=_called(table),
+                n=f"{n:,}",
+            )
+        )
     if "amount" not in given:
-        notes.append("Events have no amount: nothing is known of what was invested.")
+        notes.append(note("Events have no amount: nothing is known of what was invested."))
     return notes
+
+
+def _called(table: str) -> str:
+    """The name of a table, as a report knows it."""
+    known = {
+        "assignments": said_as("assignments", note("the table of assignments")),
+        "rewards": said_as("rewards", note("the table of rewards")),
+    }
+    return known.get(table, table)

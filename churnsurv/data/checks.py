@@ -19,6 +19,7 @@ from churnsurv.data.sources import MissingColumnsError
 from churnsurv.data.sql import literal, name
 from churnsurv.data.users import TakenNameError, read_users
 from churnsurv.errors import ChurnsurvError, SchemaError, did_you_mean
+from churnsurv.notes import Note, note
 
 if TYPE_CHECKING:
     from churnsurv.data.reading import Kinds
@@ -27,20 +28,26 @@ if TYPE_CHECKING:
 __all__ = ["check_log"]
 
 _ADVICE = {
-    "missing_user_id": "Rows without a user id can't be used; look at the export.",
-    "unknown_user": "The users table has no usable row for these ids; check that both tables are complete.",
-    "missing_date": "Rows without a date can't be used; look at the export.",
-    "unparsable_date": "Write dates as 2024-05-01 and times as 2024-05-01 09:30, with an offset if need be.",
-    "missing_kind": "Give each event a kind, or let every event count with ChurnRule(activity=None).",
-    "before_registration": "Check the zone of the times and the date of registration.",
-    "amount_not_a_number": "Amounts must be finite numbers without thousands separators; leave missing ones empty.",
-    "balance_not_a_number": "Balances must be finite numbers without thousands separators.",
-    "amount_too_large": "Floats of 9e12 or more can't be added exactly: give them as decimals or in a larger unit.",
-    "balance_too_large": "Floats of 9e12 or more can't be added exactly: give them as decimals or in a larger unit.",
-    "duplicate_user": "A user has several different rows; the earliest registration is kept.",
-    "missing_reason": "An answer without a reason says nothing; look at the export.",
-    "outside_window": "Answers of days that the log does not cover can't be joined to it; check observed_until.",
-    "registered_after_window": "These users registered after the log ends; check observed_until.",
+    "missing_user_id": note("Rows without a user id can't be used; look at the export."),
+    "unknown_user": note("The users table has no usable row for these ids; check that both tables are complete."),
+    "missing_date": note("Rows without a date can't be used; look at the export."),
+    "unparsable_date": note("Write dates as 2024-05-01 and times as 2024-05-01 09:30, with an offset if need be."),
+    "missing_kind": note("Give each event a kind, or let every event count with ChurnRule(activity=None)."),
+    "before_registration": note("Check the zone of the times and the date of registration."),
+    "amount_not_a_number": note(
+        "Amounts must be finite numbers without thousands separators; leave missing ones empty."
+    ),
+    "balance_not_a_number": note("Balances must be finite numbers without thousands separators."),
+    "amount_too_large": note(
+        "Floats of 9e12 or more can't be added exactly: give them as decimals or in a larger unit."
+    ),
+    "balance_too_large": note(
+        "Floats of 9e12 or more can't be added exactly: give them as decimals or in a larger unit."
+    ),
+    "duplicate_user": note("A user has several different rows; the earliest registration is kept."),
+    "missing_reason": note("An answer without a reason says nothing; look at the export."),
+    "outside_window": note("Answers of days that the log does not cover can't be joined to it; check observed_until."),
+    "registered_after_window": note("These users registered after the log ends; check observed_until."),
 }
 #: Why dates could not be read, where the error itself says more; the first that fits.
 _NAMED: Mapping[type[ChurnsurvError], str] = {
@@ -195,9 +202,9 @@ def _rejects(log: _Log) -> Iterator[Problem]:
 
 def _equal_rows(log: _Log) -> Iterator[Problem]:
     if n := log.reading.users_read.n_collapsed:
-        yield Problem("users", "equal_rows", "note", n, None, "Equal user rows count once.")
+        yield Problem("users", "equal_rows", "note", n, None, note("Equal user rows count once."))
     if n := log.reading.equal_events:
-        advice = (
+        advice = note(
             "Rows equal in all columns are kept: they may be true repeats. If the export doubled them, drop them first."
         )
         yield Problem("events", "equal_rows", "note", n, None, advice)
@@ -210,12 +217,17 @@ def _kinds(log: _Log) -> Iterator[Problem]:
     for kind in log.kinds:
         if kind not in there:
             hint = did_you_mean(kind, there)
-            yield Problem(
-                "events", "kind_never_occurs", "warning", 0, kind, f"No event is {kind!r}.{hint} See ChurnRule."
+            nearest = hint.removeprefix(" Did you mean ").removesuffix("?")
+            advice = (
+                note("No event is {kind}. Did you mean {nearest}? See ChurnRule.", kind=repr(kind), nearest=nearest)
+                if hint
+                else note("No event is {kind}. See ChurnRule.", kind=repr(kind))
             )
+            yield Problem("events", "kind_never_occurs", "warning", 0, kind, advice)
     others = {kind: n for kind, n in there.items() if kind not in log.kinds}
     if others:
-        advice = f"These kinds do not count as activity: {', '.join(map(repr, list(others)[:10]))}."
+        kinds = ", ".join(map(repr, list(others)[:10]))
+        advice = note("These kinds do not count as activity: {kinds}.", kinds=kinds)
         yield Problem("events", "other_kinds", "note", sum(others.values()), next(iter(others)), advice)
 
 
@@ -223,27 +235,33 @@ def _window(log: _Log) -> Iterator[Problem]:
     reading, window = log.reading, log.reading.window
     length = (window.last - window.first).days + 1
     if length == 1:
-        yield Problem(
-            "events", "one_day_log", "warning", None, str(window.first), "Nobody can be seen to churn in one day."
-        )
+        advice = note("Nobody can be seen to churn in one day.")
+        yield Problem("events", "one_day_log", "warning", None, str(window.first), advice)
     elif length <= log.rule.idle_days:
-        advice = (
-            f"The log covers {length} days; nobody can be seen to churn by a rule of {log.rule.idle_days} idle days."
+        advice = note(
+            "The log covers {length} days; nobody can be seen to churn by a rule of {idle_days} idle days.",
+            length=length,
+            idle_days=log.rule.idle_days,
         )
         yield Problem("events", "log_shorter_than_rule", "warning", None, str(window.last), advice)
     if n := reading.audit.outside_window:
-        advice = f"Events before {window.first} or after {window.last} are left out."
+        advice = note("Events before {first} or after {last} are left out.", first=window.first, last=window.last)
         yield Problem("events", "outside_window", "note", n, None, advice)
     before = log.one(f"SELECT count(*) FROM {reading.users} WHERE registered_at < {literal(window.first)}")
     if before:
-        advice = "They registered before the log begins: their first spells are left out unless assumed to be first."
+        advice = note(
+            "They registered before the log begins: their first spells are left out unless assumed to be first."
+        )
         yield Problem("users", "registered_before_window", "note", before, None, advice)
     first = _first_event(log)
     if first is not None and reading.first is None and (first - window.first).days > 7:
         n = log.one(f"SELECT count(*) FROM {reading.users} WHERE registered_at < {literal(first)}")
-        advice = (
-            f"Registrations begin on {window.first}, events on {first}. If earlier events are missing, set "
-            f"observed_from={str(first)!r}, or users who were active before look as if they had churned."
+        advice = note(
+            "Registrations begin on {registered}, events on {events}. If earlier events are missing, set "
+            "observed_from={first}, or users who were active before look as if they had churned.",
+            registered=window.first,
+            events=first,
+            first=repr(str(first)),
         )
         yield Problem("events", "events_start_late", "warning", n, str(first), advice)
 
@@ -268,25 +286,31 @@ def _days(log: _Log) -> Iterator[Problem]:
     weeks = [counts.get(window.last - timedelta(days=7 * week), 0) for week in (1, 2, 3, 4)]
     last = counts.get(window.last, 0)
     if median(weeks) >= 20 and last < 0.5 * median(weeks):
-        advice = (
-            f"The last day has {last:,} events; the same weekday has about {median(weeks):,.0f}. If it is half loaded, "
-            "set observed_until to the day before, or users look idle who are not."
+        advice = note(
+            "The last day has {n} events; the same weekday has about {usual}. If it is half loaded, set "
+            "observed_until to the day before, or users look idle who are not.",
+            n=f"{last:,}",
+            usual=f"{median(weeks):,.0f}",
         )
         yield Problem("events", "thin_last_day", "warning", last, str(window.last), advice)
     bulk = _strays_begin(counts, window.last, log.rule.idle_days)
     if reading.last is None and bulk is not None:
         n = sum(count for day, count in counts.items() if day > bulk)
         far = (window.last - bulk).days > log.rule.idle_days
-        then = "nearly everybody would have churned" if far else "users would look idle who are not"
-        advice = (
-            f"Nearly all events lie up to {bulk}; if the log went on to {window.last}, {then}. Set observed_until to "
-            f"the day that the log is complete to, perhaps {str(bulk)!r}."
+        then = note("nearly everybody would have churned") if far else note("users would look idle who are not")
+        advice = note(
+            "Nearly all events lie up to {bulk}; if the log went on to {last}, {then}. Set observed_until to the day "
+            "that the log is complete to, perhaps {perhaps}.",
+            bulk=bulk,
+            last=window.last,
+            then=then,
+            perhaps=repr(str(bulk)),
         )
         yield Problem("events", "stray_late_events", "error" if far else "warning", n, str(window.last), advice)
     begin, end = min(counts), bulk or _bulk_ends(counts)
     empty = [day for day in _between(begin, end) if day not in counts]
     if empty and median(counts.values()) >= 20:
-        advice = "Days without one event in the middle of a busy log are probably missing from the export."
+        advice = note("Days without one event in the middle of a busy log are probably missing from the export.")
         yield Problem("events", "empty_days", "warning", len(empty), str(empty[0]), advice)
 
 
@@ -326,29 +350,29 @@ def _users(log: _Log) -> Iterator[Problem]:
     n_users = reading.n_users
     silent = log.one(f"SELECT count(*) FROM {log.gaps} WHERE next_day IS NULL AND n_rows = 1")
     if silent:
-        share = f"{_percent(silent, n_users)} of the users"
         severity = "warning" if silent == n_users else "note"
-        yield Problem(
-            "users", "users_without_activity", severity, silent, None, f"{share} have no activity in the log."
-        )
+        advice = note("{share} of the users have no activity in the log.", share=_percent(silent, n_users))
+        yield Problem("users", "users_without_activity", severity, silent, None, advice)
     undecided = log.one(
         f"SELECT count(*) FROM {log.gaps} WHERE next_day IS NULL AND day >= {literal(window.first)}"
         f" AND day + {log.rule.idle_days} > {literal(window.last)}"
     )
     if undecided:
-        advice = (
-            f"{_percent(undecided, n_users)} of the users were active within {log.rule.idle_days} days of the end of "
-            "the log: whether they churn is not decided yet, and the spell they are in is censored."
+        advice = note(
+            "{share} of the users were active within {idle_days} days of the end of the log: whether they churn is "
+            "not decided yet, and the spell they are in is censored.",
+            share=_percent(undecided, n_users),
+            idle_days=log.rule.idle_days,
         )
         yield Problem("users", "undecided", "note", undecided, str(window.last), advice)
 
 
-def _percent(n: int, of: int) -> str:
+def _percent(n: int, of: int) -> str | Note:
     """A share in whole percent, never 0% of somebody nor 100% of not everybody."""
     percent = 100 * n / max(of, 1)
     if 0 < percent < 1:
-        return "under 1%"
-    return "over 99%" if 99 < percent < 100 else f"{percent:.0f}%"
+        return note("under 1%")
+    return note("over 99%") if 99 < percent < 100 else f"{percent:.0f}%"
 
 
 def _attributes(log: _Log) -> Iterator[Problem]:
@@ -360,16 +384,21 @@ def _attributes(log: _Log) -> Iterator[Problem]:
             f" FROM {reading.users}"
         )[0]
         if nulls:
-            advice = f"{column!r} is missing for {_percent(nulls, reading.n_users)} of the users."
+            share = _percent(nulls, reading.n_users)
+            advice = note("{column} is missing for {share} of the users.", column=repr(column), share=share)
             yield Problem("users", "missing_values", "warning" if not distinct else "note", nulls, column, advice)
         if distinct == 1 and reading.n_users > 1 and not nulls:
-            advice = f"{column!r} is {example!r} for everybody: it can't explain anything."
+            advice = note(
+                "{column} is {value} for everybody: it can't explain anything.",
+                column=repr(column),
+                value=repr(example),
+            )
             yield Problem("users", "constant_attribute", "note", reading.n_users, column, advice)
 
 
 def _amounts(log: _Log) -> Iterator[Problem]:
     if n := count_negative_amounts(log.reading):
-        advice = (
+        advice = note(
             "Investments and redemptions below zero count as they stand: a negative investment lowers totals and "
             "balances. If the source means redemptions by them, give them that kind and a positive amount."
         )
@@ -385,5 +414,5 @@ def _balances(log: _Log) -> Iterator[Problem]:
         " GROUP BY _user_key, _day HAVING count(DISTINCT balance) > 1)"
     )
     if repeated:
-        advice = "Several balances of one user on one day: the latest counts, of equal times the highest."
+        advice = note("Several balances of one user on one day: the latest counts, of equal times the highest.")
         yield Problem("balances", "several_on_one_day", "note", repeated, None, advice)

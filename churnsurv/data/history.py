@@ -25,6 +25,7 @@ from churnsurv.data.history_sql import answered_sql, grid_splits_sql, history_sq
 from churnsurv.data.query import Query, fetch
 from churnsurv.data.rule import ChurnRule, Stages
 from churnsurv.errors import ChurnsurvWarning, InputError
+from churnsurv.notes import note
 from churnsurv.tables import Result
 
 if TYPE_CHECKING:
@@ -226,12 +227,18 @@ def _long_enough(lag: int | None, rule: ChurnRule, features: Sequence[str | Feat
     if lag is None:
         return safe
     if rule.idle_days <= lag < safe and features:
-        what = "features of the last days alone" if windowed else "features"
+        what = note("features of the last days alone") if windowed else note("features")
         warnings.warn(
-            f"lag is {lag}: {what} forget how long a user had been idle only after {safe} days, "
-            f"{safe // rule.idle_days} times the idle days. Before, they may show effects where there are none: as of "
-            "31 days ago the number of investments has z = -17 among 300,000 users on whom it has no effect, as of 61 "
-            "days ago -0.5. Leave lag as it is, or read small effects with care.",
+            note(
+                "lag is {lag}: {what} forget how long a user had been idle only after {safe} days, {times} times the "
+                "idle days. Before, they may show effects where there are none: as of 31 days ago the number of "
+                "investments has z = -17 among 300,000 users on whom it has no effect, as of 61 days ago -0.5. Leave "
+                "lag as it is, or read small effects with care.",
+                lag=lag,
+                what=what,
+                safe=safe,
+                times=safe // rule.idle_days,
+            ),
             ChurnsurvWarning,
             stacklevel=6,
         )

@@ -32,6 +32,7 @@ from churnsurv.data.lifecycle_sql import (
 from churnsurv.data.query import Query, fetch
 from churnsurv.data.sql import literal
 from churnsurv.errors import InputError
+from churnsurv.notes import note
 from churnsurv.tables import Result, schema
 
 if TYPE_CHECKING:
@@ -315,15 +316,22 @@ def _by_stage(users: pa.Table, stages: Stages) -> tuple[tuple[str, int, int], ..
 
 
 def _notes(counts: Mapping[str, int], rows: Sequence[tuple[str, int, int]], stages: Stages) -> tuple[str, ...]:
-    notes = []
+    notes: list[str] = []
     if left_out := counts["life_not_observed"]:
         notes.append(
-            f"{left_out:,} users registered before the log: their counts begin with it and not with their life, so "
-            "that they are left out."
+            note(
+                "{n} users registered before the log: their counts begin with it and not with their life, so that they "
+                "are left out.",
+                n=f"{left_out:,}",
+            )
         )
     if without := sum(row[1] + row[2] for row in rows if row[0] == NO_STAGE):
         notes.append(
-            f"{without:,} users have no stage: their {stages.by} is null, or below 0, where the first stage begins."
+            note(
+                "{n} users have no stage: their {variable} is null, or below 0, where the first stage begins.",
+                n=f"{without:,}",
+                variable=stages.by,
+            )
         )
     return tuple(notes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from churnsurv.data.sql import literal
+from churnsurv.notes import Note, note
 
 if TYPE_CHECKING:
     from churnsurv.data.log import ActivityLog
@@ -26,7 +27,7 @@ def count_negative_amounts(reading: Reading) -> int:
     )
 
 
-def negative_amounts_note(log: ActivityLog) -> str | None:
+def negative_amounts_note(log: ActivityLog) -> Note | None:
     """Say how many investments and redemptions have a negative amount, and what that means; None if there is none.
 
     Examples
@@ -41,8 +42,13 @@ def negative_amounts_note(log: ActivityLog) -> str | None:
     n = count_negative_amounts(log._reading)
     if not n:
         return None
-    what = "investment or redemption has" if n == 1 else "investments and redemptions have"
-    return (
-        f"{n:,} {what} a negative amount. They count as they stand: a negative investment is an investment that lowers "
-        "totals and balances. Check what the source means by them."
+    if n == 1:
+        return note(
+            "1 investment or redemption has a negative amount. They count as they stand: a negative investment is an "
+            "investment that lowers totals and balances. Check what the source means by them."
+        )
+    return note(
+        "{n} investments and redemptions have a negative amount. They count as they stand: a negative investment is "
+        "an investment that lowers totals and balances. Check what the source means by them.",
+        n=f"{n:,}",
     )

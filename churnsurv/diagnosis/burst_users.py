@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from churnsurv.diagnosis.naming import quoted, said_by
 from churnsurv.diagnosis.pooled import pooled
 from churnsurv.diagnosis.rows import frame_of
 from churnsurv.errors import ChurnsurvError, ChurnsurvWarning
+from churnsurv.notes import note
 from churnsurv.survival.frames import counted
 
 if TYPE_CHECKING:
@@ -142,8 +144,10 @@ def hazard_ratios(
         by_burst = _ratios(frame.assign(burst=apart), by, ties, level, notes)
         found.append(by_burst[by_burst["variable"] == "burst"])
     notes.append(
-        "Hazard ratios of burst users are an association: those who come in a burst may differ from others in much "
-        "that the model does not know. They are compared with all users registered outside bursts."
+        note(
+            "Hazard ratios of burst users are an association: those who come in a burst may differ from others in much "
+            "that the model does not know. They are compared with all users registered outside bursts."
+        )
     )
     known = [table for table in found if len(table)]
     return pd.concat(known, ignore_index=True) if known else frame_of("cox", [])
@@ -156,7 +160,14 @@ def _names(bursts: Sequence[Burst], sizes: list[int], min_users: int, notes: lis
     if few == 1:
         return [burst_label(burst) for burst in bursts]
     if few:
-        notes.append(f"{counted(few, 'burst')} of fewer than {min_users} users have one hazard ratio, {_OTHER!r}.")
+        notes.append(
+            note(
+                "{bursts} of fewer than {least} users have one hazard ratio, {label}.",
+                bursts=counted(few, "burst"),
+                least=min_users,
+                label=quoted(_OTHER),
+            )
+        )
     return names
 
 
@@ -171,7 +182,8 @@ def _ratios(frame: pd.DataFrame, by: str | None, ties: Ties, level: float, notes
             table = cox(formula, frame, entry="entry", ties=ties, level=level).table
         except ChurnsurvError as fault:
             table = frame_of("cox", [])
-            notes.append(f"No hazard ratios: {fault}")
+            notes.append(note("No hazard ratios: {fault}", fault=str(fault)))
     # Both models are of the same rows, so that they say the same.
-    notes += [text for text in dict.fromkeys(f"Hazard ratios: {w.message}" for w in caught) if text not in notes]
+    said = (note("Hazard ratios: {warning}", warning=said_by(w.message)) for w in caught)
+    notes += [text for text in dict.fromkeys(said) if text not in notes]
     return table

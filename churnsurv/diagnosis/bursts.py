@@ -15,11 +15,13 @@ from churnsurv.diagnosis.calendar import match_note, matching, read_calendar
 from churnsurv.diagnosis.registrations import Search, search_bursts
 from churnsurv.diagnosis.rows import frame_of
 from churnsurv.errors import InputError, require_columns
+from churnsurv.notes import note
 from churnsurv.numerics.count_tails import tail_quantile
 from churnsurv.survival.frames import counted
 from churnsurv.survival.inputs import check_level
 from churnsurv.survival.multiplicity import check_adjust
 from churnsurv.tables import Result, schema
+from churnsurv.tables.said import said_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["CohortBursts", "cohort_bursts"]
 
 _UNITS: Mapping[str, tuple[str, ...]] = {"day": ("day",), "week": ("week",), "both": ("day", "week")}
+_METHODS: Mapping[str, str] = {
+    str(method): method
+    for method in (note("holm"), note("bonferroni"), note("hommel"), note("fdr_bh"), note("fdr_by"), note("none"))
+}
 _FEWEST_DAYS, _FEWEST_USERS = 14, 30
 
 
@@ -250,7 +256,7 @@ def _checked(unit: str, tolerance: int, min_users: int, alpha: float) -> tuple[s
 def _grouping(users: pd.DataFrame, by: str | None, notes: list[str]) -> str | None:
     """The column to group by; the default one only where it is there."""
     if by == "channel" and by not in users.columns:
-        notes.append("The users have no column 'channel': hazard ratios are not adjusted for it.")
+        notes.append(note("The users have no column 'channel': hazard ratios are not adjusted for it."))
         return None
     if by is None:
         return None
@@ -280,12 +286,21 @@ def _by_day(users: pd.DataFrame, log: ActivityLog, notes: list[str]) -> tuple[da
     early = log.counts["users"] - len(users)
     if early:
         notes.append(
-            f"{counted(early, 'user')} registered before the first day of the log, {log.observed_from}: left out."
+            note(
+                "{users} registered before the first day of the log, {first}: left out.",
+                users=counted(early, "user"),
+                first=log.observed_from,
+            )
         )
     quiet = (log.observed_until - last).days + (first - log.observed_from).days
     if quiet > 7:
         notes.append(
-            f"Nobody registered before {first} or after {last}: {quiet} days of the log at its ends are left out."
+            note(
+                "Nobody registered before {first} or after {last}: {days} days of the log at its ends are left out.",
+                first=first,
+                last=last,
+                days=quiet,
+            )
         )
     return first, counts.astype(np.int64)
 
@@ -354,24 +369,33 @@ def _weeks(search: Search, counts: NDArray[np.int64], first: date, units: Iterab
 
 
 def _model_notes(search: Search, units: tuple[str, ...], adjust: str, alpha: float) -> Iterator[str]:
-    terms = ", ".join(search.design.said)
-    yield (
-        f"Expected registrations: a negative binomial regression on {terms}, of the {int(search.reference.sum()):,} "
-        f"days without bursts; variance m + {search.extra:.3g} m² of a day with mean m. P-values are its upper tail, "
-        "the estimates' own error counted in."
+    yield note(
+        "Expected registrations: a negative binomial regression on {terms}, of the {days} days without bursts; "
+        "variance m + {extra} m² of a day with mean m. P-values are its upper tail, the estimates' own error counted "
+        "in.",
+        terms=said_list(search.design.said),
+        days=f"{int(search.reference.sum()):,}",
+        extra=f"{search.extra:.3g}",
     )
     if "the day of the week" not in search.design.said:
-        yield (
+        yield note(
             "Weekdays are not told apart: that takes 28 days and 100 registrations. What they do counts as chance "
             "variation, so that only large bursts are found."
         )
     if "week" in units and np.isnan(search.week_p).all():
-        yield "Weeks were not judged: fewer than 8 of them don't say how much weeks vary."
+        yield note("Weeks were not judged: fewer than 8 of them don't say how much weeks vary.")
     shared = len(units) == 2 and not np.isnan(search.week_p).all()
-    half = "; days and weeks have half of it each" if shared else ""
-    yield f"P-values are adjusted by {adjust!r}; bursts have at most {alpha:g}{half}."
+    yield note(
+        "P-values are adjusted by {method}; bursts have at most {alpha}; days and weeks have half of it each."
+        if shared
+        else "P-values are adjusted by {method}; bursts have at most {alpha}.",
+        method=note("'{name}'", name=_METHODS[adjust]),
+        alpha=f"{alpha:g}",
+    )
     if search.low.any():
-        low = counted(int(search.low.sum()), "day")
-        yield f"Far fewer registrations than expected on {low}, which are no reference either."
+        yield note(
+            "Far fewer registrations than expected on {days}, which are no reference either.",
+            days=counted(int(search.low.sum()), "day"),
+        )
     if not search.settled:
-        yield "The search went round in a circle; days that were a burst in any part of it are no reference."
+        yield note("The search went round in a circle; days that were a burst in any part of it are no reference.")

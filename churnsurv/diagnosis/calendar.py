@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from churnsurv.diagnosis.naming import quoted
 from churnsurv.errors import InputError, SchemaError, require_columns
+from churnsurv.notes import note
 from churnsurv.survival.frames import as_frame
 from churnsurv.tables import is_missing
+from churnsurv.tables.said import said_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,14 +128,28 @@ def match_note(
     days = [first + timedelta(days=day) for day in range(n_days)]
     near = sum(any(event.near(day, day, tolerance) for event in events) for day in days)
     matched = sum(burst["event"] is not None for burst in bursts)
-    yield (
-        f"{matched} of {len(bursts)} bursts lie within {tolerance} days of an event of the calendar; so do "
-        f"{100 * near / n_days:.0f} % of all days. A match of days is no proof that the event brought the users."
+    yield note(
+        "{matched} of {n} bursts lie within {days} days of an event of the calendar; so do {share} % of all days. A "
+        "match of days is no proof that the event brought the users.",
+        matched=matched,
+        n=len(bursts),
+        days=tolerance,
+        share=f"{100 * near / n_days:.0f}",
     )
     inside = [event for event in events if event.near(days[0], days[-1], 0)]
     alone = [e.name for e in inside if not any(e.near(b["start"], b["end"], tolerance) for b in bursts)]
     if alone:
-        named = ", ".join(map(repr, alone[:10])) + (", ..." if len(alone) > 10 else "")
-        yield f"No burst near {len(alone)} of {len(inside)} events in these days: {named}."
+        named = said_list([quoted(name) for name in alone[:10]])
+        yield note(
+            "No burst near {alone} of {n} events in these days: {names}.",
+            alone=len(alone),
+            n=len(inside),
+            names=note("{names}, ...", names=named) if len(alone) > 10 else named,
+        )
     if len(inside) < len(events):
-        yield f"{len(events) - len(inside)} events of the calendar lie outside {days[0]} to {days[-1]}."
+        yield note(
+            "{n} events of the calendar lie outside {first} to {last}.",
+            n=len(events) - len(inside),
+            first=days[0],
+            last=days[-1],
+        )

@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 
 from churnsurv.data.negative_amounts import negative_amounts_note
 from churnsurv.data.user_days import UserDays, user_days
+from churnsurv.diagnosis.naming import quoted
 from churnsurv.diagnosis.pooled import pooled
 from churnsurv.diagnosis.rewards import Flow, ProgressiveReward, costs_by_channel, flow_of
 from churnsurv.diagnosis.rows import frame_of
 from churnsurv.errors import FollowUpError, InputError, did_you_mean, require_columns
+from churnsurv.notes import note
 from churnsurv.numerics.accumulated import AccumulatedMean, accumulated_mean
 from churnsurv.survival.factors import joined
 from churnsurv.survival.frames import as_frame, counted
 from churnsurv.survival.inputs import check_level
 from churnsurv.survival.multiplicity import adjusted
 from churnsurv.tables import Result, schema
+from churnsurv.tables.said import said_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,7 +192,7 @@ def channel_value(
     _verdicts(rows, level)
     notes += _closing_notes(rows, margins is not None, len(users), log.counts["users"] - len(users), min_users, horizon)
     if margins is not None and costs is None and not rewards:
-        notes.append("Without costs there is no value and no verdict: costs of 0 are to be stated.")
+        notes.append(note("Without costs there is no value and no verdict: costs of 0 are to be stated."))
     source = None if margins is None else ", ".join(rates) or "table"
     return ChannelValue(by, horizon, float(keep), level, len(users), source, tuple(notes), _typed(rows))
 
@@ -321,7 +324,14 @@ def _row(name: str, chosen: NDArray[np.intp], asked: _Asked, notes: list[str]) -
     }  # fmt: skip
     if row["n_followed"] == 0:
         last = int(followed.max(initial=0))
-        notes.append(f"{name!r} is followed to day {last} only: it has no figures for {horizon} days.")
+        notes.append(
+            note(
+                "{channel} is followed to day {last} only: it has no figures for {days} days.",
+                channel=quoted(name),
+                last=last,
+                days=horizon,
+            )
+        )
         return row
     row |= _conversion(days, chosen, name, horizon, asked.level, notes)
     row |= _stay(asked.users.iloc[chosen], name, horizon, asked.level, notes)
@@ -346,7 +356,12 @@ def _money(row: Mapping[str, Any], chosen: NDArray[np.intp], asked: _Asked, note
         return found
     std_error = float(np.sqrt((of_margin + influence) @ (of_margin + influence)))
     if not std_error > 0:
-        notes.append(f"{row['channel']!r}: all users bring the same, so that nothing is known of chance: watch it.")
+        notes.append(
+            note(
+                "{channel}: all users bring the same, so that nothing is known of chance: watch it.",
+                channel=quoted(row["channel"]),
+            )
+        )
     score = (total - cost - asked.keep) / std_error if std_error > 0 else np.nan
     return found | asked.limits("value", total - cost, std_error) | {"cost_per_user": cost, "_z": score}
 
@@ -368,8 +383,13 @@ def _conversion(
     curve = kaplan_meier(waiting, level=level)
     if last < horizon and not done[waiting["duration"] == last].all():
         notes.append(
-            f"{name!r}: no conversion by day {horizon}. Of the users who had not invested nobody was followed beyond "
-            f"day {last}."
+            note(
+                "{channel}: no conversion by day {day}. Of the users who had not invested nobody was followed beyond "
+                "day {last}.",
+                channel=quoted(name),
+                day=horizon,
+                last=last,
+            )
         )
         return {}
     at = curve.at([min(last, horizon)]).iloc[0]
@@ -386,8 +406,13 @@ def _stay(users: pd.DataFrame, name: str, horizon: int, level: float, notes: lis
         found = rmst(users[["entry", "duration", "churned"]], horizon=horizon, entry="entry", level=level).table.iloc[0]
     except FollowUpError:
         notes.append(
-            f"{name!r}: no mean days until churn within {horizon} days. Of the users who had not churned nobody was "
-            f"followed beyond day {int(users['duration'].max())}."
+            note(
+                "{channel}: no mean days until churn within {days} days. Of the users who had not churned nobody was "
+                "followed beyond day {last}.",
+                channel=quoted(name),
+                days=horizon,
+                last=int(users["duration"].max()),
+            )
         )
         return {}
     return {
@@ -413,27 +438,41 @@ def _verdicts(rows: list[dict[str, Any]], level: float) -> None:
 def _closing_notes(
     rows: list[dict[str, Any]], priced: bool, n_users: int, early: int, min_users: int, horizon: int
 ) -> list[str]:
-    notes = []
+    notes: list[str] = []
     lately = n_users - sum(row["n_followed"] for row in rows)
     if lately:
         notes.append(
-            f"{counted(lately, 'user')} of {n_users:,} registered less than {horizon} days before the end of the log: "
-            "they count for the days that they were followed for. That takes them to be like those registered earlier."
+            note(
+                "{users} of {n} registered less than {days} days before the end of the log: they count for the days "
+                "that they were followed for. That takes them to be like those registered earlier.",
+                users=counted(lately, "user"),
+                n=f"{n_users:,}",
+                days=horizon,
+            )
         )
-    few = [repr(row["channel"]) for row in rows if 0 < row["n_followed"] < min_users]
+    few = [quoted(row["channel"]) for row in rows if 0 < row["n_followed"] < min_users]
     if few:
         notes.append(
-            f"Fewer than {min_users} users of {', '.join(few)} were followed to day {horizon}: intervals are rough."
+            note(
+                "Fewer than {least} users of {channels} were followed to day {day}: intervals are rough.",
+                least=min_users,
+                channels=said_list(few),
+                day=horizon,
+            )
         )
     if early:
-        notes.append(f"{counted(early, 'user')} registered before the first day of the log: left out.")
+        notes.append(
+            note("{users} registered before the first day of the log: left out.", users=counted(early, "user"))
+        )
     if any("value" in row for row in rows):
         notes.append(
-            "Value is margin less cost of a user, costs by channel taken as exact; 'sure' is its chance to exceed what "
-            "is asked for by the normal law of the estimate, an approximation. Verdicts hold together (Holm)."
+            note(
+                "Value is margin less cost of a user, costs by channel taken as exact; 'sure' is its chance to exceed "
+                "what is asked for by the normal law of the estimate, an approximation. Verdicts hold together (Holm)."
+            )
         )
     elif not priced:
-        notes.append("Without a margin there is no value and no verdict: channels are compared in days.")
+        notes.append(note("Without a margin there is no value and no verdict: channels are compared in days."))
     return notes
 
 

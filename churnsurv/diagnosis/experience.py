@@ -27,8 +27,11 @@ from churnsurv.diagnosis.experience_problems import (
 )
 from churnsurv.diagnosis.experience_rank import difference_rows, ranking_rows, with_adjusted
 from churnsurv.diagnosis.experience_words import answer_notes, experience_notes, headline
+from churnsurv.diagnosis.naming import called
 from churnsurv.diagnosis.rows import frame_of
+from churnsurv.notes import note
 from churnsurv.tables import Result
+from churnsurv.tables.said import said_list
 
 if TYPE_CHECKING:
     from datetime import date
@@ -237,11 +240,17 @@ def experience_hazard(
         strata = [each for each in names if each in (*attributes, "stage")]
         later = lasting_rows(log, problems.kinds, strata, gaps.users, window=settings.recency[-1], lag=lag, level=level)
         others = [each for each in names if each not in (*strata, REGISTRATION)]
-        notes += [f"The lasting effects are not adjusted for {', '.join(others)}."] if others and later.rows else []
+        notes += [_not_lasting(others)] if others and later.rows else []
         notes += later.notes
     rate = churns_a_month(gaps, known, counted, problems.any, settings)
     problems = replace(problems, shares=replace(problems.shares, churns_a_month=rate))
     return _result(log, settings, gaps, problems, known_answers, later, rows, absent, counts, notes, names, counted)
+
+
+def _not_lasting(names: Sequence[str]) -> str:
+    return note(
+        "The lasting effects are not adjusted for {variables}.", variables=said_list([called(n) for n in names])
+    )
 
 
 def _problem_counts(gaps: ProblemGaps, kinds: Sequence[str]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ from churnsurv.diagnosis.experience_asked import Absent, Level
 from churnsurv.diagnosis.experience_gaps import KnownGaps, LookUp, known_gaps
 from churnsurv.diagnosis.experience_models import fit_asked, ratio_rows
 from churnsurv.errors import InputError
+from churnsurv.notes import note
 from churnsurv.survival.frames import as_frame
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
 
 _OURS = ("user_id", "date", "topic", "score")
-SILENT = "not answered"
+SILENT = note("not answered")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +105,8 @@ def answer_rows(
                 absent.append(_of_one_value(topic, name, own))
                 continue
             fitted, asked = fit_asked(name, own, levels, of_most=False)
-            absent += [replace(each, what=f"{each.what} ({name})") for each in asked.absent]
+            said = note("score") if name == "score" else note("third")
+            absent += [each.of(said) for each in asked.absent]
             if fitted is not None:
                 rows += ratio_rows(fitted, own, level=level)
     return rows, absent
@@ -114,10 +116,10 @@ def _of_one_value(topic: str, name: str, known: KnownGaps) -> Absent:
     """A topic that has nothing to compare."""
     answered, (n, d) = known.state[:, 0] > 0, known.counts
     there = int(n[answered].sum())
-    why = "no gap began with it"
+    why = note("no gap began with it")
     if there:
-        why = "all scores are the same" if name == "score" else "all scores lie in one third of them"
-    return Absent(topic, name, why, there, int(d[answered].sum()))
+        why = note("all scores are the same" if name == "score" else "all scores lie in one third of them")
+    return Absent(topic, note("score") if name == "score" else note("third"), why, there, int(d[answered].sum()))
 
 
 def _last_scores(answers: Answers, gaps: ProblemGaps, topic: str, within: int) -> tuple[Floats, Ints]:
@@ -144,8 +146,8 @@ def _by_score(topic: str, score: Floats, known: KnownGaps) -> list[Level]:
     spread = float(np.sqrt(values**2 @ n / n.sum()))
     values /= spread
     return [
-        Level(topic, "one point more", "one point less", answered, values, unit=size * spread),
-        Level(topic, SILENT, "answered", ~answered, shown=False, base=answered),
+        Level(topic, note("one point more"), note("one point less"), answered, values, unit=size * spread),
+        Level(topic, SILENT, note("answered"), ~answered, shown=False, base=answered),
     ]
 
 
@@ -159,7 +161,8 @@ def _by_third(topic: str, score: Floats, known: KnownGaps) -> list[Level]:
     there = [t for t in (0, 1, 2) if (third == t).any()]
     if len(there) < 2:
         return []
-    names = {t: _named(("low", "middle", "high")[t], score[np.unique(state[third == t]) - 1]) for t in there}
+    said = (note("low"), note("middle"), note("high"))
+    names = {t: _named(said[t], score[np.unique(state[third == t]) - 1]) for t in there}
     reference = names[there[-1]]
     levels = [Level(topic, names[t], reference, third == t) for t in there[:-1]]
     return [*levels, Level(topic, SILENT, reference, third == -1, beside=True)]
@@ -167,4 +170,6 @@ def _by_third(topic: str, score: Floats, known: KnownGaps) -> list[Level]:
 
 def _named(word: str, score: Floats) -> str:
     low, high = float(score.min()), float(score.max())
-    return f"{word} ({low:g})" if low == high else f"{word} ({low:g} to {high:g})"
+    if low == high:
+        return note("{third} ({score})", third=word, score=f"{low:g}")
+    return note("{third} ({low} to {high})", third=word, low=f"{low:g}", high=f"{high:g}")

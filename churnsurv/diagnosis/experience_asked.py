@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.diagnosis.experience_gaps import FEWEST, KnownGaps
+from churnsurv.notes import note
 
 __all__ = ["FEWEST_USERS", "Absent", "Asked", "Level", "varies"]
 
@@ -72,6 +73,10 @@ class Absent:
     why: str
     n_exposed: int
     n_churned: int
+
+    def of(self, model: str) -> Absent:
+        """The same, with the model that it is absent from."""
+        return replace(self, what=note("{what} ({model})", what=self.what, model=model))
 
     def row(self) -> Mapping[str, Any]:
         """As a row of schema "experience_absent"."""
@@ -177,44 +182,50 @@ class _Lack:
 
 def _lack(known: KnownGaps, level: Level, n: Floats, d: Floats) -> _Lack | None:
     if n[level.marked].sum() == 0:
-        return _Lack("no gap began with it", alone=False)
+        return _Lack(note("no gap began with it"), alone=False)
     # by what gaps like these do, not by what these did: to choose by the outcome is to bias the estimate
     rate = _rate(known, n, d)
-    why = _too_few_gaps(level.marked & (n > 0), rate, n)
+    why = _too_few_gaps(level.marked & (n > 0), rate, n, note("gaps like its own"))
     if why is not None:
-        return _Lack(why.format(gaps="gaps like its own"), alone=False)
+        return _Lack(why, alone=False)
     among = _comparable(known, level, n, d)[known.cell] & (n > 0)
     marked = level.marked & among
     if not marked.any():
-        return _Lack("no gap without it to compare with, all else equal", alone=True)
-    why = _too_few_gaps(marked, rate, n)
+        return _Lack(note("no gap without it to compare with, all else equal"), alone=True)
+    why = _too_few_gaps(marked, rate, n, note("its gaps that others can be compared with"))
     if why is not None:
-        return _Lack(why.format(gaps="its gaps that others can be compared with"), alone=True)
-    why = _too_alike(known, marked, rate, n, d)
+        return _Lack(why, alone=True)
+    why = _too_alike(known, marked, rate, n, d, note("its gaps"))
     if why is not None:
-        return _Lack(why.format(gaps="its gaps"), alone=False)
+        return _Lack(why, alone=False)
     if level.values is not None or level.base is None:
         return None
     base = level.base & among
-    why = _too_few_gaps(base, rate, n) or _too_alike(known, base, rate, n, d)
-    return None if why is None else _Lack(why.format(gaps="the gaps to compare with"), alone=True)
+    others = note("the gaps to compare with")
+    why = _too_few_gaps(base, rate, n, others) or _too_alike(known, base, rate, n, d, others)
+    return None if why is None else _Lack(why, alone=True)
 
 
-def _too_few_gaps(which: Flags, rate: Floats, n: Floats) -> str | None:
+def _too_few_gaps(which: Flags, rate: Floats, n: Floats, gaps: str) -> str | None:
     there, expected = float(n[which].sum()), float(n[which] @ rate[which])
     if expected < FEWEST:
-        return f"of {{gaps}} fewer than {FEWEST} would end in churn"
+        return note("of {gaps} fewer than {least} would end in churn", gaps=gaps, least=FEWEST)
     if there - expected < FEWEST:
-        return f"of {{gaps}} fewer than {FEWEST} would end in a return"
+        return note("of {gaps} fewer than {least} would end in a return", gaps=gaps, least=FEWEST)
     return None
 
 
-def _too_alike(known: KnownGaps, which: Flags, rate: Floats, n: Floats, d: Floats) -> str | None:
+def _too_alike(known: KnownGaps, which: Flags, rate: Floats, n: Floats, d: Floats, gaps: str) -> str | None:
     there, churned = float(n[which].sum()), float(d[which].sum())
     if _users(known, which, rate) < FEWEST_USERS:
-        return f"{{gaps}} are, in effect, those of fewer than {FEWEST_USERS} users"
+        return note("{gaps} are, in effect, those of fewer than {least} users", gaps=gaps, least=FEWEST_USERS)
     if churned in (0, there):
-        return f"{'none' if churned == 0 else 'all'} of {{gaps}} ended in churn: the hazard ratio has no limit"
+        return note(
+            "none of {gaps} ended in churn: the hazard ratio has no limit"
+            if churned == 0
+            else "all of {gaps} ended in churn: the hazard ratio has no limit",
+            gaps=gaps,
+        )
     return None
 
 

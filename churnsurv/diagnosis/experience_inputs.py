@@ -13,8 +13,9 @@ from churnsurv.diagnosis.experience_gaps import REGISTRATION
 from churnsurv.diagnosis.experience_lasting import check_lag
 from churnsurv.diagnosis.experience_problems import Settings
 from churnsurv.diagnosis.experience_rank import ALL
-from churnsurv.diagnosis.pooled import listed
+from churnsurv.diagnosis.naming import listed
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.notes import note
 from churnsurv.survival.inputs import check_level, column_list
 from churnsurv.survival.multiplicity import check_adjust
 
@@ -59,7 +60,8 @@ def kinds_asked(log: ActivityLog, kinds: str | Sequence[str]) -> tuple[list[str]
         hint = did_you_mean(kind, [each for each in known if each not in asked])
         if kind not in known and ((hint and named) or not there):
             raise InputError(f"kinds: the log has no event of kind {kind!r}.{hint} It has {listed(list(known))}.")
-    return there, [Absent(kind, "any", "it never occurs in the log", 0, 0) for kind in asked if kind not in known]
+    why = note("it never occurs in the log")
+    return there, [Absent(kind, note("any"), why, 0, 0) for kind in asked if kind not in known]
 
 
 def activity_without(log: ActivityLog, kinds: Sequence[str]) -> tuple[ActivityLog, str | None]:
@@ -79,12 +81,14 @@ def activity_without(log: ActivityLog, kinds: Sequence[str]) -> tuple[ActivityLo
             f"kinds: {listed(shared)} is all that counts as activity by the rule: no other day is left to be compared "
             "with. Leave it out of kinds, or take a rule with other activity."
         )
-    note = (
-        f"Here {listed(shared)} is no activity, though it is by the rule of the log: days with nothing else would all "
-        f"have the problem. Gaps are between days with {listed(others)}; who has only problems for "
-        f"{log.rule.idle_days} days has churned."
+    said = note(
+        "Here {kinds} is no activity, though it is by the rule of the log: days with nothing else would all have the "
+        "problem. Gaps are between days with {others}; who has only problems for {days} days has churned.",
+        kinds=listed(shared),
+        others=listed(others),
+        days=log.rule.idle_days,
     )
-    return log.with_rule(activity=others), note
+    return log.with_rule(activity=others), said
 
 
 def adjusters_asked(

@@ -12,6 +12,8 @@ from churnsurv.data.feature import Feature
 from churnsurv.diagnosis.experience_asked import FEWEST_USERS
 from churnsurv.diagnosis.experience_gaps import FEWEST, levels_of
 from churnsurv.errors import ConvergenceError, InputError
+from churnsurv.notes import note
+from churnsurv.tables.said import said_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +75,11 @@ def lasting_rows(
     kept = {name: kind for name, kind in zip(names, kinds, strict=True) if exposed[name].enough}
     if len(kept) < len(names):
         gone = [kind for name, kind in zip(names, kinds, strict=True) if name not in kept]
-        notes.append(f"Lasting effects of {', '.join(gone)} are not estimated: too few days or users after them.")
+        notes.append(
+            note(
+                "Lasting effects of {kinds} are not estimated: too few days or users after them.", kinds=said_list(gone)
+            )
+        )
     if not kept:
         return Lasting([], history.lag, notes)
     try:
@@ -82,8 +88,8 @@ def lasting_rows(
         said = str(error)
         for name, kind in reversed(kept.items()):
             said = said.replace(name, kind)
-        return Lasting([], history.lag, [*notes, f"Lasting effects are not estimated: {said}"])
-    what = f"in {window} days, {history.lag} days before"
+        return Lasting([], history.lag, [*notes, note("Lasting effects are not estimated: {fault}", fault=said)])
+    what = note("in {days} days, {lag} days before", days=window, lag=history.lag)
     told = [
         {
             "kind": kind,

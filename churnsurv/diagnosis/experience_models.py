@@ -13,6 +13,7 @@ from scipy.special import stdtr, stdtrit
 from churnsurv.diagnosis.experience_asked import Asked, Level, varies
 from churnsurv.diagnosis.experience_gaps import FEWEST, KnownGaps
 from churnsurv.errors import ConvergenceError
+from churnsurv.notes import note
 from churnsurv.numerics.attributable import (
     Attributable,
     Clustered,
@@ -23,6 +24,7 @@ from churnsurv.numerics.attributable import (
     coefficient_influence,
     fit_exposures,
 )
+from churnsurv.tables.said import said_list
 
 __all__ = ["Fitted", "fit_asked", "fit_levels", "ratio_rows", "shares_of"]
 
@@ -80,19 +82,22 @@ def fit_asked(
     return None, asked
 
 
-_LEFT_OUT = "more than half of the gaps are those of levels without an estimate"
+_LEFT_OUT = note("more than half of the gaps are those of levels without an estimate")
 
 
 def _reasons(asked: Asked, named: Sequence[int], said: str) -> dict[int, str]:
     if not named:
-        return dict.fromkeys(range(len(asked.levels)), f"its model cannot be fitted: {said}")
+        return dict.fromkeys(range(len(asked.levels)), note("its model cannot be fitted: {fault}", fault=said))
     if "collinear" not in said:
-        return dict.fromkeys(named, "beside the others its hazard ratio has no limit, or no steps reach it")
-    names = {place: f"{asked.levels[place].kind} ({asked.levels[place].what})" for place in named}
-    found = {}
+        return dict.fromkeys(named, note("beside the others its hazard ratio has no limit, or no steps reach it"))
+    levels = asked.levels
+    names = {i: note("{kind} ({what})", kind=levels[i].kind, what=levels[i].what) for i in named}
+    found: dict[int, str] = {}
     for place in named:
-        others = ", ".join(name for other, name in names.items() if other != place) or "the number of active days"
-        found[place] = f"it cannot be told apart from {others}: each goes with the others"
+        others = said_list([name for other, name in names.items() if other != place]) or note(
+            "the number of active days"
+        )
+        found[place] = note("it cannot be told apart from {others}: each goes with the others", others=others)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -14,6 +14,8 @@ from churnsurv.diagnosis.experience_gaps import KnownGaps, active_days, adjuster
 from churnsurv.diagnosis.experience_models import Fitted, fit_asked, ratio_rows, shares_of
 from churnsurv.diagnosis.experience_rank import ALL, MONTH, Shares
 from churnsurv.errors import InputError
+from churnsurv.notes import note
+from churnsurv.tables.said import said_list
 
 if TYPE_CHECKING:
     from datetime import date
@@ -86,7 +88,7 @@ def problem_models(known: KnownGaps, kinds: Sequence[str], settings: Settings) -
     """
     n_doses = len(settings.doses)
     today = (known.state >= 1) & (known.state <= n_doses)
-    levels = [Level(kind, "any", "none that day", today[:, k]) for k, kind in enumerate(kinds)]
+    levels = [Level(kind, note("any"), note("none that day"), today[:, k]) for k, kind in enumerate(kinds)]
     fitted, asked = fit_asked("any", known, levels)
     there = [level.kind for level in asked.levels]
     if fitted is None:
@@ -94,12 +96,17 @@ def problem_models(known: KnownGaps, kinds: Sequence[str], settings: Settings) -
         raise InputError(f"No kind of problem has an estimate. {why}. Take a longer log, or other kinds.")
     left_out: Flags = (known.counts[0] > 0) & (asked.n == 0)
     rows, absent, notes = ratio_rows(fitted, known, level=settings.level), list(asked.absent), list[str]()
-    for name, levels in (("dose", _doses(known, kinds, settings)), ("recency", _windows(known, kinds, settings))):
+    for name, levels, said in (
+        ("dose", _doses(known, kinds, settings), note("dose")),
+        ("recency", _windows(known, kinds, settings), note("recency")),
+    ):
         model, mine = fit_asked(name, known, [level for level in levels if level.kind in there], left_out)
-        absent += [replace(each, what=f"{each.what} ({name})") for each in mine.absent]
+        absent += [each.of(said) for each in mine.absent]
         single = _single(mine.levels, there) if name == "dose" else []
         if single:
-            notes.append(f"Too few days with several problems to tell doses apart: {', '.join(single)}.")
+            notes.append(
+                note("Too few days with several problems to tell doses apart: {kinds}.", kinds=said_list(single))
+            )
         if model is not None:
             found = ratio_rows(model, known, level=settings.level)
             rows += [row for row in found if row["kind"] not in single]
@@ -118,20 +125,27 @@ def _doses(known: KnownGaps, kinds: Sequence[str], settings: Settings) -> list[L
     for k, kind in enumerate(kinds):
         ends = [*(each - 1 for each in settings.doses[1:]), None]
         for place, (first, last) in enumerate(zip(settings.doses, ends, strict=True), start=1):
-            what = f"{first}+" if last is None else f"{first}" if first == last else f"{first}-{last}"
-            levels.append(Level(kind, what, "none that day", known.state[:, k] == place))
+            what = _dose(first, last)
+            levels.append(Level(kind, what, note("none that day"), known.state[:, k] == place))
     return levels
+
+
+def _dose(first: int, last: int | None) -> str:
+    if last is None:
+        return note("{least}+", least=first)
+    return note("{times}", times=first) if first == last else note("{first}-{last}", first=first, last=last)
 
 
 def _windows(known: KnownGaps, kinds: Sequence[str], settings: Settings) -> list[Level]:
     n_doses, levels = len(settings.doses), []
-    reference = f"none in {settings.recency[-1]} days"
+    reference = note("none in {days} days", days=settings.recency[-1])
     for k, kind in enumerate(kinds):
         state = known.state[:, k]
-        levels.append(Level(kind, "that day", reference, (state >= 1) & (state <= n_doses)))
+        levels.append(Level(kind, note("that day"), reference, (state >= 1) & (state <= n_doses)))
         since = 1
         for place, last in enumerate(settings.recency, start=n_doses + 1):
-            levels.append(Level(kind, f"{since}-{last} days before", reference, state == place))
+            what = note("{first}-{last} days before", first=since, last=last)
+            levels.append(Level(kind, what, reference, state == place))
             since = last + 1
     return levels
 

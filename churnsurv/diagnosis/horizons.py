@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from churnsurv.diagnosis.pooled import listed
+from churnsurv.diagnosis.naming import called, listed, quoted
+from churnsurv.notes import note
 from churnsurv.survival.competing import cumulative_incidence
 from churnsurv.survival.curves import kaplan_meier
 
@@ -177,18 +178,33 @@ def horizon_rows(
                 row = {"variable": variable, "group": group, "horizon": horizon, **curve.on(horizon)}
                 rows.append(row)
                 if row["n_followed_to"] < FEWEST_FOLLOWED:
-                    few.setdefault(horizon, []).append(f"{group!r} ({row['n_followed_to']})")
+                    n = row["n_followed_to"]
+                    few.setdefault(horizon, []).append(note("{group} ({n})", group=quoted(group), n=n))
             else:
                 last = 0 if curve is None else curve.last_day
-                beyond.setdefault(horizon, []).append(f"{group!r} (day {last})")
-    since = "since the stage began" if variable == "stage" else "since registration"
-    notes = [
-        f"{variable}: no curve reaches day {horizon} {since} in {listed(each)}: left out."
+                said = note("{group} (day {day})", group=quoted(group), day=last)
+                beyond.setdefault(horizon, []).append(said)
+    since = note("since the stage began") if variable == "stage" else note("since registration")
+    notes: list[str] = [
+        note(
+            "{variable}: no curve reaches day {day} {since} in {groups}: left out.",
+            variable=called(variable),
+            day=horizon,
+            since=since,
+            groups=listed(each),
+        )
         for horizon, each in sorted(beyond.items())
     ]
     notes += [
-        f"{variable}: fewer than {FEWEST_FOLLOWED} users were followed to day {horizon} {since} in {listed(each)}: "
-        "without limits, and the estimate rests on few."
+        note(
+            "{variable}: fewer than {least} users were followed to day {day} {since} in {groups}: without limits, and "
+            "the estimate rests on few.",
+            variable=called(variable),
+            least=FEWEST_FOLLOWED,
+            day=horizon,
+            since=since,
+            groups=listed(each),
+        )
         for horizon, each in sorted(few.items())
     ]
     return rows, notes

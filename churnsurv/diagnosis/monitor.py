@@ -20,9 +20,11 @@ from churnsurv.diagnosis.monitor_rows import alarm_rows, carrier_rows, day_rows,
 from churnsurv.diagnosis.monitor_words import alarms_said, monitor_notes
 from churnsurv.diagnosis.rows import frame_of
 from churnsurv.errors import InputError, require_columns
+from churnsurv.notes import note
 from churnsurv.survival.frames import counted
 from churnsurv.survival.inputs import check_level
 from churnsurv.tables import Result
+from churnsurv.tables.said import said_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -291,7 +293,8 @@ def monitor_counts(
     begin = _begin(rows, out, train, origin)
     place = max(int((np.datetime64(first, "D") - days[0]).astype(np.int64)), begin)
     if days[place] > np.datetime64(first, "D"):
-        notes = [*notes, f"Watched from {days[place]} on: before it there is too little to learn from."]
+        said = note("Watched from {day} on: before it there is too little to learn from.", day=days[place])
+        notes = [*notes, said]
     asked = Asked(
         train, begin, place, origin, 1 - smallest_drop, false_alarms, min_users, level, seed, n_years
     )  # fmt: skip
@@ -350,7 +353,7 @@ def _grouping(log: ActivityLog, by: str | None, notes: list[str]) -> str | None:
     """The column to group by; the default one only where it is there."""
     columns = log._reading.users_read.attributes
     if by == "channel" and by not in columns:
-        notes.append("The users have no column 'channel': all of them are watched together.")
+        notes.append(note("The users have no column 'channel': all of them are watched together."))
         return None
     if by is None:
         return None
@@ -397,6 +400,14 @@ def _days(values: Any, first: datetime.date, last: datetime.date, notes: list[st
     days = sorted({_day(each, "leave_out") for each in ([values] if one else values)})
     outside = [day for day in days if not first <= day <= last]
     if outside:
-        named = ", ".join(map(str, outside[:_NAMED])) + (", ..." if len(outside) > _NAMED else "")
-        notes.append(f"{counted(len(outside), 'day')} to leave out, outside {first} to {last}: {named}.")
+        named = said_list([str(day) for day in outside[:_NAMED]])
+        notes.append(
+            note(
+                "{days} to leave out, outside {first} to {last}: {names}.",
+                days=counted(len(outside), "day"),
+                first=first,
+                last=last,
+                names=note("{names}, ...", names=named) if len(outside) > _NAMED else named,
+            )
+        )
     return days

@@ -14,6 +14,7 @@ from churnsurv.diagnosis.monitor_series import Episode, Series
 from churnsurv.numerics.change_begin import ratio_limits
 from churnsurv.numerics.count_tails import tail_quantile
 from churnsurv.numerics.cusum import days_to_alarm
+from churnsurv.tables.said import said_list
 
 __all__ = ["alarm_rows", "carrier_rows", "day_rows", "group_rows"]
 
@@ -182,7 +183,7 @@ def group_rows(charts: Charts, asked: Asked) -> list[Row]:
         rows.append(
             {
                 "group": each.name,
-                "pooled": ", ".join(charts.there(pooled.get(each.name, ()))) or None,
+                "pooled": said_list(charts.there(pooled.get(each.name, ()))) or None,
                 "at_risk": float(users[charts.rows_of(each.name)].sum() / users.shape[1]),
                 "returns": float(law.mean.mean()),
                 "dispersion": float(variance.sum() / law.variance.sum()) if law.variance.any() else float("nan"),

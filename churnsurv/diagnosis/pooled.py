@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from churnsurv.diagnosis.naming import called, listed, quoted
+from churnsurv.notes import note
 from churnsurv.survival.factors import joined
+from churnsurv.survival.frames import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["OTHER", "Pooled", "listed", "pooled"]
+__all__ = ["OTHER", "Pooled", "pooled"]
 
 #: What the small groups together are called.
 OTHER = "other"
-_NAMED = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,20 +78,27 @@ def pooled(column: pd.Series[Any], min_users: int) -> Pooled:
 def _note(name: str, small: list[str], sizes: dict[str, np.int64], min_users: int) -> str | None:
     if not small or small == [OTHER]:
         return None
-    each = listed([f"{label!r} ({sizes[label]:,} user{'' if sizes[label] == 1 else 's'})" for label in small])
-    beside = f", together with those already called {OTHER!r}" if OTHER in sizes and OTHER not in small else ""
-    have, are = ("has", "is") if len(small) == 1 else ("have", "are")
-    apiece = "" if len(small) == 1 else " each"
-    return f"{name}: {each} {have} fewer than {min_users} users{apiece} and {are} pooled as {OTHER!r}{beside}."
-
-
-def listed(texts: list[str]) -> str:
-    """Name a few, and say how many more there are.
-
-    Examples
-    --------
-    >>> listed(list("abcdefgh"))
-    'a, b, c, d, e, f and 2 more'
-    """
-    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
-    return f"{', '.join(texts[:_NAMED])}{more}"
+    said: dict[str, object] = {
+        "name": called(name),
+        "groups": listed(
+            [note("{group} ({users})", group=quoted(each), users=counted(int(sizes[each]), "user")) for each in small]
+        ),
+        "least": min_users,
+        "other": quoted(OTHER),
+    }
+    beside = OTHER in sizes and OTHER not in small
+    if len(small) == 1:
+        return note(
+            "{name}: {groups} has fewer than {least} users and is pooled as {other}, together with those already "
+            "called {other}."
+            if beside
+            else "{name}: {groups} has fewer than {least} users and is pooled as {other}.",
+            **said,
+        )
+    return note(
+        "{name}: {groups} have fewer than {least} users each and are pooled as {other}, together with those already "
+        "called {other}."
+        if beside
+        else "{name}: {groups} have fewer than {least} users each and are pooled as {other}.",
+        **said,
+    )

@@ -199,10 +199,10 @@ def churn_profile(
     Notes
     -----
     Tests condition on the margins and allow for the search over the cuts of a variable: `search_p_value` is the chance
-    of a |z| as large at any of its cuts (see `churnsurv.numerics.two_groups`). Cuts with fewer than 5 users expected in
-    a cell are shown without comparison. Ratios have Miettinen and Nurminen's score limits, at the quantile of the
-    largest of all |z| by their joint normal law. Users without a value of a variable are left out of it and counted
-    in table one.
+    of an absolute z as large at any of its cuts (see `churnsurv.numerics.two_groups`). Cuts with fewer than 5 users
+    expected in a cell are shown without comparison. Ratios have Miettinen and Nurminen's score limits, at the quantile
+    of the largest absolute z by their joint normal law. Users without a value of a variable are left out of it and
+    counted in table one.
 
     Examples
     --------

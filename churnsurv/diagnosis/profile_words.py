@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from churnsurv.diagnosis.naming import called, listed
 from churnsurv.diagnosis.profile_compare import Groups
 from churnsurv.diagnosis.profile_cuts import Variable, said
 from churnsurv.diagnosis.profile_users import ProfileUsers
+from churnsurv.notes import note
 from churnsurv.survival.frames import counted
 
 __all__ = ["early_notes", "percent", "sentences_of", "shared_notes", "spell_notes"]
+
+_NAMED = 5
 
 
 def percent(share: float) -> str:
@@ -62,59 +66,83 @@ def early_notes(counts: Mapping[str, int], idle_days: int, window: int, horizon:
     """Who is compared over the early window, and how to read it."""
     alive = window + idle_days
     return (
-        f"Compared are users alive at the end of day {alive} on what was known at the end of day {window}; churned are "
-        f"those whose first spell ended by day {horizon}. Left out: {counted(counts['immature'], 'user')} registered "
-        f"less than {horizon} days before the end of the log, {counts['churned_before']:,} no longer alive after day "
-        f"{alive}, {counts['life_not_observed']:,} registered before the log.",
-        "The suggested cut is the most striking of those tried: its p-value is corrected for the search and for the "
-        "number of variables and groups; its ratio is likely to be nearer to 1 in new data.",
-        "What users did last in the window still tells a little of how idle they were at its end, for "
-        f"{idle_days} days more: without any effect, ratios may be off by about one in a hundred.",
-        "Differences tell who churned, not what a change of behaviour would do.",
+        note(
+            "Compared are users alive at the end of day {alive} on what was known at the end of day {window}; churned "
+            "are those whose first spell ended by day {horizon}. Left out: {late} registered less than {horizon} days "
+            "before the end of the log, {gone} no longer alive after day {alive}, {early} registered before the log.",
+            alive=alive,
+            window=window,
+            horizon=horizon,
+            late=counted(counts["immature"], "user"),
+            gone=f"{counts['churned_before']:,}",
+            early=f"{counts['life_not_observed']:,}",
+        ),
+        note(
+            "The suggested cut is the most striking of those tried: its p-value is corrected for the search and for "
+            "the number of variables and groups; its ratio is likely to be nearer to 1 in new data."
+        ),
+        note(
+            "What users did last in the window still tells a little of how idle they were at its end, for {days} days "
+            "more: without any effect, ratios may be off by about one in a hundred.",
+            days=idle_days,
+        ),
+        note("Differences tell who churned, not what a change of behaviour would do."),
     )
 
 
 def spell_notes(counts: Mapping[str, int]) -> tuple[str, ...]:
     """Why the whole spell is a description only."""
-    left_out = (
-        f" Left out: {counts['life_not_observed']:,} registered before the log." if counts["life_not_observed"] else ""
-    )
+    early = counts["life_not_observed"]
     return (
-        "Descriptive. Values are totals up to the last active day of the first spell: a longer spell leaves more time "
-        "for everything, so churned users have less of it also where nothing has an effect. There are no p-values and "
-        "no ratios; the early form gives all users the same window.",
-        "Retained are users who still lived at the end of the log, however late they registered." + left_out,
-    )  # fmt: skip
+        note(
+            "Descriptive. Values are totals up to the last active day of the first spell: a longer spell leaves more "
+            "time for everything, so churned users have less of it also where nothing has an effect. There are no "
+            "p-values and no ratios; the early form gives all users the same window."
+        ),
+        note(
+            "Retained are users who still lived at the end of the log, however late they registered. Left out: {early} "
+            "registered before the log.",
+            early=f"{early:,}",
+        )
+        if early
+        else note("Retained are users who still lived at the end of the log, however late they registered."),
+    )
 
 
 def shared_notes(
     groups: Groups, users: ProfileUsers, variables: Sequence[Variable], rows: Sequence[Mapping[str, Any]]
 ) -> tuple[str, ...]:
     """Small groups, groups without a comparison, and users without a value."""
-    notes = []
+    notes: list[str] = []
     if groups.small:
-        notes.append(f"Pooled as 'other', being small: {_listed(groups.small)}.")
+        notes.append(note("Pooled as 'other', being small: {groups}.", groups=listed(groups.small, _NAMED)))
     sizes = np.bincount(groups.codes, minlength=len(groups.labels))
     churned = np.bincount(groups.codes, weights=users.churned, minlength=len(groups.labels))
     lone = [label for label, n, d in zip(groups.labels, sizes, churned, strict=True) if d in (0, n)]
     if lone:
-        notes.append(f"Nothing to compare, since all or none churned: {_listed(lone)}.")
+        notes.append(note("Nothing to compare, since all or none churned: {groups}.", groups=listed(lone, _NAMED)))
     untested = sum("statistic" in row and np.isnan(row["statistic"]) for row in rows)
     if untested:
-        cuts = "1 cut is" if untested == 1 else f"{untested} cuts are"
-        notes.append(f"{cuts} shown without a comparison: fewer than 5 users are expected in one of the four cells.")
+        notes.append(
+            note(
+                "{n} {are} shown without a comparison: fewer than 5 users are expected in one of the four cells.",
+                n=untested,
+                are="cut is" if untested == 1 else "cuts are",
+            )
+        )
     for variable in variables:
         missing = int(np.isnan(users.numbers[variable.name]).sum())
         if missing:
             notes.append(
-                f"{variable.name}: {counted(missing, 'user')} of {len(users.churned):,} without a value left out."
+                note(
+                    "{variable}: {users} of {n} without a value left out.",
+                    variable=called(variable.name),
+                    users=counted(missing, "user"),
+                    n=f"{len(users.churned):,}",
+                )
             )
     flat = [each.name for each in variables if not any(row["variable"] == each.name for row in rows)]
     if flat:
-        notes.append(f"Without a cut, since all users have the same value or none: {_listed(flat)}.")
+        named = listed([called(name) for name in flat], _NAMED)
+        notes.append(note("Without a cut, since all users have the same value or none: {variables}.", variables=named))
     return tuple(notes)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more

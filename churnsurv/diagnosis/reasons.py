@@ -11,6 +11,7 @@ import numpy as np
 
 from churnsurv.data.arrow import to_pandas
 from churnsurv.data.feedback import AskedChurns, asked_churns
+from churnsurv.diagnosis.naming import both, called
 from churnsurv.diagnosis.reasons_answers import APART, Reasons, agreement, apart, chosen, read_mapping
 from churnsurv.diagnosis.reasons_inputs import (
     Settings,
@@ -27,6 +28,7 @@ from churnsurv.diagnosis.reasons_tables import Explained, explained, incidence_r
 from churnsurv.diagnosis.reasons_words import headline, outside, reason_notes
 from churnsurv.diagnosis.rows import frame_of
 from churnsurv.errors import InputError
+from churnsurv.notes import note
 from churnsurv.survival.competing import CumulativeIncidence, cumulative_incidence
 from churnsurv.tables import Result, schema
 
@@ -310,7 +312,8 @@ def _result(
     table = share_rows(found, model.units, level=level)
     notes = reason_notes(counts, reasons, model, overlap, until=asked.until, within=settings.within) + outside(table)
     if len(at_origin) < len(split):
-        notes.append(f"Incidences are not split by {_behind(split, at_origin)}: it is known of the churned only.")
+        behind = _behind(split, at_origin)
+        notes.append(note("Incidences are not split by {columns}: it is known of the churned only.", columns=behind))
     fits = _models(log, settings, rows, model, reasons, asked)
     return ChurnReasons(
         reasons=reasons.labels,
@@ -369,7 +372,7 @@ def _models(
 
 
 def _behind(split: Sequence[str], at_origin: Sequence[str]) -> str:
-    return " and ".join(name for name in split if name not in at_origin)
+    return both([called(name) for name in split if name not in at_origin])
 
 
 def _counts(asked: AskedChurns, reasons: Reasons, found: Explained) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churnsurv.data.rule import days_of
-from churnsurv.diagnosis.pooled import listed
+from churnsurv.diagnosis.naming import listed
 from churnsurv.diagnosis.reasons_answers import APART, Reasons
 from churnsurv.diagnosis.reasons_models import check_formula
 from churnsurv.diagnosis.reasons_words import unmapped

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.diagnosis.pooled import listed
+from churnsurv.diagnosis.naming import listed, said_by
 from churnsurv.diagnosis.rows import frame_of
 from churnsurv.errors import ChurnsurvError, ChurnsurvWarning, InputError, did_you_mean
+from churnsurv.notes import note
 from churnsurv.survival.cox import cox
 from churnsurv.survival.fine_gray import fine_gray
 from churnsurv.survival.formula import evaluate, parse_formula
@@ -159,7 +160,7 @@ def _behaviour(
     try:
         known = log.churn_spells(spells=kind, features=list(names), baseline_day=idle).table
     except ChurnsurvError as error:
-        notes.append(f"Models by behaviour are left out: {error}")
+        notes.append(note("Models by behaviour are left out: {fault}", fault=str(error)))
         return rows, "", 2 * idle
     columns = ["user_id", "spell", *names]
     behind = rows.merge(known[columns], on=["user_id", "spell"], how="inner", validate="1:1")
@@ -192,7 +193,7 @@ def _fits(
     for reason in labels:
         n = int((rows["churned"] & (rows["reason"] == reason)).sum())
         if n < FEWEST:
-            few.append(f"{reason} ({n})")
+            few.append(note("{reason} ({n})", reason=reason, n=n))
             continue
         asked: dict[str, Any] = {
             "cause": "reason", "cause_of_interest": reason, "weights": weights, "weights_kind": "sampling",
@@ -203,18 +204,28 @@ def _fits(
                 warnings.simplefilter("always", ChurnsurvWarning)
                 pair = cox(formula, rows, **asked), fine_gray(formula, rows, **asked)
         except ChurnsurvError as error:
-            notes.append(f"{reason}, from day {since} on: no models. {error}")
+            notes.append(
+                note("{reason}, from day {day} on: no models. {fault}", reason=reason, day=since, fault=str(error))
+            )
             continue
-        notes += [f"{reason}, from day {since} on: {each.message}" for each in warned]
+        notes += [
+            note("{reason}, from day {day} on: {warning}", reason=reason, day=since, warning=said_by(each.message))
+            for each in warned
+        ]
         if n < FEWEST * len(pair[0].table):
-            few.append(f"{reason} ({n}, modelled all the same)")
+            few.append(note("{reason} ({n}, modelled all the same)", reason=reason, n=n))
         fits[reason] = pair
         for model, fit in zip(("cox", "fine_gray"), pair, strict=True):
             found += _rows_of(fit.table, {"reason": reason, "model": model, "since": since})
     if few:
         notes.append(
-            f"Models from day {since} on: fewer than {FEWEST} churns with a known reason for a coefficient in "
-            f"{listed(few)}."
+            note(
+                "Models from day {day} on: fewer than {least} churns with a known reason for a coefficient in "
+                "{reasons}.",
+                day=since,
+                least=FEWEST,
+                reasons=listed(few),
+            )
         )
     return fits
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from churnsurv.diagnosis.pooled import listed
+from churnsurv.diagnosis.naming import called, every, listed, semicolons
 from churnsurv.diagnosis.rows import frame_of
+from churnsurv.notes import Note, note
 from churnsurv.numerics.nonresponse import Responses
 from churnsurv.survival.factors import factor
 
@@ -111,14 +112,19 @@ def response_model(
         return _without(answered, cluster, "")
     if min(n_answered, n - n_answered) < 2 * FEW:
         return _without(answered, cluster, _too_few(n_answered, n))
-    certain, sure, notes = _certain(churns, answered, on)
+    certain, sure, everybody = _certain(churns, answered, on)
     rest = ~certain
     told = answered[rest]
     fewest = min(int(told.sum()), int((~told).sum()))
     if fewest < FEW:
         n_told = int(told.sum())
-        few = f"Of the other {told.size:,} churns {n_told:,} have a reason: too few for weights. All shares are plain."
-        return _without(answered, cluster, few, [note.split(";")[0] + "." for note in notes])
+        few = note(
+            "Of the other {n} churns {known} have a reason: too few for weights. All shares are plain.",
+            n=f"{told.size:,}",
+            known=f"{n_told:,}",
+        )
+        said = [note("{variable}: everybody answered of {values}.", **each.fields) for each in everybody]
+        return _without(answered, cluster, few, said)
     for simpler in (False, True):
         columns = _columns(churns[rest], told, on, simpler=simpler)
         if fewest >= _EACH * (1 + len(columns.made)):
@@ -126,7 +132,7 @@ def response_model(
     else:
         columns = _cut(columns, max(fewest // _EACH - 1, 0))
     fit, columns = _fitted(columns, told, None if cluster is None else cluster[rest])
-    notes += columns.notes
+    notes = [*everybody, *columns.notes]
     if fit is None or not (columns.made or certain.any()):
         return _without(answered, cluster, "", notes)
     chance, matrix = np.ones(n), np.zeros((n, fit.matrix.shape[1]))
@@ -138,36 +144,44 @@ def response_model(
 
 
 def _too_few(n_answered: int, n: int) -> str:
-    return (
-        f"{n_answered:,} of {n:,} churns have a reason: too few, or too few without one, for a model of who answers. "
-        "Weighted shares are the plain ones."
+    return note(
+        "{known} of {n} churns have a reason: too few, or too few without one, for a model of who answers. Weighted "
+        "shares are the plain ones.",
+        known=f"{n_answered:,}",
+        n=f"{n:,}",
     )
 
 
-def _without(answered: Flags, cluster: Any, note: str, notes: Sequence[str] = ()) -> ResponseModel:
+def _without(answered: Flags, cluster: Any, last: str, notes: Sequence[str] = ()) -> ResponseModel:
     n = answered.size
     units = Responses(answered, np.full(n, max(float(answered.mean()), _FLAT)), np.zeros((n, 0)), cluster)
-    said = (*notes, *((note,) if note else ()))
+    said = (*notes, *((last,) if last else ()))
     return ResponseModel(units, frame_of("reason_response", []), (), said)
 
 
-def _certain(churns: pd.DataFrame, answered: Flags, on: Sequence[str]) -> tuple[Flags, list[str], list[str]]:
+def _certain(churns: pd.DataFrame, answered: Flags, on: Sequence[str]) -> tuple[Flags, list[str], list[Note]]:
     """Churns of categories in which everybody has answered, the variables that these are of, and the notes."""
     certain = np.zeros(answered.size, dtype=np.bool_)
     sure: list[str] = []
-    notes: list[str] = []
+    notes: list[Note] = []
     for name in on:
         codes, levels = _categories(churns[name])
         size, told = (np.bincount(codes[of], minlength=len(levels)) for of in (slice(None), answered))
-        every = (told >= FEW) & (told == size)
-        if ((told < FEW) & (size > 0)).any() and not ((told >= FEW) & (told < size)).any() and every.any():
+        whole = (told >= FEW) & (told == size)
+        if ((told < FEW) & (size > 0)).any() and not ((told >= FEW) & (told < size)).any() and whole.any():
             # those of whom hardly anybody answered go with the largest category: it is not certain then
-            every[np.argmax(np.where(every, size, -1))] = False
-        if every.any():
-            certain |= every[codes]
+            whole[np.argmax(np.where(whole, size, -1))] = False
+        if whole.any():
+            certain |= whole[codes]
             sure.append(name)
-            said = [f"{levels[i]!s} ({size[i]:,})" for i in np.flatnonzero(every)]
-            notes.append(f"{name}: everybody answered of {listed(said)}; a reason told there speaks for nobody else.")
+            said = [note("{value} ({n})", value=every(levels[i]), n=f"{size[i]:,}") for i in np.flatnonzero(whole)]
+            notes.append(
+                note(
+                    "{variable}: everybody answered of {values}; a reason told there speaks for nobody else.",
+                    variable=called(name),
+                    values=listed(said),
+                )
+            )
     return certain, sure, notes
 
 
@@ -176,7 +190,7 @@ def _categories(column: pd.Series[Any]) -> tuple[NDArray[np.integer[Any]], list[
     if not _is_number(column):
         return factor(column)
     missing = ~np.isfinite(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    return missing.astype(np.int64), ["the numbers", "a missing number"]
+    return missing.astype(np.int64), [note("the numbers"), note("a missing number")]
 
 
 def _is_number(column: pd.Series[Any]) -> bool:
@@ -204,15 +218,28 @@ def _add_categories(columns: _Columns, name: str, column: pd.Series[Any], answer
     told = np.bincount(codes[answered], minlength=len(levels))
     thin = told < FEW
     if thin.all():
-        columns.notes.append(f"{name}: every value has too few answers to be a part of the model of who answers.")
+        columns.notes.append(
+            note(
+                "{variable}: every value has too few answers to be a part of the model of who answers.",
+                variable=called(name),
+            )
+        )
         return
     # where some are silent, if there is such a one: a chance of 1 is no coefficient
     reference = int(np.argmax(np.where(thin, -1, size + np.where(told < size, codes.size, 0))))
-    silent = [f"{levels[i]!s} ({told[i]:,} of {size[i]:,})" for i in np.flatnonzero(thin & (told < size))]
+    silent = [
+        note("{value} ({known} of {n})", value=every(levels[i]), known=f"{told[i]:,}", n=f"{size[i]:,}")
+        for i in np.flatnonzero(thin & (told < size))
+    ]
     if silent:
         columns.notes.append(
-            f"{name}: hardly anybody answered of {listed(silent)}. Whoever is silent there is taken for one of "
-            f"{levels[reference]!s}: no weight can make up for reasons that nobody told."
+            note(
+                "{variable}: hardly anybody answered of {values}. Whoever is silent there is taken for one of "
+                "{reference}: no weight can make up for reasons that nobody told.",
+                variable=called(name),
+                values=listed(silent),
+                reference=every(levels[reference]),
+            )
         )
     for place in np.flatnonzero(~thin):
         if place != reference:
@@ -232,7 +259,7 @@ def _add_number(columns: _Columns, name: str, values: Floats, answered: Flags, *
     filled = np.where(missing, np.median(known), values)
     doubling = bool(known.min() >= 0)
     scaled = np.log2(1 + filled) if doubling else filled
-    unit = "per doubling" if doubling else "per unit"
+    unit = note("per doubling" if doubling else "per unit")
     inner = np.unique(np.quantile(known, np.arange(1, pieces) / pieces)) if pieces > 1 else np.zeros(0)
     inner = inner[(inner > known.min()) & (inner < known.max())]
     at = np.log2(1 + inner) if doubling else inner
@@ -240,30 +267,40 @@ def _add_number(columns: _Columns, name: str, values: Floats, answered: Flags, *
     for i in range(ends.size - 1):
         low = scaled.min() if i == 0 else ends[i]
         piece = np.clip(scaled, low, ends[i + 1]) - low
-        where = _where(inner, i)
-        columns.add(piece, term=f"{name}{where}, {unit}", variable=name)
+        columns.add(piece, term=_piece(name, inner, i, unit), variable=name)
     told = int((missing & answered).sum())
     if told >= FEW:
-        columns.add(missing.astype(np.float64), term=f"{name}: (missing)", variable=name, category="(missing)")
+        term = note("{variable}: (missing)", variable=called(name))
+        columns.add(missing.astype(np.float64), term=term, variable=name, category="(missing)")
     elif missing.any():
         columns.notes.append(
-            f"{name}: {int(missing.sum()):,} numbers are missing or infinite, with {told:,} answers. They are taken "
-            f"for the median ({np.median(known):.4g})."
+            note(
+                "{variable}: {n} numbers are missing or infinite, with {known} answers. They are taken for the median "
+                "({median}).",
+                variable=called(name),
+                n=f"{int(missing.sum()):,}",
+                known=f"{told:,}",
+                median=f"{np.median(known):.4g}",
+            )
         )
 
 
-def _where(inner: Floats, i: int) -> str:
+def _piece(name: str, inner: Floats, i: int, unit: str) -> str:
+    """The term of a number between two of the values at which its slope changes."""
+    said = {"variable": called(name), "unit": unit}
     if inner.size == 0:
-        return ""
+        return note("{variable}, {unit}", **said)
     if i == 0:
-        return f" up to {inner[0]:.4g}"
-    return f" above {inner[-1]:.4g}" if i == inner.size else f" from {inner[i - 1]:.4g} to {inner[i]:.4g}"
+        return note("{variable} up to {high}, {unit}", high=f"{inner[0]:.4g}", **said)
+    if i == inner.size:
+        return note("{variable} above {low}, {unit}", low=f"{inner[-1]:.4g}", **said)
+    return note("{variable} from {low} to {high}, {unit}", low=f"{inner[i - 1]:.4g}", high=f"{inner[i]:.4g}", **said)
 
 
 def _cut(columns: _Columns, most: int) -> _Columns:
-    left = [str(term["term"]) for term in columns.terms[most:]]
-    note = f"Too few answers for all of the model of who answers: without {listed(left)}."
-    return _Columns(columns.made[:most], [], columns.terms[:most], [*columns.notes, note] if left else columns.notes)
+    left = [term["term"] for term in columns.terms[most:]]
+    said = note("Too few answers for all of the model of who answers: without {terms}.", terms=listed(left))
+    return _Columns(columns.made[:most], [], columns.terms[:most], [*columns.notes, said] if left else columns.notes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -286,11 +323,13 @@ def _fitted(columns: _Columns, answered: Flags, cluster: Any) -> tuple[_Fit | No
             break
         worst = _runaway(matrix, answered)
         made, terms = list(columns.made), list(columns.terms)
-        left.append(str(terms[worst]["term"]))
+        left.append(terms[worst]["term"])
         del made[worst], terms[worst]
         columns = _Columns(made, [], terms, columns.notes)
     if left:
-        columns.notes.append(f"Not in the model of who answers, which has no finite fit with it: {'; '.join(left)}.")
+        columns.notes.append(
+            note("Not in the model of who answers, which has no finite fit with it: {terms}.", terms=semicolons(left))
+        )
     return fit, columns
 
 

@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.diagnosis.dated import amounts_of, days_of_dates
+from churnsurv.diagnosis.naming import quoted
 from churnsurv.errors import InputError, SchemaError, did_you_mean, require_columns
+from churnsurv.notes import note
 from churnsurv.survival.frames import as_frame, counted
+from churnsurv.tables.said import said_list
 
 if TYPE_CHECKING:
     from datetime import date
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Flow", "ProgressiveReward", "costs_by_channel", "flow_of"]
 
 Floats: TypeAlias = NDArray[np.float64]
+
+_TABLES: Mapping[str, str] = {"costs": note("costs"), "margin": note("margin"), "rewards": note("rewards")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +137,16 @@ def flow_of(table: Any, column: str, days: UserDays, what: str, clock: Clock, *,
         )
     outside = ~unknown & ((day < 0) | (day > days.followed[user]))
     notes = [
-        f"{what}: {counted(int(bad.sum()), 'row')} {why} {'is' if bad.sum() == 1 else 'are'} left out."
+        note(
+            "{table}: {rows} {why} {are} left out.",
+            table=_TABLES.get(what, what),
+            rows=counted(int(bad.sum()), "row"),
+            why=why,
+            are="is" if bad.sum() == 1 else "are",
+        )
         for bad, why in (
-            (unknown, "of users who did not register in the log"),
-            (outside, "before registration or after the log"),
+            (unknown, note("of users who did not register in the log")),
+            (outside, note("before registration or after the log")),
         )
         if bad.any()
     ]
@@ -197,7 +208,8 @@ def costs_by_channel(
         cost[place] = (0.0 if np.isnan(cost[place]) else cost[place]) + paid / sizes[place]
     lacking = [channel for channel, value in zip(channels, cost, strict=True) if np.isnan(value)]
     if lacking and (costs is not None or rewards):
-        notes.append(f"No cost is known of {', '.join(map(repr, lacking))}: no value and no verdict for it.")
+        said = said_list([quoted(channel) for channel in lacking])
+        notes.append(note("No cost is known of {channels}: no value and no verdict for it.", channels=said))
     return cost
 
 
@@ -210,8 +222,13 @@ def _in_window(frame: pd.DataFrame, window: tuple[date, date], clock: Clock, not
     if not inside.all():
         n = int((~inside).sum())
         notes.append(
-            f"costs: {counted(n, 'row')} {'is' if n == 1 else 'are'} dated outside the log, {window[0]} to "
-            f"{window[1]}, and left out."
+            note(
+                "costs: {rows} {are} dated outside the log, {first} to {last}, and left out.",
+                rows=counted(n, "row"),
+                are="is" if n == 1 else "are",
+                first=window[0],
+                last=window[1],
+            )
         )
     return frame[inside]
 
@@ -232,7 +249,7 @@ def _stated(
             raise InputError(f"costs: {by} {twice[0]!r} has several rows of 'cost_per_user'. Keep one.")
         yield from zip(names.tolist(), values.tolist(), strict=True)
         return
-    notes.append("Costs are the sums of 'amount' over the users registered in the log.")
+    notes.append(note("Costs are the sums of 'amount' over the users registered in the log."))
     for name in dict.fromkeys(names.tolist()):
         n = sizes[channels.index(name)] if name in channels else np.nan
         yield name, float(values[names == name].sum()) / n
@@ -246,7 +263,8 @@ def _same_names(found: Mapping[str, object], channels: Sequence[str], what: str,
         if hint:
             raise InputError(f"{what}: no user has the channel {name!r}.{hint}")
     if unknown:
-        notes.append(f"{what}: no user in the log has {', '.join(map(repr, unknown))}.")
+        said = said_list([quoted(name) for name in unknown])
+        notes.append(note("{table}: no user in the log has {names}.", table=_TABLES.get(what, what), names=said))
 
 
 def _paid(reward: ProgressiveReward, users: pd.DataFrame) -> float:

@@ -9,6 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from churnsurv.notes import note
+
 __all__ = ["Design", "season_design"]
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -70,17 +72,17 @@ def season_design(first: date, n_days: int, total: int) -> Design:
     by_days = 1 if n_days < 28 else 2 + n_days // (180 if year else 90)
     knots = max(1, min(by_days, total // 20))
     parts = [_spline(n_days, knots)]
-    words = {1: "a constant level", 2: "a straight trend"}
-    said = [words.get(knots, f"a smooth trend with {knots} knots")]
+    words = {1: note("a constant level"), 2: note("a straight trend")}
+    said = [words.get(knots, note("a smooth trend with {n} knots", n=knots))]
     if year and total >= 200:
         turn = 2 * np.pi * ordinal / 365.2425
         parts.append(np.column_stack([wave(k * turn) for k in (1, 2) for wave in (np.cos, np.sin)]))
-        said.append("two yearly waves")
+        said.append(note("two yearly waves"))
     season = sum(part.shape[1] for part in parts)
     if n_days >= 28 and total >= 100:
         indicator = np.eye(7)[weekday]
         parts.append(indicator[:, :6] - indicator[:, 6:])
-        said.append("the day of the week")
+        said.append(note("the day of the week"))
     columns = np.column_stack(parts)
     week = (np.arange(n_days) + weekday[0]) // 7
     return Design(columns, weekday, week, season, tuple(said))

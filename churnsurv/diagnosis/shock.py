@@ -12,6 +12,7 @@ import numpy as np
 from churnsurv.data.return_days import ReturnDays, return_days
 from churnsurv.data.rule import calendar_day, whole_days
 from churnsurv.diagnosis.calendar import read_calendar
+from churnsurv.diagnosis.naming import quoted
 from churnsurv.diagnosis.rows import frame_of
 from churnsurv.diagnosis.shock_cells import ALL, TOUCHED, ShockGroup, shock_groups, together
 from churnsurv.diagnosis.shock_events import FEWEST_BEFORE, Plan, number, plans_of, shocks_of, span_of
@@ -29,6 +30,7 @@ from churnsurv.diagnosis.shock_rows import (
 from churnsurv.diagnosis.shock_study import Studied, against_untouched, studied
 from churnsurv.diagnosis.shock_words import empty_notes, lasting_notes, shock_notes
 from churnsurv.errors import InputError, did_you_mean, require_columns
+from churnsurv.notes import note
 from churnsurv.survival.frames import counted
 from churnsurv.survival.inputs import check_level
 from churnsurv.survival.multiplicity import check_adjust
@@ -278,7 +280,7 @@ def shock_effect(
     notes += empty_notes(effects, ALL_DAYS)
     notes += lasting_notes(lengths, studies, after)
     if by == "stage":
-        notes.append("Users lost takes it that users who return stay in their stage.")
+        notes.append(note("Users lost takes it that users who return stay in their stage."))
     calm = tuple(group.name for group in groups if group.calm)
     return ShockEffect(
         by, calm, before, after, reaches, churned, adjust, level, tuple(notes),
@@ -360,15 +362,21 @@ def _studies(
     notes: list[str],
 ) -> Iterator[Studied]:
     if not calendar.judged(plan).any():
-        notes.append(f"{plan.event.name!r}: none of the days after the date counts: left out.")
+        notes.append(note("{name}: none of the days after the date counts: left out.", name=quoted(plan.event.name)))
         return
     if calendar.counted(plan.reference).size < FEWEST_BEFORE:
-        notes.append(f"{plan.event.name!r}: fewer than {FEWEST_BEFORE} days before the date count: left out.")
+        notes.append(
+            note(
+                "{name}: fewer than {least} days before the date count: left out.",
+                name=quoted(plan.event.name),
+                least=FEWEST_BEFORE,
+            )
+        )
         return
     for group in series:
         found = studied(plan, group, stand_ins, calendar, first_day, idle_days)
         if found is None:
             reason = unfit(group, plan, calendar, first_day, slice(0, idle_days))
-            notes.append(f"{plan.event.name!r}: {reason}: left out.")
+            notes.append(note("{name}: {reason}: left out.", name=quoted(plan.event.name), reason=reason))
         else:
             yield found

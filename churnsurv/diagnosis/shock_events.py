@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from churnsurv.data.rule import calendar_day
 from churnsurv.diagnosis.calendar import Event, read_calendar
+from churnsurv.diagnosis.naming import quoted
 from churnsurv.errors import FollowUpError, InputError
+from churnsurv.notes import note
+from churnsurv.tables.said import said_list
 
 if TYPE_CHECKING:
     from churnsurv.data import ActivityLog
@@ -91,22 +94,31 @@ def shocks_of(when: Any, log: ActivityLog) -> tuple[list[Event], list[Event], li
         raise FollowUpError(" ".join(notes))
     aside = [e for e, reason in zip(events, reasons, strict=True) if reason and e.start <= log.observed_until]
     if aside:
-        names = ", ".join(repr(event.name) for event in aside)
-        notes.append(f"Days on which {names} may still show are not compared with.")
+        names = said_list([quoted(event.name) for event in aside])
+        notes.append(note("Days on which {names} may still show are not compared with.", names=names))
     return _told_apart(_joined(kept, notes)), aside, notes
 
 
 def _not_followed(event: Event, log: ActivityLog) -> str | None:
     first, last = log.observed_from, log.observed_until
-    named = repr(event.name) + ("" if event.name == str(event.start) else f" ({event.start})")
+    named = quoted(event.name)
+    if event.name != str(event.start):
+        named = note("{name} ({day})", name=named, day=event.start)
     if event.start > last or event.end < first:
-        return f"{named} lies outside the log, {first} to {last}."
+        return note("{name} lies outside the log, {first} to {last}.", name=named, first=first, last=last)
     if event.start == last:
-        return f"{named} is the last day of the log: nobody was followed after it. Wait for some days, or load them."
+        return note(
+            "{name} is the last day of the log: nobody was followed after it. Wait for some days, or load them.",
+            name=named,
+        )
     if event.start < first + (log.rule.idle_days + FEWEST_BEFORE) * _ONE_DAY:
-        return (
-            f"{named} has too short a time before it: the log begins on {first}, and {log.rule.idle_days} idle days "
-            f"and {FEWEST_BEFORE} days to compare with are needed."
+        return note(
+            "{name} has too short a time before it: the log begins on {first}, and {idle} idle days and {before} days "
+            "to compare with are needed.",
+            name=named,
+            first=first,
+            idle=log.rule.idle_days,
+            before=FEWEST_BEFORE,
         )
     return None
 
@@ -119,7 +131,14 @@ def _joined(events: Sequence[Event], notes: list[str]) -> list[Event]:
             old = found.pop()
             kinds = list(dict.fromkeys(kind for kind in (old.kind, event.kind) if kind is not None))
             name = f"{old.name} + {event.name}"
-            notes.append(f"{old.name!r} and {event.name!r} begin on one day, {event.start}, and cannot be told apart.")
+            notes.append(
+                note(
+                    "{first} and {second} begin on one day, {day}, and cannot be told apart.",
+                    first=quoted(old.name),
+                    second=quoted(event.name),
+                    day=event.start,
+                )
+            )
             event = Event(event.start, max(old.end, event.end), name, "; ".join(kinds) or None)
         found.append(event)
     return found
@@ -159,23 +178,33 @@ def plans_of(
         if coming:
             following = min(coming, key=lambda each: each.start)
             ends = number(following.start) - 1
-            later = (
-                "cannot be told from that one"
-                if any(following is each for each in aside)
-                else f"counts as done by {following.name!r}"
-            )
             notes.append(
-                f"{event.name!r} overlaps with {following.name!r}: it is judged up to the day before, "
-                f"{following.start - _ONE_DAY}. What it still does afterwards {later}."
+                note(
+                    "{name} overlaps with {next}: it is judged up to the day before, {day}. What it still does "
+                    "afterwards cannot be told from that one."
+                    if any(following is each for each in aside)
+                    else "{name} overlaps with {next}: it is judged up to the day before, {day}. What it still does "
+                    "afterwards counts as done by {next}.",
+                    name=quoted(event.name),
+                    next=quoted(following.name),
+                    day=following.start - _ONE_DAY,
+                )
             )
         if ends > last:
-            notes.append(f"{event.name!r} is followed for {last - number(event.start) + 1} days only: the log ends.")
+            days = last - number(event.start) + 1
+            notes.append(
+                note("{name} is followed for {days} days only: the log ends.", name=quoted(event.name), days=days)
+            )
             ends = last
         plan = plan_at(number(event.start), event, ends, others, first=first, before=before, cuts=cuts)
         if plan is None:
             notes.append(
-                f"{event.name!r} ({event.start}) has fewer than {FEWEST_BEFORE} days before it that belong to no other "
-                "shock: left out."
+                note(
+                    "{name} ({day}) has fewer than {least} days before it that belong to no other shock: left out.",
+                    name=quoted(event.name),
+                    day=event.start,
+                    least=FEWEST_BEFORE,
+                )
             )
         else:
             plans.append(plan)
@@ -234,8 +263,8 @@ def _windows(lasted: int, ends: int, cuts: Sequence[int]) -> Iterator[Window]:
         if first > last:
             continue
         if lasted > 1 and place == 0:
-            yield Window("during", first, last)
+            yield Window(note("during"), first, last)
             continue
         shift = lasted - 1 if lasted > 1 else 0
         days = f"{first - shift}" if first == last else f"{first - shift}-{last - shift}"
-        yield Window(f"day {days}" + (" after" if lasted > 1 else ""), first, last)
+        yield Window(note("day {days} after" if lasted > 1 else "day {days}", days=days), first, last)

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from churnsurv.diagnosis.calendar import Event
 from churnsurv.diagnosis.monitor_groups import calendar_terms
+from churnsurv.diagnosis.naming import quoted
 from churnsurv.diagnosis.shock_cells import ShockGroup
 from churnsurv.diagnosis.shock_events import FEWEST_BEFORE, Plan
+from churnsurv.notes import note
 from churnsurv.numerics.churn_chance import value_of_return
 from churnsurv.numerics.day_clusters import (
     DayStatistics,
@@ -242,20 +244,28 @@ def _learnt(
     there = n.sum(axis=1) > 0
     days = int(there.sum())
     if y.sum() < (_FEWEST_BACK if idle.start else _FEWEST_EVENTS):
-        return f"too few users of {group.name!r} return to say what to expect"
+        return note("too few users of {group} return to say what to expect", group=quoted(group.name))
     if days < FEWEST_BEFORE:
-        return (
-            f"users of {group.name!r} are there on {days} of the days before the date, and {FEWEST_BEFORE} are needed"
+        return note(
+            "users of {group} are there on {days} of the days before the date, and {least} are needed",
+            group=quoted(group.name),
+            days=days,
+            least=FEWEST_BEFORE,
         )
     if n.sum() <= y.sum():
-        return f"all users of {group.name!r} return on every day before the date, and no hazard can be learnt"
+        return note(
+            "all users of {group} return on every day before the date, and no hazard can be learnt",
+            group=quoted(group.name),
+        )
     return reference[there], n[there], y[there]
 
 
 def unfit(group: ShockGroup, plan: Plan, calendar: Calendar, first_day: int, idle: slice) -> str:
     """Say why nothing can be said of a group."""
     learnt = _learnt(group, plan, calendar, first_day, idle)
-    return learnt if isinstance(learnt, str) else f"on the days judged there are no users of {group.name!r} to reach"
+    if isinstance(learnt, str):
+        return learnt
+    return note("on the days judged there are no users of {group} to reach", group=quoted(group.name))
 
 
 def _reached(plan: Plan, calendar: Calendar, idle: slice, blocks: int, n_idle: int) -> NDArray[np.bool_]:

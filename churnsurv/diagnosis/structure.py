@@ -11,8 +11,11 @@ import numpy as np
 from churnsurv.data.lifecycle import has_stages, stage_episodes
 from churnsurv.data.rule import days_of
 from churnsurv.diagnosis.horizons import GroupCurve, group_curves, horizon_rows, stage_curves
+from churnsurv.diagnosis.naming import both, called, quoted
 from churnsurv.diagnosis.pooled import pooled
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.notes import note
+from churnsurv.survival.frames import counted
 from churnsurv.survival.inputs import check_level
 from churnsurv.tables import Result, schema
 
@@ -253,13 +256,16 @@ def _variables(log: ActivityLog, by: str | Sequence[str], first: Spells) -> tupl
     """The variables asked for; of the default ones those that the tables have, and a note on the others."""
     asked = tuple(dict.fromkeys((by,) if isinstance(by, str) else by))
     there = [_STAGE, *(column for column in first.known_at if column not in {_STAGE, "registered_at"})]
-    notes = []
+    notes: list[str] = []
     if asked == _BY:
         lacking = [variable for variable in asked if variable not in there]
         # An attribute of that name is an error that says so, and no reason to leave stages out.
         if not has_stages(log) and _STAGE not in first.known_at:
             lacking.append(_STAGE)
-        notes = [f"{variable}: the tables cannot tell it, so that it is left out." for variable in lacking]
+        notes = [
+            note("{variable}: the tables cannot tell it, so that it is left out.", variable=called(variable))
+            for variable in lacking
+        ]
         asked = tuple(variable for variable in asked if variable not in lacking)
     for variable in asked:
         if variable not in there:
@@ -282,13 +288,20 @@ def _nobody(first: Spells) -> str:
 
 
 def _first_notes(first: Spells, days: Sequence[int]) -> list[str]:
-    counts, notes = first.counts, []
+    counts, notes = first.counts, list[str]()
     excluded = ("left_truncated_excluded", "undetermined", "not_seen", "first_spell_unseen")
     if left_out := sum(counts[reason] for reason in excluded):
-        notes.append(f"{left_out:,} users registered before the log are left out: their first days were not seen.")
+        notes.append(
+            note("{n} users registered before the log are left out: their first days were not seen.", n=f"{left_out:,}")
+        )
     if early := [day for day in days if day < first.rule.idle_days]:
-        listed = " and ".join(map(str, early))
-        notes.append(f"Nobody can churn before day {first.rule.idle_days}, so that churn by day {listed} is 0.")
+        notes.append(
+            note(
+                "Nobody can churn before day {first}, so that churn by day {days} is 0.",
+                first=first.rule.idle_days,
+                days=both([str(day) for day in early]),
+            )
+        )
     return notes
 
 
@@ -296,7 +309,7 @@ def _first_notes(first: Spells, days: Sequence[int]) -> list[str]:
 
 
 def _pooled(spells: pd.DataFrame, variables: Sequence[str], least: int) -> tuple[pd.DataFrame, list[str]]:
-    notes = []
+    notes: list[str] = []
     for variable in variables:
         if variable != _STAGE:
             found = pooled(spells[variable], least)
@@ -369,15 +382,25 @@ def _shares(variable: str, groups: list[str], n_users: Any, n_churned: Any, aske
 
 def _stage_notes(table: pd.DataFrame, stages: Stages, least: int) -> list[str]:
     sizes = dict(zip(table["group"], table["n_users"], strict=True))
-    notes = [f"stage: no user was ever in {name!r}." for name in stages.names if name not in sizes]
+    notes: list[str] = [
+        note("stage: no user was ever in {stage}.", stage=quoted(name)) for name in stages.names if name not in sizes
+    ]
     if len(sizes) == 1 and len(stages.names) > 1:
         notes.append(
-            f"stage: all users stay in {next(iter(sizes))!r}, so that stages tell nothing. They are cut from "
-            f"{stages.by}; investments are events of kind 'invest'."
+            note(
+                "stage: all users stay in {stage}, so that stages tell nothing. They are cut from {variable}; "
+                "investments are events of kind 'invest'.",
+                stage=quoted(next(iter(sizes))),
+                variable=called(stages.by),
+            )
         )
     notes += [
-        f"stage: only {size:,} user{'' if size == 1 else 's'} {'was' if size == 1 else 'were'} ever in {name!r}; "
-        "stages are not pooled."
+        note(
+            "stage: only {users} {was} ever in {stage}; stages are not pooled.",
+            users=counted(size, "user"),
+            was="was" if size == 1 else "were",
+            stage=quoted(name),
+        )
         for name, size in sizes.items()
         if size < least
     ]
@@ -418,16 +441,22 @@ def _common(curves: Sequence[GroupCurve | None], horizons: Sequence[int]) -> int
 
 
 def _cross_notes(n_small: int, horizon: int | None, asked: _Asked) -> list[str]:
-    notes = []
+    notes: list[str] = []
     if n_small:
         notes.append(
-            f"stage by channel: {n_small} cell{'' if n_small == 1 else 's'} of fewer than {asked.min_users} users "
-            f"{'has' if n_small == 1 else 'have'} no probability of churn."
+            note(
+                "stage by channel: {cells} of fewer than {least} users {verb} no probability of churn.",
+                cells=counted(n_small, "cell"),
+                least=asked.min_users,
+                verb="has" if n_small == 1 else "have",
+            )
         )
     if horizon is None:
-        notes.append("stage by channel: no horizon is reached by all cells, so that there is no probability of churn.")
+        notes.append(
+            note("stage by channel: no horizon is reached by all cells, so that there is no probability of churn.")
+        )
     elif horizon < max(asked.horizons):
-        notes.append(f"stage by channel: {horizon} days is the longest horizon that all cells reach.")
+        notes.append(note("stage by channel: {days} days is the longest horizon that all cells reach.", days=horizon))
     return notes
 
 

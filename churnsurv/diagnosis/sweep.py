@@ -10,6 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from churnsurv.errors import ChurnsurvError, ChurnsurvWarning, InputError, SchemaError
+from churnsurv.notes import note
 from churnsurv.tables import Result, schema
 
 if TYPE_CHECKING:
@@ -131,14 +132,14 @@ def rule_sweep(
     RuleSweep
         `.table` has schema "rule_sweep". Quantities, all on first spells:
 
-        n_spells : number of first spells; users registered before the log are left out.
-        churned : share of them seen to churn in the log, with Wilson's interval. Spells of all ages are in the
-            denominator, so it describes the log; `survival` is the figure that accounts for follow-up.
-        survival : P(T > horizon), Kaplan-Meier with its log-log interval, by group.
-        median : day by which half have churned, by group.
-        hazard_ratio : from the Cox model, by term.
-        return_share : share of churned users active again within `horizon` days after churn, from Kaplan-Meier of
-            the time from churn to return: a user whom the log leaves earlier is censored, not counted as lost.
+        * n_spells: number of first spells; users registered before the log are left out.
+        * churned: share of them seen to churn in the log, with Wilson's interval. Spells of all ages are in the
+          denominator, so it describes the log; `survival` is the figure that accounts for follow-up.
+        * survival: P(T > horizon), Kaplan-Meier with its log-log interval, by group.
+        * median: day by which half have churned, by group.
+        * hazard_ratio: from the Cox model, by term.
+        * return_share: share of churned users active again within `horizon` days after churn, from Kaplan-Meier of
+          the time from churn to return: a user whom the log leaves earlier is censored, not counted as lost.
 
         What cannot be estimated under a rule is null with a `note`.
 
@@ -233,7 +234,9 @@ def _said_of(days: int) -> Iterator[None]:
         yield
     for warning in caught:
         if issubclass(warning.category, ChurnsurvWarning):
-            warnings.warn(f"under {days} idle days: {warning.message}", ChurnsurvWarning, stacklevel=4)
+            said = warning.message.args[0] if isinstance(warning.message, Warning) else warning.message
+            text = note("under {days} idle days: {said}", days=days, said=said)
+            warnings.warn(text, ChurnsurvWarning, stacklevel=4)
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
@@ -243,7 +246,7 @@ def _row(
     group: str,
     estimate: float | None = None,
     limits: tuple[float | None, float | None] = (None, None),
-    note: str | None = None,
+    said: str | None = None,
 ) -> Row:
     return {
         "quantity": quantity,
@@ -251,7 +254,7 @@ def _row(
         "estimate": estimate,
         "lower": limits[0],
         "upper": limits[1],
-        "note": note,
+        "note": said,
     }
 
 
@@ -261,7 +264,7 @@ def _counts(first: pd.DataFrame, level: float) -> list[Row]:
     n, churned = len(first), int(first["churned"].sum())
     rows = [_row("n_spells", "all", float(n))]
     if n == 0:
-        return [*rows, _row("churned", "all", note="there is no first spell")]
+        return [*rows, _row("churned", "all", said=note("there is no first spell"))]
     lower, upper = proportion_confint(churned, n, alpha=1 - level, method="wilson")
     return [*rows, _row("churned", "all", churned / n, (float(lower), float(upper)))]
 
@@ -271,19 +274,18 @@ def _curve_rows(first: pd.DataFrame, by: tuple[str, ...], horizon: int, level: f
     from churnsurv.survival.curves import kaplan_meier
 
     if first.empty:
-        return [_row(quantity, "all", note="there is no first spell") for quantity in ("survival", "median")]
+        return [_row(quantity, "all", said=note("there is no first spell")) for quantity in ("survival", "median")]
     rows: list[Row] = []
     for columns in [None, list(by)] if by else [None]:
         curves = kaplan_meier(first, by=columns, entry="entry", level=level)
         rows += _survival_rows(curves, horizon)
         for point in curves.median.to_dict("records"):
             reached = point["time"] == point["time"]
-            note = (
-                None
-                if reached
-                else f"more than half of the group stay to its last day, {_last_day(curves, point['group'])}"
-            )
-            rows.append(_row("median", point["group"], point["time"], (point["lower"], point["upper"]), note))
+            said = None
+            if not reached:
+                last = _last_day(curves, point["group"])
+                said = note("more than half of the group stay to its last day, {last}", last=last)
+            rows.append(_row("median", point["group"], point["time"], (point["lower"], point["upper"]), said))
     return rows
 
 
@@ -292,7 +294,7 @@ def _survival_rows(curves: SurvivalCurves, horizon: int) -> list[Row]:
     for group, curve in curves.table.groupby("group", sort=False):
         last = _last_day(curves, str(group))
         if last < horizon and curve["survival"].iloc[-1] > 0:
-            rows.append(_row("survival", str(group), note=f"the group is followed to day {last} only"))
+            rows.append(_row("survival", str(group), said=note("the group is followed to day {last} only", last=last)))
             continue
         seen = curve[curve["time"] <= horizon]
         at = seen.iloc[-1] if len(seen) else {"survival": 1.0, "lower": 1.0, "upper": 1.0}
@@ -308,7 +310,7 @@ def _ratio_rows(log: ActivityLog, first: pd.DataFrame, model: _Model, faults: li
         raise
     except ChurnsurvError as fault:
         faults.append(fault)
-        return [_row("hazard_ratio", "", note=str(fault))]
+        return [_row("hazard_ratio", "", said=str(fault))]
     return [
         _row("hazard_ratio", term["term"], term["hazard_ratio"], (term["hr_lower"], term["hr_upper"]))
         for term in table.to_dict("records")
@@ -333,7 +335,7 @@ def _return_rows(every: pd.DataFrame, observed_until: date, horizon: int, level:
 
     first = every.loc[(every["spell"] == 1) & every["origin_known"] & every["churned"], ["user_id", "end_date"]]
     if first.empty:
-        return [_row("return_share", "all", note="nobody churned")]
+        return [_row("return_share", "all", said=note("nobody churned"))]
     second = every.loc[every["spell"] == 2, ["user_id", "origin"]]
     pairs = first.merge(second, on="user_id", how="left")
     churn, back = pd.to_datetime(pairs["end_date"]), pd.to_datetime(pairs["origin"])
@@ -343,9 +345,10 @@ def _return_rows(every: pd.DataFrame, observed_until: date, horizon: int, level:
     (row,) = _survival_rows(curve, horizon)
     if row["note"]:
         last = _last_day(curve, "all")
-        return [
-            _row("return_share", "all", note=f"no churned user is followed for {horizon} days after churn, only {last}")
-        ]
+        said = note(
+            "no churned user is followed for {horizon} days after churn, only {last}", horizon=horizon, last=last
+        )
+        return [_row("return_share", "all", said=said)]
     return [_row("return_share", "all", 1 - row["estimate"], (1 - row["upper"], 1 - row["lower"]))]
 
 

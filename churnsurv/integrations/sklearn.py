@@ -61,7 +61,7 @@ class CoxRegression(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         The fit itself: its table, tests, residuals, predictions with intervals.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : (n_features_in_,) array of str
+    feature_names_in_ : (n_features,) array of str
         Their names, where X had names. Columns of an array are x0, x1, ...
 
     See Also

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import ConvergenceError, FollowUpError
+from churnsurv.notes import note
 from churnsurv.numerics.cox import CoxData
 from churnsurv.numerics.day_counts import DayCounts, day_counts, read_only, time_index
 from churnsurv.numerics.design import design
@@ -349,9 +350,10 @@ def log_hazard_ratio(cells: ArmCells, curves: CellCurves, arm: int, control: int
     table = np.zeros((n_cells, n_times, 2))
     both = np.concatenate([np.arange(a * S, (a + 1) * S) for a in (control, arm)])
     events, censored = curves.counts.n_events[both], curves.counts.n_censored[both]
-    for part, name in ((slice(S), "control"), (slice(S, None), "arm")):
-        if not events[part].any():
-            return LogHazardRatio(np.nan, table, f"no hazard ratio, as nobody of the {name} returned")
+    if not events[:S].any():
+        return LogHazardRatio(np.nan, table, note("no hazard ratio, as nobody of the control returned"))
+    if not events[S:].any():
+        return LogHazardRatio(np.nan, table, note("no hazard ratio, as nobody of the arm returned"))
     numbers = np.stack([censored, events], axis=2)
     cell, place, outcome = np.nonzero(numbers)
     weight = numbers[cell, place, outcome].astype(np.float64)
@@ -363,7 +365,7 @@ def log_hazard_ratio(cells: ArmCells, curves: CellCurves, arm: int, control: int
     try:
         fit = fit_grouped(data)
     except ConvergenceError:
-        return LogHazardRatio(np.nan, table, "no hazard ratio, as it is not finite")
+        return LogHazardRatio(np.nan, table, note("no hazard ratio, as it is not finite"))
     moved = grouped_score_residuals(data, fit.state)[:, 0] * data.design.scale[0] * fit.inverse_information[0, 0]
     table[both[cell], place, outcome] = moved
     return LogHazardRatio(float(fit.coefficients[0]), table, None)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from churnsurv.errors import InputError
+from churnsurv.notes import note
 from churnsurv.numerics.arm_influence import CellCurves, cell_curves
 from churnsurv.numerics.complier import complier_effect_of
 from churnsurv.recall.lift_arms import CampaignArms, unit_influence
@@ -158,22 +159,33 @@ def _as_treated(
 
 
 def _notes(exposure: str, shares: Floats, found: CampaignArms) -> tuple[str, ...]:
-    notes = [
-        "The effect on those reached because of the arm holds if the arm acts through the contact alone, and reaches "
-        "nobody less than the control does. No effect on others is told by it.",
-        'Rows "as treated" compare those reached with those not reached in the same arm: they differ in much else (who '
-        "can be reached uses the app more), so that this is no effect of the contact.",
+    notes: list[str] = [
+        note(
+            "The effect on those reached because of the arm holds if the arm acts through the contact alone, and "
+            "reaches nobody less than the control does. No effect on others is told by it."
+        ),
+        note(
+            'Rows "as treated" compare those reached with those not reached in the same arm: they differ in much else '
+            "(who can be reached uses the app more), so that this is no effect of the contact."
+        ),
     ]
     if exposure == "opened":
         notes.append(
-            "Opening is taken as the contact: a message that is seen and not opened still acts, and all that it does "
-            "is put down to those who opened. Take this effect as an upper end, and the one on those delivered to as "
-            "the answer."
+            note(
+                "Opening is taken as the contact: a message that is seen and not opened still acts, and all that it "
+                "does is put down to those who opened. Take this effect as an upper end, and the one on those "
+                "delivered to as the answer."
+            )
         )
     for place, name in enumerate(found.arms[1:], start=1):
         if shares[place] <= shares[0]:
             notes.append(
-                f"{name}: no more users were reached than in the control ({shares[place]:.1%} and {shares[0]:.1%}), so "
-                "that nothing can be told of those reached."
+                note(
+                    "{arm}: no more users were reached than in the control ({share} and {control}), so that nothing "
+                    "can be told of those reached.",
+                    arm=name,
+                    share=f"{shares[place]:.1%}",
+                    control=f"{shares[0]:.1%}",
+                )
             )
     return tuple(notes)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from churnsurv.data.assigned import CampaignRows
 from churnsurv.errors import InputError
+from churnsurv.notes import note
 from churnsurv.numerics.arm_influence import (
     ArmCells,
     CellCurves,
@@ -25,6 +26,7 @@ from churnsurv.numerics.arm_influence import (
     log_hazard_ratio,
 )
 from churnsurv.numerics.augmentation import ArmVector, Clusters, adjusted_vector, arm_moments, shared_clusters
+from churnsurv.tables.said import said_covariate
 
 __all__ = ["AMOUNTS", "CampaignArms", "Comparison", "campaign_arms", "comparison", "unit_influence"]
 
@@ -126,7 +128,11 @@ def campaign_arms(
     values, expected, means = _sums(rows, sums, [(a, s) for a in arms for s in strata])
     table, used, notes = _row_table(rows, cells, curves, ratios, values, expected, covariates)
     columns = _columns(sums, len(arms))
-    notes += [f"{name}, {rows.arms[a]}: {r.note}." for a, r in zip(arms[1:], ratios, strict=True) if r.note]
+    notes += [
+        note("{campaign}, {arm}: {said}.", campaign=name, arm=rows.arms[a], said=r.note)
+        for a, r in zip(arms[1:], ratios, strict=True)
+        if r.note
+    ]
     estimate, between = _estimates(cells, curves, ratios, means, table)
     moments = arm_moments(
         table.of, arm, table.n_columns, len(arms), clusters=clusters, stratum=cells.stratum, between=between
@@ -134,7 +140,14 @@ def campaign_arms(
     q = table.n_columns - len(used)
     n_rows = cells.n.sum(axis=1) if clusters is None else clusters.per_arm
     if used and int(n_rows.min()) < _ROWS_PER_COVARIATE * len(used):
-        notes.append(f"{name}: an arm of {int(n_rows.min())} is too small to adjust for {len(used)} covariates.")
+        notes.append(
+            note(
+                "{campaign}: an arm of {n} is too small to adjust for {covariates} covariates.",
+                campaign=name,
+                n=int(n_rows.min()),
+                covariates=len(used),
+            )
+        )
         used = ()
     plain = adjusted_vector(estimate[:, :q], moments[:, :q, :, :q], n_rows)
     better = adjusted_vector(estimate, moments, n_rows, n_covariates=table.n_columns - q) if used else None
@@ -248,17 +261,17 @@ def _row_table(
     tables += [cells.ratio_weight(arm, 0)[:, None, None] * ratio.influence for arm, ratio in enumerate(ratios, start=1)]
     flat = np.array([t.ravel() for t in tables])
     end = cells.cell * (rows.horizon + 1) + np.minimum(rows.followed, rows.horizon)
-    columns, means, used, notes = [], [], [], []
+    columns, means, used, notes = [], [], [], list[str]()
     for name in covariates:
-        column, note = _covariate(rows.pre[name], name)
+        column, said = _covariate(rows.pre[name], name)
         mean = np.bincount(cells.cell, column, n.shape[0]) / n
         if np.ptp(column) == 0 or not np.any(column != mean[cells.cell]):
-            notes.append(f"{name} is the same for all, and nothing to adjust for.")
+            notes.append(note("{name} is the same for all, and nothing to adjust for.", name=said_covariate(name)))
             continue
         columns.append(column)
         means.append(mean)
         used.append(name)
-        notes += [note] if note else []
+        notes += [said] if said else []
     table = RowTable(
         tables=flat,
         pattern=curves.pattern,
@@ -281,7 +294,11 @@ def _covariate(values: Floats, name: str) -> tuple[Floats, str | None]:
     if missing.all():
         return np.zeros_like(values), None
     filled = np.where(missing, values.mean(where=~missing), values)
-    return filled, f"{name} is missing for {int(missing.sum()):,} rows, which count with the mean of the others."
+    return filled, note(
+        "{name} is missing for {n} rows, which count with the mean of the others.",
+        name=said_covariate(name),
+        n=f"{int(missing.sum()):,}",
+    )
 
 
 def _columns(sums: dict[str, Any], n_arms: int) -> dict[Any, int]:

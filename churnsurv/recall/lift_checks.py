@@ -12,11 +12,14 @@ from scipy.special import chdtrc
 
 from churnsurv.data.assigned import CampaignRows
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.notes import Note, note
 from churnsurv.numerics.arm_balance import ArmBalance, arm_balance
+from churnsurv.recall.lift_check_words import contacted_words, ratio_words, weeks_words
 from churnsurv.recall.lift_overlaps import overlap_checks
 from churnsurv.recall.lift_time_zero import time_zero_checks
 from churnsurv.recall.lift_verdicts import Check, verdict
 from churnsurv.tables import schema
+from churnsurv.tables.said import said_covariate, said_list, said_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +95,8 @@ def checks(rows: CampaignRows, *, control: str, shares: Mapping[str, float] | No
     found += overlap_checks(rows)
     names = list(rows.campaigns)
     found.sort(key=lambda check: names.index(check.campaign))
-    table = pd.DataFrame([check.row() for check in found], columns=list(schema("lift_checks").names))
+    # as objects, so that notes stay what they are
+    table = pd.DataFrame([check.row() for check in found], columns=list(schema("lift_checks").names), dtype=object)
     return table.astype({"n": "float64", "expected": "float64", "statistic": "float64", "p_value": "float64"})
 
 
@@ -203,10 +207,9 @@ class _Campaign:
             return np.asarray(values, dtype=np.float64)
         return np.asarray(np.bincount(self.unit, values) / np.bincount(self.unit))
 
-    @property
-    def words(self) -> str:
-        """What is counted."""
-        return "users" if self.unit is None else "clusters"
+    def counted(self, number: str) -> Note:
+        """So many of what is counted."""
+        return note("{n} users", n=number) if self.unit is None else note("{n} clusters", n=number)
 
     def counts(self) -> Ints:
         """Units by arm."""
@@ -250,8 +253,9 @@ def _sample_ratio(campaign: _Campaign, shares: Mapping[str, float] | None) -> li
     if shares is not None:
         return [_against_shares(campaign, counts, _planned(rows, campaign.name, shares))]
     if rows.propensity is None:
-        found = ", ".join(f"{arm} {n:,}" for arm, n in zip(rows.arms, counts, strict=True))
-        words = f"{found} {campaign.words}. Nobody said what was planned: give shares= to have it tested."
+        found = said_list(f"{arm} {n:,}" for arm, n in zip(rows.arms, counts, strict=True))
+        told = note("{arms} users", arms=found) if campaign.unit is None else note("{arms} clusters", arms=found)
+        words = note("{found}. Nobody said what was planned: give shares= to have it tested.", found=told)
         return [Check("sample ratio", campaign.name, None, float(counts.sum()), words=words)]
     # The inverse chances of those in an arm add up to all users, whatever the chances depend on.
     share = campaign.by_unit(rows.propensity)
@@ -262,7 +266,12 @@ def _sample_ratio(campaign: _Campaign, shares: Mapping[str, float] | None) -> li
     p = np.minimum(chdtrc(1, statistic) * len(rows.arms), 1.0)
     checks_ = []
     for arm, name in enumerate(rows.arms):
-        words = _ratio_words(f"{weight[arm]:,.0f} {campaign.words} by inverse propensity, {total:,} assigned", p[arm])
+        found = note(
+            "{found} by inverse propensity, {total} assigned",
+            found=campaign.counted(f"{weight[arm]:,.0f}"),
+            total=f"{total:,}",
+        )
+        words = ratio_words(found, p[arm])
         checks_.append(
             Check("sample ratio", campaign.name, name, weight[arm], total, statistic[arm], float(p[arm]), words)
         )
@@ -288,22 +297,16 @@ def _against_shares(campaign: _Campaign, counts: Ints, planned: Floats) -> Check
     statistic = float(((counts - expected) ** 2 / expected).sum())
     p = float(chdtrc(counts.size - 1, statistic))
     control = campaign.control
-    words = _ratio_words(
-        f"{counts[control]:,} of {counts.sum():,} {campaign.words} are in {campaign.rows.arms[control]!r}, "
-        f"{expected[control]:,.0f} were planned",
-        p,
+    found = note(
+        "{n} of {total} are in {arm}, {planned} were planned",
+        n=f"{counts[control]:,}",
+        total=campaign.counted(f"{counts.sum():,}"),
+        arm=said_name(campaign.rows.arms[control]),
+        planned=f"{expected[control]:,.0f}",
     )
+    words = ratio_words(found, p)
     name = campaign.rows.arms[control]
     return Check("sample ratio", campaign.name, name, counts[control], expected[control], statistic, p, words)
-
-
-def _ratio_words(found: str, p: float) -> str:
-    if verdict(p) == "fine":
-        return f"{found}: as chance would have it."
-    return (
-        f"{found}: chance does not do that. Users were lost or added after the draw, or the plan was another one; "
-        "until it is known which, the lift may be that of who was lost."
-    )
 
 
 def _share_over_time(campaign: _Campaign) -> list[Check]:
@@ -325,13 +328,7 @@ def _share_over_time(campaign: _Campaign) -> list[Check]:
         return []
     p = float(chdtrc(df, statistic))
     name = campaign.rows.arms[campaign.control]
-    if verdict(p) == "fine":
-        words = f"The share of {name!r} is steady over the weeks of assignment."
-    else:
-        words = (
-            f"The share of {name!r} runs from {low:.0%} to {high:.0%} over the weeks of assignment. Users of different "
-            "weeks differ and are followed for different times: name the week (or the day) in strata=."
-        )
+    words = weeks_words(name, low, high, p)
     # weeks within strata are comparable; without them the arms are those of different weeks
     told = "look" if verdict(p) == "broken" else None
     return [Check("share over time", campaign.name, None, high, low, statistic, p, words, told)]
@@ -379,12 +376,15 @@ def _left_out(campaign: _Campaign) -> list[Check]:
     kept = np.bincount(campaign.rows.arm, minlength=lost.size)
     statistic, df = _chi_square(np.stack([lost, kept]))
     p = float(chdtrc(df, statistic)) if df else 1.0
-    shares = ", ".join(
+    shares = said_list(
         f"{arm} {n / (n + other):.1%}" for arm, n, other in zip(campaign.rows.arms, lost, kept, strict=True)
     )
-    words = f"Left out: {shares} of the rows."
+    words = note("Left out: {shares} of the rows.", shares=shares)
     if verdict(p) != "fine":
-        words += " An arm lost more than the others: who is left is no longer drawn at random. See .problems."
+        words = note(
+            "{said} An arm lost more than the others: who is left is no longer drawn at random. See .problems.",
+            said=words,
+        )
     return [Check("left out", campaign.name, None, float(lost.sum()), None, statistic, p, words)]
 
 
@@ -393,14 +393,15 @@ def _follow_up(campaign: _Campaign) -> Check:
     to_end = campaign.by_unit(rows.followed >= rows.horizon)
     found = arm_balance([to_end, campaign.by_unit(np.minimum(rows.followed, rows.horizon))], campaign.arm,
                         campaign.stratum, control=campaign.control)  # fmt: skip
-    share = ", ".join(f"{arm} {found.mean[place, 0]:.1%}" for place, arm in enumerate(rows.arms))
-    words = f"Followed for {rows.horizon} days: {share}."
+    share = said_list(f"{arm} {found.mean[place, 0]:.1%}" for place, arm in enumerate(rows.arms))
+    words = note("Followed for {days} days: {shares}.", days=rows.horizon, shares=share)
     told = None
     if verdict(found.joint_p_value) != "fine":
         told = "look"
-        words += (
-            " The arms were assigned at different times, so that days after the assignment are those of other weeks in "
-            "one arm than in the other: name the week of assignment in strata=."
+        words = note(
+            "{said} The arms were assigned at different times, so that days after the assignment are those of other "
+            "weeks in one arm than in the other: name the week of assignment in strata=.",
+            said=words,
         )
     at, control = found.arms[0], campaign.control
     return Check(
@@ -422,11 +423,18 @@ def _joint(campaign: _Campaign, found: ArmBalance) -> Check:
     gaps = found.difference / spread
     place, variable = np.unravel_index(int(np.abs(gaps).argmax()), gaps.shape)
     arm = campaign.rows.arms[found.arms[int(place)]]
-    words = f"Largest difference: {names[int(variable)]} in {arm!r}, {gaps[place, variable]:+.3f} standard deviations."
+    words = note(
+        "Largest difference: {name} in {arm}, {difference} standard deviations.",
+        name=said_covariate(names[int(variable)]),
+        arm=said_name(arm),
+        difference=f"{gaps[place, variable]:+.3f}",
+    )
     if verdict(found.joint_p_value) != "fine":
-        words += (
-            " Arms drawn at random do not differ so much in what was known before. Where their shares changed over "
-            "time, name the week in strata=; where something chose the users of an arm, use design='observational'."
+        words = note(
+            "{said} Arms drawn at random do not differ so much in what was known before. Where their shares changed "
+            "over time, name the week in strata=; where something chose the users of an arm, use "
+            "design='observational'.",
+            said=words,
         )
     return Check(
         "balance", campaign.name, None, float(np.abs(gaps[place, variable])), 0.0, found.statistic,
@@ -447,23 +455,29 @@ def _before(campaign: _Campaign, found: ArmBalance) -> list[Check]:
         adjusted = float(min(p.min() * len(columns), 1.0))
         mean, other = found.mean[arm, least], found.mean[campaign.control, least]
         z = float(found.difference[place, least] / found.std_error[place, least])
-        words = f"{names[least]}, a user: {mean:.4g} in {campaign.rows.arms[arm]!r}, {other:.4g} in the control"
+        before = note(
+            "{name}, a user: {mean} in {arm}, {other} in the control, before anybody was contacted",
+            name=said_covariate(names[least]),
+            mean=f"{mean:.4g}",
+            arm=said_name(campaign.rows.arms[arm]),
+            other=f"{other:.4g}",
+        )
         if verdict(adjusted) == "fine":
-            words += ", before anybody was contacted: no effect, as there can be none."
+            words = note("{before}: no effect, as there can be none.", before=before)
         else:
-            words += ", before anybody was contacted. A lift of this kind is there without the campaign."
+            words = note("{before}. A lift of this kind is there without the campaign.", before=before)
         made.append(Check("A/A before", campaign.name, campaign.rows.arms[arm], mean, other, z**2, adjusted, words))
     return made
 
 
 def _contamination(campaign: _Campaign, *, drawn: bool = True) -> list[Check]:
     rows = campaign.rows
-    known: Sequence[tuple[str, str, Ints]] = (
-        ("delivered_at", "were delivered a message", rows.delivered),
-        ("opened_at", "opened one", rows.opened),
-        ("second_contact_at", "had a second contact", rows.second),
+    known: Sequence[tuple[str, Ints]] = (
+        ("delivered_at", rows.delivered),
+        ("opened_at", rows.opened),
+        ("second_contact_at", rows.second),
     )
-    there = [(what, days > 0) for name, what, days in known if name in rows.given]
+    there = [(name, days > 0) for name, days in known if name in rows.given]
     if not there:
         return []
     control = rows.arm == campaign.control
@@ -471,18 +485,9 @@ def _contamination(campaign: _Campaign, *, drawn: bool = True) -> list[Check]:
     n, total = int(touched.sum()), int(control.sum())
     name = rows.arms[campaign.control]
     if n == 0:
-        return [Check("contamination", campaign.name, name, 0.0, 0.0, words=f"Nobody in {name!r} was contacted.")]
-    parts = ", ".join(f"{int((mask & control).sum()):,} {what}" for what, mask in there if (mask & control).any())
-    words = f"{n:,} of {total:,} users in {name!r} were contacted ({parts}): "
-    if drawn:
-        words += (
-            "the lift is that of the assignment, and less than that of the contact. exposure='delivered' asks for the "
-            "latter."
-        )
-    else:
-        words += (
-            "the difference is less than that of the contact. Check how arms were written down; leaving these users "
-            "out, or moving them, is right only if they were meant for the contact on the day of assignment."
-        )
+        words = note("Nobody in {arm} was contacted.", arm=said_name(name))
+        return [Check("contamination", campaign.name, name, 0.0, 0.0, words=words)]
+    ways = {way: int((mask & control).sum()) for way, mask in there}
+    words = contacted_words(name, n, total, ways, drawn=drawn)
     told = "broken" if n / total >= _MOST_CONTACTED else "look"
     return [Check("contamination", campaign.name, name, float(n), 0.0, words=words, told=told)]

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from churnsurv.data.assigned import CampaignRows
+from churnsurv.notes import note
 from churnsurv.recall.lift_verdicts import Check, verdict
+from churnsurv.tables.said import said_name
 
 __all__ = ["overlap_checks"]
 
@@ -45,18 +47,31 @@ def overlap_checks(rows: CampaignRows) -> list[Check]:
     for code, name in enumerate(rows.campaigns):
         mine = rows.campaign == code
         n, total = int((touched & mine).sum()), int(mine.sum())
-        words = f"{n:,} of {total:,} users are in another campaign, too, within {rows.horizon} days."
+        words = note(
+            "{n} of {total} users are in another campaign, too, within {days} days.",
+            n=f"{n:,}",
+            total=f"{total:,}",
+            days=rows.horizon,
+        )
         if n == 0:
             found.append(Check("overlaps", name, None, 0.0, 0.0, words=words))
             continue
         statistic, df, with_ = _arms_together(rows, pairs, code)
         p = float(chdtrc(df, statistic)) if df else None
         together = verdict(p) == "broken"
-        words += (
-            f" Their arms go together (most with {rows.campaigns[with_]!r}): the lift is in part that of the other "
-            "campaign. Compare users with the same arm there, by strata=, or leave them out."
+        words = (
+            note(
+                "{said} Their arms go together (most with {campaign}): the lift is in part that of the other campaign. "
+                "Compare users with the same arm there, by strata=, or leave them out.",
+                said=words,
+                campaign=said_name(rows.campaigns[with_]),
+            )
             if together
-            else " Their arms there do not depend on the arm here: the lift is that of this campaign amid the others."
+            else note(
+                "{said} Their arms there do not depend on the arm here: the lift is that of this campaign amid the "
+                "others.",
+                said=words,
+            )
         )
         told = "broken" if together and n / total >= _MANY else "look"
         found.append(Check("overlaps", name, None, float(n), 0.0, statistic if df else None, p, words, told))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.notes import Note, note
 from churnsurv.numerics.augmentation import ArmVector, within_clusters
 from churnsurv.numerics.bootstrap_t import student_law
 from churnsurv.numerics.kaplan_meier import survival_limits
@@ -95,6 +96,21 @@ def lift_table(found: CampaignArms, campaign: str, asked: Settings) -> tuple[pd.
     return table, tuple(laws)
 
 
+def _heavy(campaign: str, arm: str, outcome: str, share: float) -> Note:
+    """That one user decides on an amount."""
+    amounts = {
+        "reinvested": note("reinvested"),
+        "net_value": note("net_value"),
+    }
+    return note(
+        "{campaign}, {arm}: one user makes up {share} of the variance of {outcome}, and no limits can be trusted then.",
+        campaign=campaign,
+        arm=arm,
+        share=f"{share:.0%}",
+        outcome=amounts[outcome],
+    )
+
+
 def _outcome_rows(
     found: CampaignArms, vector: ArmVector, outcome: str, asked: Settings, campaign: str, laws: dict[str, None]
 ) -> list[dict[str, Any]]:
@@ -116,8 +132,7 @@ def _outcome_rows(
             low[i], high[i], p_value[i] = law.low, law.high, law.p_value
             laws[law.how] = None
             if law.largest > _HEAVY:
-                share = f"one user makes up {law.largest:.0%} of the variance of {outcome}"
-                laws[f"{campaign}, {found.arms[i + 1]}: {share}, and no limits can be trusted then."] = None
+                laws[_heavy(campaign, found.arms[i + 1], outcome, law.largest)] = None
     lower, upper = estimate - error * high, estimate - error * low
     if unit == "ratio":
         with np.errstate(over="ignore"):

@@ -15,8 +15,10 @@ from scipy.special import pdtr
 
 from churnsurv.data.assigned import CampaignRows
 from churnsurv.errors import InputError
+from churnsurv.notes import note
 from churnsurv.recall.lift_verdicts import Check, verdict
 from churnsurv.survival.frames import counted
+from churnsurv.tables.said import said_name
 
 __all__ = ["time_zero_checks"]
 
@@ -64,9 +66,12 @@ def time_zero_checks(rows: CampaignRows, campaign: str, control: int, *, drawn: 
             continue
         seen, expected = _before_delivery(rows, mine, control)
         p = float(pdtr(seen, expected)) if expected > 0 else 1.0
-        words = (
-            f"Between the assignment and the message {counted(seen, 'user')} of {name!r} returned; at the pace of the "
-            f"control {expected:,.1f} would have."
+        words = note(
+            "Between the assignment and the message {users} of {arm} returned; at the pace of the control {expected} "
+            "would have.",
+            users=counted(seen, "user"),
+            arm=said_name(name),
+            expected=f"{expected:,.1f}",
         )
         if p < _CERTAIN and seen < expected * _LEAST_OF[drawn]:
             how = "drawn into" if drawn else "meant for"

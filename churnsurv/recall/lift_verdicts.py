@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
-__all__ = ["Check", "verdict"]
+from churnsurv.notes import Note, note
+from churnsurv.tables.said import said_as
+
+__all__ = ["CHECKS", "Check", "verdict"]
 
 _BROKEN, _LOOK = 0.001, 0.01
+
+#: What is looked at.
+CHECKS: Mapping[str, Note] = MappingProxyType(
+    {
+        str(each): each
+        for each in (
+            note("sample ratio"),
+            note("share over time"),
+            note("left out"),
+            note("follow-up"),
+            note("A/A before"),
+            note("contamination"),
+            note("immortal time"),
+            note("overlaps"),
+            note("overlap"),
+            note("balance after weighting"),
+        )
+    }
+    # the balance of a user is another word in most languages
+    | {"balance": said_as("balance", note("balance of the arms"))}
+)
 
 
 def verdict(p_value: float | None) -> str:
@@ -42,6 +68,6 @@ class Check:
         """The values in the order of the schema."""
         told = self.told or verdict(self.p_value)
         return (
-            *(self.check, self.campaign, self.arm, self.n, self.expected, self.statistic, self.p_value, told),
+            *(CHECKS[self.check], self.campaign, self.arm, self.n, self.expected, self.statistic, self.p_value, told),
             self.words,
         )

@@ -8,21 +8,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from churnsurv.data.assigned import CampaignRows
+from churnsurv.notes import Note, note
 from churnsurv.recall.lift_tables import Settings
 from churnsurv.survival.frames import counted
 from churnsurv.survival.multiplicity import holds_together
+from churnsurv.tables.said import said_as, said_covariate, said_list
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from churnsurv.recall.lift import Lift
 
-__all__ = ["headline", "heterogeneity_words", "notes_of", "warnings_of"]
+__all__ = ["headline", "heterogeneity_words", "notes_of", "several_arms", "warnings_of"]
 
 _LAWS = {
-    "bootstrap-t": "Amounts are skewed: limits are the outer ones of bootstrap-t and normal, p-values 0.001 at least.",
-    "skewness": "Amounts are skewed, and users too many to resample: their limits are moved outwards for skewness.",
-    "normal": "Limits of some amounts are normal: with so many users their skewness moves no limit.",
+    "bootstrap-t": note(
+        "Amounts are skewed: limits are the outer ones of bootstrap-t and normal, p-values 0.001 at least."
+    ),
+    "skewness": note(
+        "Amounts are skewed, and users too many to resample: their limits are moved outwards for skewness."
+    ),
+    "normal": note("Limits of some amounts are normal: with so many users their skewness moves no limit."),
 }
 
 
@@ -47,10 +53,14 @@ def headline(lift: Lift) -> str:
 def warnings_of(checks: pd.DataFrame) -> tuple[str, ...]:
     """What the checks found to be broken, before all else."""
     broken = checks[checks["verdict"] == "broken"].fillna({"arm": ""})
-    where = [f"{row['check']}, {row['campaign']} {row['arm']}".rstrip() for row in broken.to_dict("records")]
     return tuple(
-        f"Not to be read as an experiment: {place}: {words}"
-        for place, words in zip(where, broken["words"].tolist(), strict=True)
+        note(
+            "Not to be read as an experiment: {check}, {where}: {words}",
+            check=row["check"],
+            where=f"{row['campaign']} {row['arm']}".rstrip(),
+            words=row["words"],
+        )
+        for row in broken.to_dict("records")
     )
 
 
@@ -64,54 +74,90 @@ def notes_of(
     more: Iterable[str],
 ) -> tuple[str, ...]:
     """Everything that a reader must know, in order."""
-    notes = [*rows.notes]
+    notes: list[str] = [*rows.notes]
     short = int((rows.followed < rows.horizon).sum())
     if short:
         one = "user" if len(rows.campaigns) == 1 else "assignment"
         notes.append(
-            f"{counted(short, one)} of {rows.n:,} could not be followed for {rows.horizon} "
-            "days yet: they count for the days that they were followed for, and are not failures."
+            note(
+                "{users} of {n} could not be followed for {days} days yet: they count for the days that they were "
+                "followed for, and are not failures.",
+                users=counted(short, one),
+                n=f"{rows.n:,}",
+                days=rows.horizon,
+            )
         )
     if {"active_days", "reinvested", "net_value", "days_live"} & set(settings.outcomes):
         notes.append(
-            "Days and money are of all users assigned, what came after a return included: those who returned are no "
-            "random part of them, so nothing is compared among them alone."
+            note(
+                "Days and money are of all users assigned, what came after a return included: those who returned are "
+                "no random part of them, so nothing is compared among them alone."
+            )
         )
     notes += _money(rows, settings)
     if n_arms > 1:
         together = holds_together(settings.adjust) or settings.adjust == "dunnett"
-        notes.append(
-            f"{n_arms} arms are compared with one control: p-values by {settings.adjust}; limits hold "
-            f"{'for all of them together' if together else 'each alone'}."
-        )
+        notes.append(several_arms(n_arms, settings.adjust, together=together))
     if covariates:
         notes.append(
-            f"Rows with adjusted = True are adjusted for {', '.join(covariates)}, all known before the assignment; "
-            "curves are not adjusted."
+            note(
+                "Rows with adjusted = True are adjusted for {names}, all known before the assignment; curves are not "
+                "adjusted.",
+                names=said_list(map(said_covariate, covariates)),
+            )
         )
     notes += [_LAWS.get(law, law) for law in laws]
     return (*notes, *dict.fromkeys(more))
 
 
+def several_arms(n_arms: int, adjust: str, *, together: bool) -> Note:
+    """How several arms are compared with one control."""
+    method = {
+        "holm": note("holm"),
+        "dunnett": note("dunnett"),
+        "bonferroni": note("bonferroni"),
+        "hommel": note("hommel"),
+        "fdr_bh": note("fdr_bh"),
+        "fdr_by": note("fdr_by"),
+        "none": said_as("none", note("no correction")),
+    }[adjust]
+    if together:
+        return note(
+            "{n} arms are compared with one control: p-values by {method}; limits hold for all of them together.",
+            n=n_arms,
+            method=method,
+        )
+    return note(
+        "{n} arms are compared with one control: p-values by {method}; limits hold each alone.", n=n_arms, method=method
+    )
+
+
 def _money(rows: CampaignRows, settings: Settings) -> list[str]:
     if "net_value" not in settings.outcomes:
         return []
-    notes = []
-    lacking = [word for word, name in (("costs of contacts", "cost"), ("rewards", "rewards")) if name not in rows.given]
-    if lacking:
-        notes.append(f"net_value has no {' and no '.join(lacking)}: none were given.")
+    notes: list[str] = []
+    free, unpaid = ("cost" not in rows.given), ("rewards" not in rows.given)
+    if free and unpaid:
+        notes.append(note("net_value has no costs of contacts and no rewards: none were given."))
+    elif free:
+        notes.append(note("net_value has no costs of contacts: none were given."))
+    elif unpaid:
+        notes.append(note("net_value has no rewards: none were given."))
     if np.any(rows.liability):
         notes.append(
-            f"Rewards promised that may still be released after day {rows.horizon} are counted as paid in net_value: "
-            "choose a horizon beyond their release window to see what becomes of them."
+            note(
+                "Rewards promised that may still be released after day {day} are counted as paid in net_value: choose "
+                "a horizon beyond their release window to see what becomes of them.",
+                day=rows.horizon,
+            )
         )
     return notes
 
 
 def heterogeneity_words(table: pd.DataFrame) -> str:
     """How subgroups are to be read."""
-    columns = ", ".join(table["by"].unique())
-    return (
-        f"Subgroups by {columns}: an effect that is clear in one group and not in another is no sign that they differ; "
-        "heterogeneity_p_value is the test of that."
+    return note(
+        "Subgroups by {columns}: an effect that is clear in one group and not in another is no sign that they differ; "
+        "heterogeneity_p_value is the test of that.",
+        columns=said_list(table["by"].unique()),
     )

@@ -17,14 +17,18 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.notes import note
 from churnsurv.numerics.clone_censor import policy_risks
 from churnsurv.numerics.doubly_robust import ArmMeans, by_regression_and_weights, by_weights, e_value
 from churnsurv.numerics.targeting import complete_outcomes
 from churnsurv.recall.lift_checks import contact_checks
 from churnsurv.recall.lift_tables import UNITS, needed_outcomes, with_users_per_return
+from churnsurv.recall.lift_verdicts import CHECKS
+from churnsurv.recall.lift_words import several_arms
 from churnsurv.recall.propensity import Propensity, propensity_of
 from churnsurv.survival.multiplicity import adjusted, holds_together
 from churnsurv.tables import schema
+from churnsurv.tables.said import said_covariate, said_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,7 +153,10 @@ class _Made:
         made = self.rows | {"lift_checks": self.checks, "return_curves": self.curves}
         empty = ("lift_over_time", "lift_subgroups", "lift_gain", "lift_balance")
         made |= {name: [] for name in empty}
-        return {name: pd.DataFrame(found, columns=list(schema(name).names)) for name, found in made.items()}
+        frames = {name: pd.DataFrame(found, columns=list(schema(name).names)) for name, found in made.items()}
+        # as objects, so that notes stay what they are
+        notes = {name: pd.Series([row[name] for row in self.checks], dtype=object) for name in ("check", "words")}
+        return frames | {"lift_checks": frames["lift_checks"].assign(**notes)}
 
 
 # -------------------------------------------------------------------------------------------------- one comparison
@@ -325,14 +332,20 @@ def _checks(drawn: Propensity, named: Mapping[str, str], n: tuple[int, int]) -> 
     overlap = "fine" if drawn.rare < 0.01 and effective > 0.5 else "look" if effective > 0.1 else "broken"
     found = (
         (
-            "overlap", sum(n) * drawn.rare, effective, overlap,
-            f"{drawn.rare:.1%} of the users have a chance of the arm below 2 or above 98 %; weighted, the users of an "
-            f"arm are worth {effective:.0%} of their number, or more. Few users who stand for many make wide limits.",
+            CHECKS["overlap"], sum(n) * drawn.rare, effective, overlap,
+            note(
+                "{share} of the users have a chance of the arm below 2 or above 98 %; weighted, the users of an arm "
+                "are worth {worth} of their number, or more. Few users who stand for many make wide limits.",
+                share=f"{drawn.rare:.1%}", worth=f"{effective:.0%}",
+            ),
         ),
         (
-            "balance after weighting", np.nan, worst, "fine" if worst < _BALANCED else "look",
-            f"The largest difference of a covariate is {worst:.2f} standard deviations after weighting; below 0.1 is "
-            "taken as balanced. Above it, add powers or other covariates.",
+            CHECKS["balance after weighting"], np.nan, worst, "fine" if worst < _BALANCED else "look",
+            note(
+                "The largest difference of a covariate is {difference} standard deviations after weighting; below 0.1 "
+                "is taken as balanced. Above it, add powers or other covariates.",
+                difference=f"{worst:.2f}",
+            ),
         ),
     )  # fmt: skip
     columns = ("check", "n", "statistic", "verdict", "words")
@@ -343,16 +356,19 @@ def _checks(drawn: Propensity, named: Mapping[str, str], n: tuple[int, int]) -> 
 def _several(rows: CampaignRows, adjust: str) -> tuple[str, ...]:
     if len(rows.arms) < 3:
         return ()
-    hold = "for all of them together" if holds_together(adjust) else "each alone"
-    return (f"{len(rows.arms) - 1} arms are compared with one control: p-values by {adjust}; limits hold {hold}.",)
+    return (several_arms(len(rows.arms) - 1, adjust, together=holds_together(adjust)),)
 
 
 def _notes(covariates: Sequence[str]) -> tuple[str, ...]:
     return (
-        "Observational: nobody drew lots. Differences are effects only if users who are alike in "
-        f"{', '.join(covariates)} were contacted by chance; what is not among these can be behind all of it (see the "
-        "E-values).",
-        "Rows with adjusted=False are weighted by the inverse of the chance of the arm; with adjusted=True they are "
-        "doubly robust: right if the chances, or the linear regressions of the outcome, are.",
-        "A hazard ratio is not given: weighted, it is not that of users who are alike.",
+        note(
+            "Observational: nobody drew lots. Differences are effects only if users who are alike in {names} were "
+            "contacted by chance; what is not among these can be behind all of it (see the E-values).",
+            names=said_list(map(said_covariate, covariates)),
+        ),
+        note(
+            "Rows with adjusted=False are weighted by the inverse of the chance of the arm; with adjusted=True they "
+            "are doubly robust: right if the chances, or the linear regressions of the outcome, are."
+        ),
+        note("A hazard ratio is not given: weighted, it is not that of users who are alike."),
     )

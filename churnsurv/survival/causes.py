@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.notes import note
 from churnsurv.survival.inputs import SurvivalData
 
 if TYPE_CHECKING:
@@ -74,8 +75,25 @@ some of them were 'rigid', its hazard is underestimated."])
 def _notes(cause: str, cause_of_interest: object, churns: int, unknown: int, others: int) -> list[str]:
     if unknown == 0:
         return []
-    has, their = ("has", "its") if unknown == 1 else ("have", "their")
+    said = {
+        "unknown": f"{unknown:,}",
+        "churns": f"{churns:,}",
+        "cause": repr(cause),
+        "others": f"{others:,}",
+        "asked": repr(cause_of_interest),
+    }
+    if unknown == 1:
+        return [
+            note(
+                "{unknown} of {churns} churns has no known {cause}: censored on its day, like the {others} of other "
+                "causes. If some of them were {asked}, its hazard is underestimated.",
+                **said,
+            )
+        ]
     return [
-        f"{unknown:,} of {churns:,} churns {has} no known {cause!r}: censored on {their} day, like the {others:,} of "
-        f"other causes. If some of them were {cause_of_interest!r}, its hazard is underestimated."
+        note(
+            "{unknown} of {churns} churns have no known {cause}: censored on their day, like the {others} of other "
+            "causes. If some of them were {asked}, its hazard is underestimated.",
+            **said,
+        )
     ]

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from churnsurv.errors import ChurnsurvWarning, FollowUpError, InputError, did_you_mean
+from churnsurv.notes import note
 from churnsurv.numerics import competing as numerics
 from churnsurv.numerics.day_counts import read_only
 from churnsurv.numerics.incidence_variance import delta_variance, jackknife_variance
 from churnsurv.survival.cause_codes import UNKNOWN, Causes, causes_of
+from churnsurv.survival.curve_data import named_groups
 from churnsurv.survival.factors import group_columns
 from churnsurv.survival.inputs import SurvivalData, check_level, survival_data
 from churnsurv.tables import Result
@@ -409,10 +411,13 @@ def _kept(checked: SurvivalData, counts: Sequence[numerics.CauseCounts]) -> list
         )
     without = [checked.group_labels[g] for g, one in enumerate(counts) if one.time.size == 0]
     if without:
-        more = f" and {len(without) - _NAMED} more" if len(without) > _NAMED else ""
         warnings.warn(
-            f"no curve for {', '.join(map(repr, without[:_NAMED]))}{more}: nobody of the group is ever at risk "
-            f"({duration} equals {entry}).",
+            note(
+                "no curve for {groups}: nobody of the group is ever at risk ({duration} equals {entry}).",
+                groups=named_groups(list(map(repr, without))),
+                duration=duration,
+                entry=entry,
+            ),
             ChurnsurvWarning,
             stacklevel=3,
         )
@@ -424,13 +429,23 @@ def _notes(causes: Causes, numbers: Sequence[numerics.CauseCounts], cause: str) 
     if UNKNOWN in causes.labels:
         unknown = sum(int(one.n_events[causes.labels.index(UNKNOWN)].sum()) for one in numbers)
         churns = sum(int(one.n_events.sum()) for one in numbers)
+        held = {"n": f"{unknown:,}", "churns": f"{churns:,}", "cause": repr(cause), "unknown": repr(UNKNOWN)}
         said.append(
-            f"{unknown:,} of {churns:,} churns {'has' if unknown == 1 else 'have'} no known {cause!r}: they are the "
-            f"cause {UNKNOWN!r}, and the incidences of the others are lower limits. See bounds()."
+            note(
+                "{n} of {churns} churns has no known {cause}: they are the cause {unknown}, and the incidences of the "
+                "others are lower limits. See bounds().",
+                **held,
+            )
+            if unknown == 1
+            else note(
+                "{n} of {churns} churns have no known {cause}: they are the cause {unknown}, and the incidences of the "
+                "others are lower limits. See bounds().",
+                **held,
+            )
         )
     if causes.never:
-        more = f" and {len(causes.never) - _NAMED} more" if len(causes.never) > _NAMED else ""
-        said.append(f"no churn has the {cause!r} {', '.join(map(repr, causes.never[:_NAMED]))}{more}: no curve for it.")
+        never = named_groups(list(map(repr, causes.never)))
+        said.append(note("no churn has the {cause} {never}: no curve for it.", cause=repr(cause), never=never))
     return tuple(said)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.notes import note
 from churnsurv.numerics.design import Design, Indicators, design
 from churnsurv.survival.factors import MISSING, factor
 from churnsurv.survival.formula import Formula, Values, columns_of, evaluate
@@ -230,14 +231,23 @@ def _categories(
     useful = counts if informative is None else np.bincount(codes[informative], minlength=len(levels))
     kept = [i for i in range(len(levels)) if useful[i]]
     notes += [
-        f"{name}: {level} ({counted(int(counts[i]), 'row')}) has nobody at risk on a day with churn, so it has no "
-        "coefficient."
+        note(
+            "{name}: {level} ({rows}) has nobody at risk on a day with churn, so it has no coefficient.",
+            name=name,
+            level=level,
+            rows=counted(int(counts[i]), "row"),
+        )
         for i, level in enumerate(levels)
         if not useful[i]
     ]
     if levels and levels[-1] is MISSING and useful[-1]:
-        n = int(counts[-1])
-        notes.append(f"{counted(n, 'missing value')} of {name} form{'s' if n == 1 else ''} the category {MISSING!r}.")
+        said = {"values": counted(int(counts[-1]), "missing value"), "name": name, "category": repr(MISSING)}
+        one = int(counts[-1]) == 1
+        notes.append(
+            note("{values} of {name} forms the category {category}.", **said)
+            if one
+            else note("{values} of {name} form the category {category}.", **said)
+        )
     if len(kept) < 2:
         raise InputError(
             f"covariate {name!r} has no variance: every row at risk is {levels[kept[0]] if kept else levels[0]}. Leave "

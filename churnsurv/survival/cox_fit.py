@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtr, ndtri
 
 from churnsurv.errors import InputError
+from churnsurv.notes import Note, note
 from churnsurv.numerics.prediction import BaselineMoments
 from churnsurv.survival.covariates import Encoding, Row
 from churnsurv.survival.tests_ import TestResult
@@ -264,8 +265,8 @@ class CoxFit(Result):
     def likelihood_ratio_test(self) -> TestResult:
         """Twice the rise of the log-likelihood from coefficients zero."""
         self._refuse_if_shrunk("likelihood-ratio test")
-        penalised = "penalised " if self.penalty == "firth" else ""
-        return self._test(f"{penalised}likelihood-ratio test", 2 * (self.log_likelihood - self.log_likelihood_null))
+        test = note("likelihood-ratio test")
+        return self._test(self._of_penalty(test), 2 * (self.log_likelihood - self.log_likelihood_null))
 
     @property
     def wald_test(self) -> TestResult:
@@ -277,7 +278,7 @@ class CoxFit(Result):
                 "there is no Wald test: the robust covariance is singular, as too few rows or clusters speak for some "
                 "coefficient. Take fewer covariates."
             )
-        return self._test("robust Wald test" if self._robust else "Wald test", statistic)
+        return self._test(note("robust Wald test") if self._robust else note("Wald test"), statistic)
 
     def _wald_statistic(self) -> float | None:
         error = np.sqrt(np.diagonal(self.covariance))
@@ -293,8 +294,7 @@ class CoxFit(Result):
     def score_test(self) -> TestResult:
         """Slope and curvature of the log-likelihood at coefficients zero."""
         self._refuse_if_shrunk("score test")
-        penalised = "penalised " if self.penalty == "firth" else ""
-        return self._test(f"{penalised}score test", self._score_statistic)
+        return self._test(self._of_penalty(note("score test")), self._score_statistic)
 
     @property
     def _shrunk(self) -> bool:
@@ -310,11 +310,16 @@ class CoxFit(Result):
     def _robust(self) -> bool:
         return self.cluster is not None or self.weights_kind == "sampling"
 
-    def _test(self, method: str, statistic: float) -> TestResult:
+    def _of_penalty(self, test: Note) -> Note:
+        return note("penalised {test}", test=test) if self.penalty == "firth" else test
+
+    def _test(self, method: Note, statistic: float) -> TestResult:
         df = len(self._estimates)
         if not method.startswith("robust"):
-            method += ", rows taken as independent" if self.cluster is not None else ""
-            method += ", weights taken as frequencies" if self.weights_kind == "sampling" else ""
+            if self.cluster is not None:
+                method = note("{test}, rows taken as independent", test=method)
+            if self.weights_kind == "sampling":
+                method = note("{test}, weights taken as frequencies", test=method)
         return TestResult(statistic=statistic, df=df, p_value=float(chdtrc(df, max(statistic, 0.0))), method=method)
 
     def concordance(self, *, data: Any = None) -> Concordance:

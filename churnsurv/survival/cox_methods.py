@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.notes import note
 from churnsurv.numerics.collapse import collapse
 from churnsurv.numerics.cox import CoxData, CoxState, baseline_hazard, fit_cox, state_at
 from churnsurv.numerics.prediction import BaselineMoments, baseline_moments, last_days
@@ -193,8 +194,11 @@ def _emptied(sets: RiskSets, emptied: NDArray[np.integer[Any]]) -> tuple[str, ..
         return ()
     days = ", ".join(f"{day:g}" for day in np.unique(sets.time[emptied])[:5]) + (" ..." if emptied.size > 5 else "")
     return (
-        f"everybody at risk churned on day {days}: such a day says nothing of the covariates and is left out; survival "
-        "is 0 from then on.",
+        note(
+            "everybody at risk churned on day {days}: such a day says nothing of the covariates and is left out; "
+            "survival is 0 from then on.",
+            days=days,
+        ),
     )
 
 
@@ -220,7 +224,7 @@ def _firth(data: CoxData, found: SurvivalData, last: Floats, level: float) -> So
         moments=baseline_moments(fitted, solution.state, last_day=last),
         profile=np.vstack([profile.statistic, profile.p_value, profile.lower, profile.upper]),
         notes=(
-            "limits and p-values are those of the profile of Firth's penalised likelihood.",
+            note("limits and p-values are those of the profile of Firth's penalised likelihood."),
             *profile.notes,
         ),
     )
@@ -244,12 +248,12 @@ def _penalised(data: CoxData, found: SurvivalData, matrix: ModelMatrix, method: 
     by_model = np.full((p, p), np.nan) if solution.inverse_information is None else solution.inverse_information
     covariance = by_model
     if solution.inverse_information is None:
-        note = (
+        said = note(
             "a lasso penalty chooses coefficients by the same data: there are no standard errors or intervals that "
             "would hold after the choice."
         )
     else:
-        note = (
+        said = note(
             "estimates are pulled towards zero by the penalty; the standard errors and intervals do not hold that bias."
         )
         covariance = _reported(by_model, found, data, fitted, solution.state)
@@ -266,7 +270,7 @@ def _penalised(data: CoxData, found: SurvivalData, matrix: ModelMatrix, method: 
         n_patterns=fitted.design.n_rows,
         baseline=baseline_hazard(fitted, solution),
         moments=baseline_moments(fitted, solution.state, last_day=last),
-        notes=(note,),
+        notes=(said,),
     )
 
 

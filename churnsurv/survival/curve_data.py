@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from churnsurv.errors import ChurnsurvWarning, FollowUpError, InputError
+from churnsurv.notes import note
 from churnsurv.numerics.cluster import ClusteredRows, clustered_rows, clustered_survival_error
 from churnsurv.numerics.day_counts import DayCounts, counts_by_group
 from churnsurv.numerics.kaplan_meier import CurveCiType, KaplanMeier
@@ -123,8 +124,12 @@ def _warn_without(checked: SurvivalData, kept: Sequence[int]) -> None:
         )
     if without:
         warnings.warn(
-            f"no curve for {named_groups(list(map(repr, without)))}: nobody of the group is ever at risk "
-            f"({duration} equals {entry}).",
+            note(
+                "no curve for {groups}: nobody of the group is ever at risk ({duration} equals {entry}).",
+                groups=named_groups(list(map(repr, without))),
+                duration=duration,
+                entry=entry,
+            ),
             ChurnsurvWarning,
             stacklevel=4,
         )
@@ -138,8 +143,8 @@ def named_groups(texts: Sequence[str]) -> str:
     >>> named_groups(["'a'", "'b'"])
     "'a', 'b'"
     """
-    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
-    return f"{', '.join(texts[:_NAMED])}{more}"
+    some, n_more = ", ".join(texts[:_NAMED]), len(texts) - _NAMED
+    return note("{some} and {n} more", some=some, n=n_more) if n_more > 0 else some
 
 
 def _rows_by_group(codes: NDArray[np.integer[Any]] | None, n_groups: int) -> list[Any]:

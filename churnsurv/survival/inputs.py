@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from churnsurv.data.arrow import to_pandas
 from churnsurv.data.relation import Relation, relation_of
 from churnsurv.errors import ChurnsurvWarning, InputError, SchemaError, did_you_mean, require_columns
+from churnsurv.notes import note
 from churnsurv.survival.factors import joined, not_simple
 from churnsurv.survival.frames import as_frame, counted, first_of, numeric_column
 from churnsurv.survival.own_tables import OutcomeColumns, outcome_columns, said_by
@@ -492,8 +493,13 @@ def _n_no_risk(
     n_lost = _number(none & churned, rows) if n_none and not own else 0
     if n_lost:
         warnings.warn(
-            f"{counted(n_lost, 'row')} churned on the day of entry ({name} equals {names.entry}): nobody is at risk on "
-            "that day, so that such a row carries no risk and no event.",
+            note(
+                "{rows} churned on the day of entry ({duration} equals {entry}): nobody is at risk on that day, so "
+                "that such a row carries no risk and no event.",
+                rows=counted(n_lost, "row"),
+                duration=name,
+                entry=names.entry,
+            ),
             ChurnsurvWarning,
             stacklevel=4,
         )

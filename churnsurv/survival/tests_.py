@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.notes import Note, note
 from churnsurv.numerics import group_effects
 from churnsurv.numerics.logrank import LogRank, logrank_of_sets
 from churnsurv.numerics.logrank_counts import GroupCounts, GroupRows, count_groups
@@ -288,15 +289,17 @@ def said_of(
     }
 
 
-def method_name(weighting: Weighting, checked: SurvivalData, *, trend: bool = False) -> str:
+def method_name(weighting: Weighting, checked: SurvivalData, *, trend: bool = False) -> Note:
     """Return which test it is, in words."""
-    stratified = "stratified " if checked.strata_codes is not None else ""
-    robust = ""
+    if trend:
+        said = note("{weighting} test for trend", weighting=weighting.title)
+    else:
+        said = note("{weighting} test", weighting=weighting.title)
+    if checked.strata_codes is not None:
+        said = note("stratified {test}", test=said)
     if checked.cluster_name is not None:
-        robust = f", robust score by {checked.cluster_name}"
-    elif checked.sampling is not None:
-        robust = ", robust score by row"
-    return f"{stratified}{weighting.title} test{' for trend' if trend else ''}{robust}"
+        return note("{test}, robust score by {cluster}", test=said, cluster=checked.cluster_name)
+    return said if checked.sampling is None else note("{test}, robust score by row", test=said)
 
 
 def limits(estimate: Floats, std_error: Floats, reach: float) -> tuple[Floats, Floats]:

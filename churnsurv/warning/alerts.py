@@ -16,6 +16,7 @@ from churnsurv.data.alert_states import SilentStates, known_columns, silent_user
 from churnsurv.data.feature import BUILT_IN, Feature, resolve
 from churnsurv.data.rule import calendar_day
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.notes import note
 from churnsurv.survival.frames import first_of, numeric_column
 from churnsurv.survival.inputs import check_level
 from churnsurv.tables import Result, schema
@@ -386,7 +387,7 @@ def _chances(scheme: TierScheme, log: ActivityLog, state: pd.DataFrame, tiers: R
     """P(churn) of those who are still silent."""
     rows = np.flatnonzero(tiers.silent(scheme.idle_days))
     if isinstance(scheme.score, GivenScore):
-        return unknown(tiers.idle.size, "A score that is given is no chance: the risk is not told.")
+        return unknown(tiers.idle.size, note("A score that is given is no chance: the risk is not told."))
     if not rows.size:
         return unknown(tiers.idle.size)
     state, idle = state.iloc[rows].reset_index(drop=True), tiers.idle[rows]

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from churnsurv.data.alert_states import some_users
 from churnsurv.data.feature import Feature
 from churnsurv.data.gap_counts import GapCounts, gap_counts
+from churnsurv.notes import note
 from churnsurv.numerics.drawn_shares import drawn_shares
 from churnsurv.numerics.ratio_by_blocks import logit_limits, ratio_by_blocks
+from churnsurv.tables.said import said_list, said_variable
 from churnsurv.warning.backtest_material import cuts_of
 from churnsurv.warning.patterns import PRIOR
 from churnsurv.warning.rules import IDLE_DAYS
@@ -45,7 +47,6 @@ _ROWS = 1 << 16
 _BLOCKS, _CELLS, _FEWEST_BLOCKS = 1_000, 200, 100
 #: Fewer blocks with a gap say too little of how much users differ.
 _FEWEST = 10
-_DRAWN = f", drawn to that of all of them as if {PRIOR:g} more had it"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +129,11 @@ def chances_by_gaps(
     if (log.observed_until - log.observed_from).days < log.rule.idle_days:
         return unknown(
             idle.size,
-            f"The risk is not known: no gap has been followed for {log.rule.idle_days} days by {log.observed_until}.",
+            note(
+                "The risk is not known: no gap has been followed for {days} days by {last}.",
+                days=log.rule.idle_days,
+                last=log.observed_until,
+            ),
         )
     grids = cuts_of([tier.rule for tier in scheme.tiers], {})
     own = [each for each in scheme.variables if isinstance(each, Feature)]
@@ -139,8 +144,12 @@ def chances_by_gaps(
     if not counts.n.sum():
         return unknown(
             idle.size,
-            f"The risk is not known: no gap that began by {counts.last_start} has been followed for "
-            f"{log.rule.idle_days} days by {log.observed_until}.",
+            note(
+                "The risk is not known: no gap that began by {start} has been followed for {days} days by {last}.",
+                start=counts.last_start,
+                days=log.rule.idle_days,
+                last=log.observed_until,
+            ),
         )
     cells, pieces = _Cells.of(counts), {name: piece_of(values[name], cuts) for name, cuts in counts.grids.items()}
     mine = cells.code(pieces, idle.size)
@@ -302,19 +311,35 @@ def heaviest(weights: Mapping[str, Floats]) -> Weights:
 
 def _notes(log: ActivityLog, counts: GapCounts, risk: Floats) -> list[str]:
     n, churned = int(counts.n.sum()), int(counts.n[counts.duration > counts.idle_days].sum())
-    drawn = ""
+    gaps = note("the {n} gaps", n=f"{n:,}")
     if log._reading.n_users > counts.n_users:
-        drawn = f" of {counts.n_users:,} users, drawn by their ids from {log._reading.n_users:,}"
-    looked = ", ".join(counts.grids) or "nothing else"
-    notes = [
-        f"The risk is the share that ended in churn of the {n:,} gaps{drawn} that began from {counts.first_start} to "
-        f"{counts.last_start} and were silent for as long, by idle day and the pieces into which the rules cut "
-        f"{looked}{_DRAWN if counts.grids else ''}. Limits take users as independent."
+        gaps = note(
+            "the {n} gaps of {some} users, drawn by their ids from {all}",
+            n=f"{n:,}",
+            some=f"{counts.n_users:,}",
+            all=f"{log._reading.n_users:,}",
+        )
+    looked = note("nothing else")
+    if counts.grids:
+        looked = note(
+            "{names}, drawn to that of all of them as if {n} more had it",
+            names=said_list(map(said_variable, counts.grids)),
+            n=f"{PRIOR:g}",
+        )
+    notes: list[str] = [
+        note(
+            "The risk is the share that ended in churn of {gaps} that began from {first} to {last} and were silent for "
+            "as long, by idle day and the pieces into which the rules cut {looked}. Limits take users as independent.",
+            gaps=gaps,
+            first=counts.first_start,
+            last=counts.last_start,
+            looked=looked,
+        )
     ]
     if not churned and not np.isnan(risk).all():
-        notes.append("No gap had ended in churn by then: the risk is 0, without limits.")
+        notes.append(note("No gap had ended in churn by then: the risk is 0, without limits."))
     if np.isnan(risk).any():
-        notes.append("No gap was ever silent for as long as some of these users: their risk is not known.")
+        notes.append(note("No gap was ever silent for as long as some of these users: their risk is not known."))
     return notes
 
 
@@ -356,8 +381,10 @@ def chances_by_score(scheme: TierScheme, score: GapScore, table: pd.DataFrame, i
         none = found.weight <= 0
         weighs[part] = np.where(none, IDLE_DAYS, found.weighs)
         weight[part] = np.where(none, silence[part], found.weight)
-    note = (
-        f"The risk is the chance to churn of the score, fitted to gaps that began from {scheme.window[0]} to "
-        f"{scheme.window[1]}. Limits are of the fit, its coefficients clustered by user."
+    told = note(
+        "The risk is the chance to churn of the score, fitted to gaps that began from {first} to {last}. Limits are of "
+        "the fit, its coefficients clustered by user.",
+        first=scheme.window[0],
+        last=scheme.window[1],
     )
-    return Chances(risk, lower, upper, Weights(weighs, weight), (note,))
+    return Chances(risk, lower, upper, Weights(weighs, weight), (told,))

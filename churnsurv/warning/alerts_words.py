@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from churnsurv.notes import note
 from churnsurv.survival.frames import counted
+from churnsurv.tables.said import said_variable
 from churnsurv.warning.hysteresis import hysteresis_notes, wider_rules
 from churnsurv.warning.rules import IDLE_DAYS, Rule
 
@@ -64,51 +66,67 @@ def scheme_notes(scheme: TierScheme, widths: Mapping[str, float], day: datetime.
     notes = hysteresis_notes(scheme, widths)
     if scheme.known_until > day:
         notes.append(
-            f"The tiers were fitted to what was known by {scheme.known_until}: on {day} they could not have been there."
+            note(
+                "The tiers were fitted to what was known by {date}: on {day} they could not have been there.",
+                date=scheme.known_until,
+                day=day,
+            )
         )
     return notes
 
 
 def state_notes(scheme: TierScheme, silent: pd.DataFrame, variables: Sequence[str]) -> list[str]:
     """Of how many silent users something that the tiers look at is not known."""
-    notes = []
+    notes: list[str] = []
     for name in variables:
         gone = int(silent[name].isna().sum())
         if not gone:
             continue
-        who = f"{counted(gone, 'silent user')} without {name}"
+        who = counted(gone, "silent user")
         if name in scheme.missing:
-            notes.append(f"{who}: {scheme.missing[name]:,.12g} stands in for it.")
+            value = f"{scheme.missing[name]:,.12g}"
+            notes.append(
+                note("{who} without {name}: {value} stands in for it.", who=who, name=said_variable(name), value=value)
+            )
         elif scheme.score is None:
-            notes.append(f"{who}: no condition on it holds for them.")
+            notes.append(
+                note("{who} without {name}: no condition on it holds for them.", who=who, name=said_variable(name))
+            )
         elif name in scheme.score.numbers:
-            notes.append(f"{who}: no score, and in no tier.")
+            notes.append(note("{who} without {name}: no score, and in no tier.", who=who, name=said_variable(name)))
     return notes
 
 
 def score_notes(scores: SilentScores, idle: Ints, silent: Flags) -> list[str]:
     """How old the scores are that hold on the day."""
     age = scores.age(idle)[silent]
-    notes, old = [], age > 0
+    notes, old = list[str](), age > 0
     if old.any():
         notes.append(
-            f"score: {int(old.sum()):,} of {counted(age.size, 'silent user')} have no row on the day itself and carry "
-            f"the last one before, for up to {counted(int(age.max()), 'day')}."
+            note(
+                "score: {n} of {users} have no row on the day itself and carry the last one before, for up to {days}.",
+                n=f"{int(old.sum()):,}",
+                users=counted(age.size, "silent user"),
+                days=counted(int(age.max()), "day"),
+            )
         )
     if (age < 0).any():
-        notes.append(f"score: {counted(int((age < 0).sum()), 'silent user')} without any score so far: in no tier.")
+        users = counted(int((age < 0).sum()), "silent user")
+        notes.append(note("score: {users} without any score so far: in no tier.", users=users))
     return notes
 
 
 def margin_notes(table: pd.DataFrame, given: Margins | None, worth: str | None) -> list[str]:
     """Whether there is a value at risk, and of whom there is none."""
     if given is None and worth is None:
-        return ["No margin was given: what is at risk in money is not told."]
+        return [note("No margin was given: what is at risk in money is not told.")]
     there = table["tier"].notna()
     gone = int((table["margin"].isna() & there).sum())
-    notes = []
+    notes: list[str] = []
     if gone:
-        notes.append(f"margin: not known of {gone:,} of {counted(int(there.sum()), 'user')} in a tier.")
+        users = counted(int(there.sum()), "user")
+        notes.append(note("margin: not known of {n} of {users} in a tier.", n=f"{gone:,}", users=users))
     if given is not None and given.unknown:
-        notes.append(f"margin: {counted(given.unknown, 'row')} of users that the log does not know.")
+        rows = counted(given.unknown, "row")
+        notes.append(note("margin: {rows} of users that the log does not know.", rows=rows))
     return notes

@@ -254,7 +254,7 @@ def backtest(
     the days judged stand in line, too. Among equals lots are drawn: figures are means over them.
 
     With `hysteresis` a user who is in a tier by its own rule stays in it while the rule holds with each threshold t of
-    the variable moved by h |t| to where more users are. A higher tier is entered on the day on which its own rule
+    the variable moved by h abs(t) to where more users are. A higher tier is entered on the day on which its own rule
     holds; at an activity, and on leaving the tier, all is forgotten. A held user waits in line like the others. First
     alerts in a tier or a higher one come on the same days with and without it, where nothing limits them. Policies
     that the tiers are compared with have none.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from churnsurv.data.feature import Feature
 from churnsurv.data.gap_counts import gap_counts
+from churnsurv.notes import note
 from churnsurv.warning.backtest_judge import Chances, Gaps, Sums
 from churnsurv.warning.backtest_material import gaps_of, lead_share
 from churnsurv.warning.objectives import Capacity
@@ -239,18 +240,39 @@ def capacity_notes(name: str, per_day: float, tier: CappedTier) -> list[str]:
     """What a reader must know of a tier of a capacity."""
     if not tier.found.five.any():
         return []
-    notes = [
-        f"{name}: on no day more than {per_day:,.6g} first alerts, those of the highest P(churn) (idle_days - d) / "
-        "idle_days first, as training gaps of their cell tell it; the others wait while the rule holds. Figures are of "
-        f"the alerts that come of it, equals drawn by lot. The rule alone would alert {tier.alone:,.4g} a day on "
-        f"average; on {tier.full_days:.0%} of the days all of the capacity is used."
+    notes: list[str] = [
+        note(
+            "{tier}: on no day more than {n} first alerts, those of the highest P(churn) (idle_days - d) / idle_days "
+            "first, as training gaps of their cell tell it; the others wait while the rule holds. Figures are of the "
+            "alerts that come of it, equals drawn by lot. The rule alone would alert {alone} a day on average; on "
+            "{share} of the days all of the capacity is used.",
+            tier=name,
+            n=f"{per_day:,.6g}",
+            alone=f"{tier.alone:,.4g}",
+            share=f"{tier.full_days:.0%}",
+        )
     ]
     if tier.missed > _WORTH_SAYING:
         notes.append(
-            f"{name}: of the candidates within {ROUNDING_COST:.0%} of the best, the one with the fewest alerts "
-            f"is taken; the best would have {tier.missed:.2%} more lead-weighted recall in training."
+            note(
+                "{tier}: of the candidates within {near} of the best, the one with the fewest alerts is taken; the "
+                "best would have {missed} more lead-weighted recall in training.",
+                tier=name,
+                near=f"{ROUNDING_COST:.0%}",
+                missed=f"{tier.missed:.2%}",
+            )
         )
     if tier.found.sample_pair.size:
-        limit = "without a limit" if np.isinf(tier.factor) else f"with {tier.factor:g} times as many on average"
-        notes.append(f"{name}: resamples choose the best rule {limit}, the limit under which this rule was found.")
+        limit = (
+            note("without a limit")
+            if np.isinf(tier.factor)
+            else note("with {factor} times as many on average", factor=f"{tier.factor:g}")
+        )
+        notes.append(
+            note(
+                "{tier}: resamples choose the best rule {limit}, the limit under which this rule was found.",
+                tier=name,
+                limit=limit,
+            )
+        )
     return notes

@@ -54,7 +54,7 @@ class Cutpoint(Result):
     cluster : str or None
         Column whose rows may depend on each other.
     critical : Mapping of str to float
-        |z| that the largest of a variable's cuts exceeds with probability 1 - level if nothing differs.
+        Absolute z that the largest of a variable's cuts exceeds with probability 1 - level if nothing differs.
     n_users, n_events, n_no_risk : int
         Users at risk, events among them, and rows never at risk.
     notes : tuple of str
@@ -172,8 +172,8 @@ def cutpoint(
     min_share : float
         Cuts have at least this share of the users on either side; 0 <= min_share < 0.5.
     p_value : {"asymptotic", "permutation"}
-        The chance of a |z| as large at any cut if nothing differs. "asymptotic": of a Markov chain of normal deviates
-        with the correlations of the risk sets, from cut to cut; the skewness of few events is taken out before.
+        The chance of an absolute z as large at any cut if nothing differs. "asymptotic": of a Markov chain of normal
+        deviates with the correlations of the risk sets, from cut to cut; the skewness of few events is taken out before.
         "permutation": by moving the users' outcomes around; valid where neither censoring nor entry has to do with the
         variable.
     standardise : {"log-rank", "permutation"}, optional

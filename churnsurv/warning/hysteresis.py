@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.notes import note
+from churnsurv.tables.said import said_list, said_rule, said_variable
 from churnsurv.warning.given_score import SCORE
 from churnsurv.warning.rules import IDLE_DAYS, Condition, Rule
 
@@ -28,6 +30,7 @@ __all__ = [
     "check_widths",
     "entered_tiers",
     "hysteresis_notes",
+    "said_widths",
     "stays_in",
     "wider",
     "wider_rules",
@@ -201,17 +204,29 @@ def hysteresis_notes(scheme: TierScheme, widths: Mapping[str, float]) -> list[st
     """What hysteresis does to the tiers of a scheme, in sentences; none without it."""
     if not widths:
         return []
-    named = ", ".join(f"{name} {width:.12g}" for name, width in widths.items())
+    named = said_widths(widths)
     moved = [(tier.name, rule) for tier in scheme.tiers if (rule := wider(tier.rule, widths)) != tier.rule]
-    kept = "it moves no threshold of these tiers"
+    kept = note("it moves no threshold of these tiers.")
     if moved:
-        ways = "; ".join(f"{name} while {rule}" for name, rule in moved)
-        kept = f"up to the next activity a user stays in {ways}. A higher tier is entered at once"
-    notes = [f"Hysteresis ({named}): {kept}."]
-    still = [str(each) for each in _compared(scheme, widths) if each.threshold == 0]
+        said = [note("{tier} while {rule}", tier=name, rule=said_rule(str(rule))) for name, rule in moved]
+        ways = said[0]
+        for each in said[1:]:
+            ways = note("{some}; {others}", some=ways, others=each)
+        kept = note("up to the next activity a user stays in {ways}. A higher tier is entered at once.", ways=ways)
+    notes: list[str] = [note("Hysteresis ({widths}): {kept}", widths=named, kept=kept)]
+    still = dict.fromkeys(str(each) for each in _compared(scheme, widths) if each.threshold == 0)
     if still:
-        notes.append(f"A share of a threshold of 0 is 0: {', '.join(dict.fromkeys(still))} is as wide as without it.")
+        told = said_list(said_rule(each) for each in still)
+        notes.append(note("A share of a threshold of 0 is 0: {conditions} is as wide as without it.", conditions=told))
     return notes
+
+
+def said_widths(widths: Mapping[str, float]) -> str:
+    """How wide hysteresis is, by variable."""
+    return said_list(
+        note("{variable} {width}", variable=said_variable(name), width=f"{width:.12g}")
+        for name, width in widths.items()
+    )
 
 
 def _compared(scheme: TierScheme, widths: Mapping[str, float]) -> Iterator[Condition]:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from churnsurv.data.feature import Feature
 from churnsurv.errors import InputError
+from churnsurv.notes import note
 from churnsurv.survival.factors import group_columns, joined
+from churnsurv.tables.said import said_list, said_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,9 +141,10 @@ def groups_of(counts: GapCounts, names: Sequence[str], *, least: int) -> Groups:
 
 
 def _pooled(small: Sequence[tuple[str, int]], least: int) -> str:
-    named = ", ".join(f"{label!r} ({n:,})" for label, n in small[:_NAMED])
-    more = f" and {len(small) - _NAMED} more" if len(small) > _NAMED else ""
-    return f"Groups of fewer than {least:,} gaps are pooled as {OTHER!r}: {named}{more}."
+    named = said_list(note("{group} ({n})", group=said_name(label), n=f"{n:,}") for label, n in small[:_NAMED])
+    if len(small) > _NAMED:
+        named = note("{some} and {n} more", some=named, n=len(small) - _NAMED)
+    return note("Groups of fewer than {n} gaps are pooled as 'other': {groups}.", n=f"{least:,}", groups=named)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,9 +10,11 @@ import numpy as np
 
 from churnsurv.data.gap_counts import GapCounts, gap_counts
 from churnsurv.errors import InputError
+from churnsurv.notes import note
 from churnsurv.survival.inputs import check_level
 from churnsurv.tables import Result
-from churnsurv.warning.idle_groups import By, Groups, by_of, groups_of
+from churnsurv.tables.said import said_group, said_list
+from churnsurv.warning.idle_groups import OTHER, By, Groups, by_of, groups_of
 from churnsurv.warning.idle_tables import (
     Curve,
     Slope,
@@ -360,27 +362,48 @@ def _notes(
     level: float,
 ) -> list[str]:
     idle = counts.idle_days
-    notes = [
-        f"Gaps that began by {counts.last_start}, {idle} days before the end of the log: what became of them is known."
+    notes: list[str] = [
+        note(
+            "Gaps that began by {last}, {days} days before the end of the log: what became of them is known.",
+            last=counts.last_start,
+            days=idle,
+        )
         if counts.starts == "mature"
-        else f"All gaps that began by {counts.last_start}; those that the log cuts off are censored."
+        else note("All gaps that began by {last}; those that the log cuts off are censored.", last=counts.last_start)
     ]
     notes += [groups.note] if groups.note else []
-    above = [
-        f"{groups.labels[curve.group]}{' at registration' if curve.registration_gap else ''}"
-        for curve in curves
-        if curve.churn.estimate[0] > min(wanted)
-    ]
+    above = [_where(groups, curve) for curve in curves if curve.churn.estimate[0] > min(wanted)]
     if above:
+        told = said_list(above[:6])
+        if len(above) > 6:
+            told = note("{some} and {n} more", some=told, n=len(above) - 6)
         notes.append(
-            f"The risk begins above {100 * min(wanted):g} % and has no crossing there: {', '.join(above[:6])}"
-            f"{f' and {len(above) - 6} more' if len(above) > 6 else ''}."
+            note(
+                "The risk begins above {risk} % and has no crossing there: {groups}.",
+                risk=f"{100 * min(wanted):g}",
+                groups=told,
+            )
         )
     if slope is not None:
         low, high = sorted((slope.lower, slope.upper))
-        changed = "by chance alone" if low <= 0 <= high else "more than chance explains"
         notes.append(
-            f"P(gap > {idle}) of later gaps moved by {100 * slope.estimate:+.2f} points a year ({100 * low:+.2f} to "
-            f"{100 * high:+.2f} at {100 * level:g} %), {changed}."
+            note(
+                "P(gap > {days}) of later gaps moved by {change} points a year ({low} to {high} at {level} %), "
+                "{changed}.",
+                days=idle,
+                change=f"{100 * slope.estimate:+.2f}",
+                low=f"{100 * low:+.2f}",
+                high=f"{100 * high:+.2f}",
+                level=f"{100 * level:g}",
+                changed=note("by chance alone") if low <= 0 <= high else note("more than chance explains"),
+            )
         )
     return notes
+
+
+def _where(groups: Groups, curve: Curve) -> str:
+    """The group of a curve, and whether its gaps begin at registration."""
+    label = said_group(groups.labels[curve.group]) if len(groups.beside.columns) else note("all")
+    if label == OTHER and groups.note is not None:
+        label = note("other")
+    return note("{group} at registration", group=label) if curve.registration_gap else label

@@ -10,6 +10,7 @@ import numpy as np
 
 from churnsurv.data.feature import Feature
 from churnsurv.errors import InputError, did_you_mean
+from churnsurv.notes import note
 from churnsurv.survival.formula import parse_formula
 from churnsurv.warning.objectives import Objective, Value
 from churnsurv.warning.score_lines import lines_by_fit
@@ -90,13 +91,23 @@ def _named(objective: Mapping[str, Objective]) -> dict[str, str]:
 def _scheme_notes(gaps: ScoredGaps, formula: str, level: float) -> list[str]:
     counts = gaps.training.counts
     return [
-        f"P(churn) is the chance that a gap which is silent for d days lasts for more than {counts.idle_days}, from a "
-        f"Cox fit of return on gap time ({formula}) to the {counts.n.size:,} gaps that began from {counts.first_start} "
-        f"to {counts.last_start}, all followed for {counts.idle_days} days. Covariates are as of the end of the first "
-        "day of a gap, and act alike on all idle days (proportional hazards of return).",
-        f"Limits (level {level:g}) take users as independent, and score and cuts as fixed beforehand. Both were learnt "
-        "from the same gaps, so that the figures are somewhat too good: judge them on later days. Resamples choose "
-        "cuts anew and keep the score.",
+        note(
+            "P(churn) is the chance that a gap which is silent for d days lasts for more than {days}, from a Cox fit "
+            "of return on gap time ({formula}) to the {n} gaps that began from {first} to {last}, all followed for "
+            "{days} days. Covariates are as of the end of the first day of a gap, and act alike on all idle days "
+            "(proportional hazards of return).",
+            days=counts.idle_days,
+            formula=formula,
+            n=f"{counts.n.size:,}",
+            first=counts.first_start,
+            last=counts.last_start,
+        ),
+        note(
+            "Limits (level {level}) take users as independent, and score and cuts as fixed beforehand. Both were "
+            "learnt from the same gaps, so that the figures are somewhat too good: judge them on later days. Resamples "
+            "choose cuts anew and keep the score.",
+            level=f"{level:g}",
+        ),
     ]
 
 

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from churnsurv.data.score_days import ScoreDays, score_days
 from churnsurv.errors import InputError
+from churnsurv.notes import note
 from churnsurv.numerics.score_search import BlockCells, Crossings, listed
+from churnsurv.tables.said import said_list
 from churnsurv.warning.given_score import SCORE, GivenScore
 from churnsurv.warning.objectives import Objective, Value
 from churnsurv.warning.score_lines import lines_by_table
@@ -136,40 +138,60 @@ def _hash_of(days: ScoreDays, idle_days: int) -> str:
 def _notes(training: Training, days: ScoreDays, level: float) -> list[str]:
     counts = training.counts
     return [
-        f"Cuts of a score that was given, fitted to the {counts.n.size:,} gaps between active days that began from "
-        f"{counts.first_start} to {counts.last_start}, all followed for {counts.idle_days} days. The score of a day is "
-        "taken as known at its end: whether it looks ahead cannot be seen from it.",
+        note(
+            "Cuts of a score that was given, fitted to the {n} gaps between active days that began from {first} to "
+            "{last}, all followed for {days} days. The score of a day is taken as known at its end: whether it looks "
+            "ahead cannot be seen from it.",
+            n=f"{counts.n.size:,}",
+            first=counts.first_start,
+            last=counts.last_start,
+            days=counts.idle_days,
+        ),
         *_used(days),
-        f"Limits (level {level:g}) take users as independent, and score and cuts as fixed beforehand. The cuts were "
-        "chosen on the same gaps, so that the figures are somewhat too good, and more so if the score was learnt from "
-        "them too: judge them on later days. Resamples choose cuts anew and keep the score.",
+        note(
+            "Limits (level {level}) take users as independent, and score and cuts as fixed beforehand. The cuts were "
+            "chosen on the same gaps, so that the figures are somewhat too good, and more so if the score was learnt "
+            "from them too: judge them on later days. Resamples choose cuts anew and keep the score.",
+            level=f"{level:g}",
+        ),
     ]
 
 
 def _used(days: ScoreDays) -> list[str]:
     """What of the table is used, on how many days an older score stands in, and who has none."""
-    notes = []
+    notes: list[str] = []
     if days.days_carried:
         notes.append(
-            f"score: {days.days_carried:,} of {days.days:,} idle days of these gaps "
-            f"({days.days_carried / days.days:.1%}) have no row of their own and carry the last one before, for up to "
-            f"{days.longest_carry:,} days."
+            note(
+                "score: {n} of {days} idle days of these gaps ({share}) have no row of their own and carry the last "
+                "one before, for up to {longest} days.",
+                n=f"{days.days_carried:,}",
+                days=f"{days.days:,}",
+                share=f"{days.days_carried / days.days:.1%}",
+                longest=f"{days.longest_carry:,}",
+            )
         )
     if days.days_before:
         notes.append(
-            f"score: {days.days_before:,} of {days.days:,} idle days lie before the first score of their user. "
-            f"{days.never:,} gaps never have a score, and no alert."
+            note(
+                "score: {n} of {days} idle days lie before the first score of their user. {never} gaps never have a "
+                "score, and no alert.",
+                n=f"{days.days_before:,}",
+                days=f"{days.days:,}",
+                never=f"{days.never:,}",
+            )
         )
+    n = {reason: f"{number:,}" for reason, number in days.rows.items()}
     said = {
-        "no_score": "without a value",
-        "unknown_user": "of unknown users",
-        "outside_log": "with dates outside the log",
-        "missing_user_id": "without a user id",
-        "missing_date": "without a date",
-        "unparsable_date": "with a date that cannot be read",
-        "repeated": "that are there already",
+        "no_score": note("{n} without a value", n=n["no_score"]),
+        "unknown_user": note("{n} of unknown users", n=n["unknown_user"]),
+        "outside_log": note("{n} with dates outside the log", n=n["outside_log"]),
+        "missing_user_id": note("{n} without a user id", n=n["missing_user_id"]),
+        "missing_date": note("{n} without a date", n=n["missing_date"]),
+        "unparsable_date": note("{n} with a date that cannot be read", n=n["unparsable_date"]),
+        "repeated": note("{n} that are there already", n=n["repeated"]),
     }
-    left = [f"{days.rows[reason]:,} {words}" for reason, words in said.items() if days.rows[reason]]
+    left = said_list(words for reason, words in said.items() if days.rows[reason])
     if left:
-        notes.append(f"score: of {days.rows['read']:,} rows these are left out: {', '.join(left)}.")
+        notes.append(note("score: of {n} rows these are left out: {rows}.", n=n["read"], rows=left))
     return notes

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError
+from churnsurv.notes import Note, note
+from churnsurv.tables.said import said_rule, said_saving, said_variable
 from churnsurv.warning.given_score import SCORE, GivenScore
 from churnsurv.warning.objectives import Capacity, Objective, Value
 from churnsurv.warning.rules import Condition, Rule
@@ -18,6 +20,7 @@ from churnsurv.warning.score_lines import ScoreLines
 from churnsurv.warning.score_search import CutGaps, FittedCut, fit_capped_cut, fit_cut
 from churnsurv.warning.scores import CHANCE, GapScore
 from churnsurv.warning.tier_figures import figures, tier_sums
+from churnsurv.warning.tier_words import merit, nobody_note
 from churnsurv.warning.training import Training
 
 __all__ = ["FittedCuts", "FittedScores", "PatternGaps", "ScoreTier", "fit_cuts", "whole_blocks"]
@@ -181,55 +184,79 @@ def _sensitivity_row(tier: str, variable: str, each: Any) -> Mapping[str, Any]:
 
 def _tier_notes(name: str, objective: Objective, found: FittedCut) -> list[str]:
     if found.cut is None:
-        return [f"{name}: {_why_empty(objective, found)}"]
-    notes = []
+        return [note("{tier}: {text}", tier=name, text=_why_empty(objective, found))]
+    notes: list[str] = []
     if found.cut != found.fitted and found.kept != 1.0:
-        what = "net benefit" if isinstance(objective, Value) else "lead-weighted recall"
         notes.append(
-            f"{name}: the cut is rounded, which costs {1.0 - found.kept:.2%} of its {what} in training; the best "
-            f"rule was {_rule(found.variable, found.fitted)}."
+            note(
+                "{tier}: the cut is rounded, which costs {share} of its {what} in training; the best rule was {rule}.",
+                tier=name,
+                share=f"{1.0 - found.kept:.2%}",
+                what=merit(objective),
+                rule=said_rule(str(_rule(found.variable, found.fitted))),
+            )
         )
     if isinstance(objective, Value):
-        said = objective.to_plain()
-        if found.variable == SCORE:
-            notes.append(
-                f"{name}: the first day of a gap above the cut, idle day d, is worth {said['saved_value']:,.6g} s(d) "
-                f"where the gap ends in churn, less {said['contact_cost']:,.6g} of the contact. Waiting is not "
-                "weighed: the score is taken as it is."
-            )
-        else:
-            notes.append(
-                f"{name}: {found.variable} is {said['saved_value']:,.6g} s(d) P(churn) - {said['contact_cost']:,.6g} "
-                "of a contact on idle day d, less what waiting for the best later day is worth; the highest since the "
-                "last activity."
-            )
+        notes.append(_worth_note(name, objective, found))
     worst = max(found.assumed[1:], key=lambda each: each.value - each.chosen, default=None)
     if worst is not None and worst.value > 0 and 1.0 - worst.chosen / worst.value > _WORTH_SAYING:
         notes.append(
-            f"{name}: the cut hangs on the saving curve. With {worst.saving}, this one misses "
-            f"{1.0 - worst.chosen / worst.value:.0%} of the value of the best."
+            note(
+                "{tier}: the cut hangs on the saving curve. With {saving}, this one misses {share} of the value of the "
+                "best.",
+                tier=name,
+                saving=said_saving(worst.saving),
+                share=f"{1.0 - worst.chosen / worst.value:.0%}",
+            )
         )
     if isinstance(objective, Capacity) and found.capped is not None:
-        first = "score" if found.variable == SCORE else "P(churn) (idle_days - d) / idle_days"
+        first = note("score") if found.variable == SCORE else note("P(churn) (idle_days - d) / idle_days")
         notes.append(
-            f"{name}: on no day more than {objective.per_day:,.6g} first alerts, those of the highest {first} first; "
-            "the others wait while the score is above the cut. Figures are of the alerts that come of it, equals drawn "
-            f"by lot. The cut alone would alert {found.capped.alone:,.4g} a day on average."
+            note(
+                "{tier}: on no day more than {n} first alerts, those of the highest {first} first; the others wait "
+                "while the score is above the cut. Figures are of the alerts that come of it, equals drawn by lot. "
+                "The cut alone would alert {alone} a day on average.",
+                tier=name,
+                n=f"{objective.per_day:,.6g}",
+                first=first,
+                alone=f"{found.capped.alone:,.4g}",
+            )
         )
     return notes
 
 
-def _why_empty(objective: Objective, found: FittedCut) -> str:
-    if isinstance(objective, Value):
-        return (
-            "contacting nobody is best: on no idle day does what a contact saves outweigh what it costs. A lower cost, "
-            "a higher saved_value or a curve that saves more would change that."
+def _worth_note(name: str, objective: Value, found: FittedCut) -> Note:
+    """What the score of a tier of a value is in money."""
+    said = objective.to_plain()
+    value, cost = f"{said['saved_value']:,.6g}", f"{said['contact_cost']:,.6g}"
+    if found.variable == SCORE:
+        return note(
+            "{tier}: the first day of a gap above the cut, idle day d, is worth {value} s(d) where the gap ends in "
+            "churn, less {cost} of the contact. Waiting is not weighed: the score is taken as it is.",
+            tier=name,
+            value=value,
+            cost=cost,
         )
+    return note(
+        "{tier}: {variable} is {value} s(d) P(churn) - {cost} of a contact on idle day d, less what waiting for the "
+        "best later day is worth; the highest since the last activity.",
+        tier=name,
+        variable=said_variable(found.variable),
+        value=value,
+        cost=cost,
+    )
+
+
+def _why_empty(objective: Objective, found: FittedCut) -> Note:
+    if isinstance(objective, Value):
+        return nobody_note()
     if found.nearest is None:
-        return "the tier is empty: no gap that ends in churn is left for it to alert."
+        return note("the tier is empty: no gap that ends in churn is left for it to alert.")
     amount, cut = found.nearest
-    rule = _rule(found.variable, cut)
-    return (
-        f"the tier is empty: no cut has a lower bound of precision of {objective.to_plain()['target']:.4g}. The "
-        f"nearest target that is met is about {amount:.3f}, by: {rule}."
+    return note(
+        "the tier is empty: no cut has a lower bound of precision of {target}. The nearest target that is met is about "
+        "{amount}, by: {rule}.",
+        target=f"{objective.to_plain()['target']:.4g}",
+        amount=f"{amount:.3f}",
+        rule=said_rule(str(_rule(found.variable, cut))),
     )
