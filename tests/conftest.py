@@ -1,4 +1,4 @@
-"""One profile for all random tests: the same examples on every run, and no clock. Spark runs when it is asked for."""
+"""One profile for all random tests: the same examples on every run, no clock. Spark and browsers run when asked for."""
 
 from __future__ import annotations
 
@@ -31,17 +31,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # and so would those of DuckDB, unless 
 
     duckdb.connect = _connect_with_one_thread
 
+_ASKED_FOR = ("spark", "browser")
+
 settings.register_profile("churnsurv", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("churnsurv")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a JVM, which takes minutes, unless ``pytest -m spark`` asks for it."""
+    """Leave out what needs a JVM, which takes minutes, or a browser, unless ``pytest -m spark`` asks for it."""
     if config.option.markexpr:
         return
-    spark = [item for item in items if item.get_closest_marker("spark")]
-    items[:] = [item for item in items if not item.get_closest_marker("spark")]
-    config.hook.pytest_deselected(items=spark)
+    asked = [item for item in items if any(map(item.get_closest_marker, _ASKED_FOR))]
+    items[:] = [item for item in items if not any(map(item.get_closest_marker, _ASKED_FOR))]
+    config.hook.pytest_deselected(items=asked)
 
 
 @settings(max_examples=1)

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -9,7 +13,8 @@ import pandas as pd
 import pytest
 
 from churnsurv.report import Report, build, render_html
-from churnsurv.report.model import Figure
+from churnsurv.report.figures import drawings, figure_csv
+from churnsurv.report.model import Figure, Table
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "path", "use", "rect"}
 SECTION_TEXT = "<script>alert(1)</script>"
@@ -52,7 +57,7 @@ def read(page: str) -> Page:
 
 
 def test_user_text_is_text_everywhere(page: str, read: Page) -> None:
-    assert "<script" not in page
+    assert "<script>alert" not in page
     assert "<img" not in page
     assert "<b>簡" not in page
     assert "<i>marks" not in page
@@ -63,6 +68,36 @@ def test_user_text_is_text_everywhere(page: str, read: Page) -> None:
     assert "$x$ & co" in texts
     assert any("<img src=x onerror=alert(2)>\ufffd" in text for text in texts)
     assert not [name for _, attrs in read.tags for name in attrs if name.startswith("on")]
+
+
+def test_the_page_runs_its_own_script_and_no_other(page: str, read: Page) -> None:
+    kinds = [attrs.get("type") for attrs in read.named("script")]
+    assert kinds.count(None) == 1
+    assert set(kinds) == {None, "application/gzip"}  # which no browser runs
+    script = page.rpartition("<script>")[2].partition("</script>")[0]
+    assert len(script.encode()) < 10_000
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = [attrs["content"] for attrs in read.named("meta") if attrs.get("http-equiv") == "Content-Security-Policy"]
+    assert policy == [
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    ]
+
+
+def test_figures_bring_their_data_and_values(page: str, report: Report) -> None:
+    packed = re.findall(r'<script type="application/gzip">([A-Za-z0-9+/=]+)</script>', page)
+    assert len(packed) == len(report.figures)
+    for text, figure in zip(packed, report.figures, strict=True):
+        found = json.loads(gzip.decompress(base64.b64decode(text)))
+        assert found["csv"] == figure_csv(figure)
+        made = drawings(figure)
+        assert len(found["marks"]) == len(made)
+        for (wide, narrow), drawing in zip(found["marks"], made, strict=True):
+            assert [each[0] for each in wide] == [marks.name for marks in drawing.marks_wide]
+            assert [len(each[1]) for each in narrow] == [len(marks.points) for marks in drawing.marks_narrow]
+    assert page.count('class="drawing marked"') == sum(
+        bool(drawing.marks_wide) for figure in report.figures for drawing in drawings(figure)
+    )
 
 
 def test_user_text_is_in_the_figures_too(read: Page) -> None:
@@ -81,9 +116,7 @@ def test_nothing_is_fetched(page: str, read: Page) -> None:
     styles = "".join(re.findall(r"<style>(.*?)</style>", page, re.DOTALL))
     assert "url(" not in styles
     assert "@import" not in styles
-    assert not read.named("link")
-    policy = [attrs["content"] for attrs in read.named("meta") if attrs.get("http-equiv") == "Content-Security-Policy"]
-    assert policy == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
+    assert read.named("link") == [{"rel": "icon", "href": "data:,"}]  # or a browser asks for one
 
 
 def test_ids_are_unique_and_links_arrive(read: Page) -> None:
@@ -97,7 +130,12 @@ def test_ids_are_unique_and_links_arrive(read: Page) -> None:
 def test_the_page_can_be_read_by_ear(read: Page, report: Report) -> None:
     assert [attrs["lang"] for attrs in read.named("html")] == ["en"]
     assert len(read.named("h1")) == 1
-    assert len(read.named("h2")) == len(report.sections) + 2
+    assert len(read.named("h2")) == len(report.sections) + 1
+    assert [tag for tag, _ in read.tags if tag in {"header", "nav", "main", "footer"}] == [
+        "header", "nav", "main", "footer",
+    ]  # fmt: skip
+    first = read.named("a")[0]
+    assert (first["class"], first["href"]) == ("skip", "#main")
     drawings = read.named("svg")
     assert len(drawings) == 2 * 4 + len(report.figures[-1].options["panels"])
     assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in drawings)
@@ -105,6 +143,37 @@ def test_the_page_can_be_read_by_ear(read: Page, report: Report) -> None:
     assert heads
     assert all(attrs["scope"] in {"col", "row"} for attrs in heads)
     assert len(read.named("caption")) == len(read.named("table"))
+
+
+def test_figures_and_tables_are_numbered(page: str, report: Report) -> None:
+    blocks = [block for section in report.sections for block in section.blocks]
+    for word, kind in (("Figure", Figure), ("Table", Table)):
+        found = re.findall(rf'<span class="numbered">{word} (\d+)</span>', page)
+        assert found == [str(n) for n in range(1, sum(isinstance(block, kind) for block in blocks) + 1)]
+
+
+def test_findings_lead_to_their_section(report: Report, read: Page) -> None:
+    linked = [sentence.link for sentence in report.summary if sentence.link]
+    assert [attrs["href"] for attrs in read.named("a") if attrs.get("class") == "more"] == [f"#{e}" for e in linked]
+    titles = {section.id: section.title for section in report.sections}
+    assert all(titles[link] in read.texts for link in linked)
+
+
+def test_tables_say_what_they_are_sorted_by(page: str) -> None:
+    table = page.partition('<section id="curves-channel"')[2].partition("<table")[2].partition("</table>")[0]
+    heads = re.findall(r'<th scope="col"([^>]*)>([^<]*)<', table)
+    assert [("data-by" in attributes) for attributes, _ in heads] == [False, *[True] * (len(heads) - 1)]
+    first = re.findall(r'<tr><th scope="row">.*?</tr>', table, re.DOTALL)[0]
+    shown = re.findall(r'data-o="([^"]+)">([\d,.%]+)', first)
+    assert len(shown) >= 5
+    assert all(float(key) == float(text.replace(",", "").rstrip("%")) for key, text in shown)
+
+
+def test_in_chinese(small: Callable[..., Report]) -> None:
+    page = render_html(small(lang="zh-Hant"))
+    assert '<html lang="zh-Hant">' in page
+    assert '<span class="numbered">圖 1</span>' in page
+    assert 'data-dark="深色"' in page
 
 
 def test_the_page_is_for_phones_paper_and_the_night(page: str) -> None:
@@ -134,7 +203,6 @@ def test_long_text_without_a_blank_is_no_error(small: Callable[..., Report]) -> 
 
 def test_an_unknown_figure_is_named(small: Callable[..., Report]) -> None:
     from churnsurv.errors import InputError
-    from churnsurv.report.figures import drawings
 
     with pytest.raises(InputError, match="no figure of the kind 'pie'"):
         drawings(Figure("f", "pie", "", "", "", {"x": [1]}))
