@@ -139,15 +139,27 @@ def report(
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to write; by default the study's own folder.")
     ] = None,
+    lang: Annotated[
+        str | None, typer.Option(metavar="LANG", help="Language: en or zh-Hant; by default the study's own.")
+    ] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Write report.pdf too.")] = False,
+    section: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Only this section, by id or its beginning, such as why. Repeatable."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open the page when it is written.")] = False,
 ) -> None:
     """Run a study and write its report."""
     from churnsurv.study import Study
+    from churnsurv.study.reporting import report_study
 
     read = Study.from_toml(study, _parsed(overrides))
-    result = read.run(progress=True)
-    page = result.report(output or read.folder, formats=read.config.formats, lang=read.config.lang, progress=True)
-    _list(result.findings)
-    _say(f"\nReport: {_from_here(page)}")
+    formats = tuple(dict.fromkeys([*read.config.formats, *(["pdf"] if pdf else [])]))
+    made = report_study(read, output, formats=formats, lang=lang, sections=section, progress=True)
+    _list(made.findings)
+    _say(f"\nReport: {_from_here(made.page)}")
+    if show and not _opened(made.page):
+        _say(f"No program here opens it: {made.page}", to=sys.stderr)
 
 
 @app.command()
@@ -201,6 +213,12 @@ def _parsed(overrides: Iterable[str] | None) -> dict[str, object]:
         except tomllib.TOMLDecodeError:
             parsed[key.strip()] = value.strip()
     return parsed
+
+
+def _opened(page: Path) -> bool:
+    import webbrowser
+
+    return webbrowser.open(page.resolve().as_uri())
 
 
 def _from_here(path: Path) -> Path:

@@ -174,6 +174,44 @@ def test_set_replaces_a_setting(run: Callable[..., Run], tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
+def test_report_in_another_language_as_pdf_of_some_sections_opened(
+    run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_study(tmp_path, rule={"sensitivity": []}, cox={})
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: not opened.append(address))
+    chosen = ("--lang", "zh-Hant", "--pdf", "--section", "curves", "--section", "studied", "--open")
+    done = run("report", "study.toml", *chosen)
+    assert (done.code, done.err) == (0, "")
+    assert opened == [(tmp_path / "out/report.html").as_uri()]
+    assert (tmp_path / "out/report.pdf").read_bytes()[:5] == b"%PDF-"
+    facts = json.loads((tmp_path / "out/result.json").read_text(encoding="utf-8"))
+    assert {section["id"] for section in facts["sections"]} == {"curves-all", "curves-channel", "studied"}
+    assert [f"- {sentence['text']}" for sentence in facts["summary"]] == done.out.splitlines()[:-2]
+    assert "流失" in done.out
+    listed = json.loads((tmp_path / "out/manifest.json").read_text(encoding="utf-8"))
+    assert (listed["lang"], "report.pdf" in listed["files"]) == ("zh-Hant", True)
+
+
+def test_a_report_that_cannot_be_opened_is_written_all_the_same(
+    run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_study(tmp_path, rule={"sensitivity": []}, groups={}, cox={}, report={"formats": ["pdf"]})
+    monkeypatch.setattr("webbrowser.open", lambda _: False)
+    done = run("report", "study.toml", "--open")
+    assert done.code == 0
+    assert f"Report: {Path('out/report.pdf')}" in done.out
+    assert done.err == f"No program here opens it: {tmp_path / 'out/report.pdf'}\n"
+
+
+def test_report_refuses_what_there_is_not(run: Callable[..., Run], tmp_path: Path) -> None:
+    write_study(tmp_path, rule={"sensitivity": []}, groups={}, cox={})
+    unknown = run("report", "study.toml", "--section", "curve", "--section", "whyy")
+    assert (unknown.code, "The report has no section 'whyy'" in unknown.err) == (2, True)
+    assert "no report in the language 'fr'" in run("report", "study.toml", "--lang", "fr").err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("setting", ["rule.idle_days", "=3", "idle_days=3"])
 def test_set_that_is_no_setting(run: Callable[..., Run], tmp_path: Path, setting: str) -> None:
     write_study(tmp_path)

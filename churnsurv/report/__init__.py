@@ -14,6 +14,7 @@ _HOME = {
     "Report": "model",
     "build": "building",
     "render_html": "render",
+    "render_pdf": "pdf",
     "write": "folder",
 }
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
+from churnsurv.errors import InputError, did_you_mean
 from churnsurv.report.figures import drawings, figure_csv, on_paper
 from churnsurv.report.model import Report
+from churnsurv.report.pdf import render_pdf, require_typst
 from churnsurv.report.render import render_html
 from churnsurv.report.section_method import versions
 from churnsurv.report.whole_folder import MANIFEST, Contents, check_target, manifest, write_whole
 
-__all__ = ["MANIFEST", "write"]
+__all__ = ["FORMATS", "MANIFEST", "require_formats", "write"]
 
-PAGE = "report.html"
+#: What a report can be written as, and the file of each.
+FORMATS: Mapping[str, str] = MappingProxyType({"html": "report.html", "pdf": "report.pdf"})
 _REPORT = Contents("churnsurv report", "a report", "the report")
 
 
-def write(report: Report, folder: str | Path) -> Path:
-    """Write a report into a folder: `report.html, result.json, figures/*.csv, figures/*.svg, manifest.json`.
+def write(report: Report, folder: str | Path, formats: Sequence[str] = ("html",)) -> Path:
+    """Write a report into a folder: its pages, `result.json, figures/*.csv, figures/*.svg, manifest.json`.
 
     If anything fails, or the run is killed, the folder is as it was before; see `whole_folder.write_whole`.
 
@@ -28,16 +32,19 @@ def write(report: Report, folder: str | Path) -> Path:
     folder : str or Path
         Made where it is not there. A folder that is there is replaced only if it is empty or holds a report of ours
         and nothing else.
+    formats : sequence of {"html", "pdf"}
+        Which pages: `report.html`, `report.pdf`.
 
     Returns
     -------
     Path
-        The page to open.
+        The page to open: that of the first format.
 
     Raises
     ------
     InputError
-        If the folder can't be replaced or written: what stands in the way, and what to do.
+        If the folder can't be replaced or written: what stands in the way, and what to do. If there is no such format,
+        or what it needs is not installed.
 
     Examples
     --------
@@ -48,20 +55,44 @@ def write(report: Report, folder: str | Path) -> Path:
     ...     sorted(path.name for path in page.parent.iterdir())
     ['manifest.json', 'report.html', 'result.json']
     """
+    require_formats(formats)
     check_target(Path(folder).expanduser().resolve(), _REPORT)  # before the figures are drawn
-    files = _files(report)
+    files = _files(report, formats)
     files[MANIFEST] = _manifest(report, files)
-    return write_whole(folder, files, _REPORT) / PAGE
+    return write_whole(folder, files, _REPORT) / FORMATS[formats[0]]
 
 
-def _files(report: Report) -> dict[str, bytes]:
+def require_formats(formats: Sequence[str]) -> None:
+    """Refuse formats that there are not, and those whose package is not installed.
+
+    Raises
+    ------
+    InputError
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError(
+                f"There is no format {name!r}.{did_you_mean(name, FORMATS)} Formats: {', '.join(FORMATS)}."
+            )
+    if not formats:
+        raise InputError(f"formats is empty. Formats: {', '.join(FORMATS)}.")
+    if "pdf" in formats:
+        require_typst()
+
+
+def _files(report: Report, formats: Sequence[str]) -> dict[str, bytes]:
     """Every file but the manifest, in order of name."""
     drawn = {figure.name: drawings(figure) for figure in report.figures}
-    files = {PAGE: render_html(report, drawn), "result.json": report.to_json() + "\n"}
+    texts = {"result.json": report.to_json() + "\n"}
+    if "html" in formats:
+        texts[FORMATS["html"]] = render_html(report, drawn)
     for figure in report.figures:
-        files[figure.data_file] = figure_csv(figure)
-        files |= {f"figures/{each.name}.svg": on_paper(each) for each in drawn[figure.name]}
-    return {name: files[name].encode("utf-8", errors="replace") for name in sorted(files)}
+        texts[figure.data_file] = figure_csv(figure)
+        texts |= {f"figures/{each.name}.svg": on_paper(each) for each in drawn[figure.name]}
+    files = {name: text.encode("utf-8", errors="replace") for name, text in texts.items()}
+    if "pdf" in formats:
+        files[FORMATS["pdf"]] = render_pdf(report, drawn)
+    return dict(sorted(files.items()))
 
 
 def _manifest(report: Report, files: Mapping[str, bytes]) -> bytes:

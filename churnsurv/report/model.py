@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from churnsurv.errors import InputError
+from churnsurv.errors import InputError, did_you_mean
 from churnsurv.tables import plain
 
 __all__ = ["QUOTES", "Block", "Figure", "Listing", "Part", "Report", "Section", "Sentence", "Table", "Tile"]
@@ -50,8 +50,8 @@ class Sentence:
         >>> Sentence((Part("by "), Part("channel", "name"))).quoted("zh-Hant")
         'by 「channel」'
         """
-        first, last = QUOTES[lang]
-        return "".join(f"{first}{part.text}{last}" if part.role == "name" else part.text for part in self.parts)
+        mark = QUOTES[lang]
+        return "".join(f"{mark[0]}{part.text}{mark[1]}" if part.role == "name" else part.text for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +174,44 @@ class Report:
     def figures(self) -> tuple[Figure, ...]:
         """Every figure, in order."""
         return tuple(block for section in self.sections for block in section.blocks if isinstance(block, Figure))
+
+    def only(self, sections: Iterable[str]) -> Report:
+        """Return the report with some of its sections: those, and the tiles and sentences of the summary on them.
+
+        `results`, `config` and `provenance` stay whole: they tell what the report was made from.
+
+        Parameters
+        ----------
+        sections : iterable of str
+            Ids, or what an id begins with: "why" takes "why-reasons", "why-monitor" and the like.
+
+        Raises
+        ------
+        InputError
+            If a text is the beginning of no section: the ids that there are.
+
+        Examples
+        --------
+        >>> from churnsurv.report import build
+        >>> [section.id for section in build(title="Churn").only(["meth"]).sections]
+        ['method']
+        """
+        asked = list(sections)
+        ids = [section.id for section in self.sections]
+        for each in asked:
+            if not each or not any(name.startswith(each) for name in ids):
+                raise InputError(
+                    f"The report has no section {each!r}.{did_you_mean(each, ids)} Sections: {', '.join(ids)}."
+                )
+        if not asked:
+            raise InputError(f"sections is empty. Sections: {', '.join(ids)}.")
+        kept = {name for name in ids if name.startswith(tuple(asked))}
+        return replace(
+            self,
+            tiles=tuple(tile for tile in self.tiles if tile.link in kept),
+            summary=tuple(sentence for sentence in self.summary if sentence.link in kept),
+            sections=tuple(section for section in self.sections if section.id in kept),
+        )
 
     def to_plain(self) -> dict[str, Any]:
         """The report as JSON can hold it, whole: `from_plain` makes the same report of it."""

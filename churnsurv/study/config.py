@@ -161,7 +161,7 @@ A study file is TOML. Only `[sources]` is needed; every other key has the defaul
     last = 2024-05-26                    # by default the first day
 
     [report]
-    formats = ["html"]
+    formats = ["html"]                   # and "pdf"
     horizon = 90                         # days; shares are compared on this day
     level = 0.95
 

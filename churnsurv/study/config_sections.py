@@ -18,7 +18,7 @@ LOG_TABLES = ("events", "users", "balances", "feedback")
 #: What the daily run takes beside the log; nothing else of a study looks at it.
 SCORE_TABLES = ("opt_outs", "responses", "margins", "scores")
 TABLES = (*LOG_TABLES, "reasons", "answers", "costs", "calendar", "assignments", "rewards", *SCORE_TABLES)
-FORMATS = ("html",)
+FORMATS = ("html", "pdf")
 
 Reader = Callable[[Any], Any]
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from churnsurv.errors import InputError, did_you_mean
-from churnsurv.study.config_sections import FORMATS
 from churnsurv.study.progress import stages
 
 if TYPE_CHECKING:
     from churnsurv.report import Report
     from churnsurv.study.result import StudyResult
+    from churnsurv.study.study import Study
 
-__all__ = ["to_report", "write_report"]
+__all__ = ["Written", "report_study", "to_report", "write_report"]
 
 
 def to_report(result: StudyResult, *, lang: str) -> Report:
@@ -60,6 +61,7 @@ def to_report(result: StudyResult, *, lang: str) -> Report:
         risk_surface=result.warning.surface,
         tier_timeline=result.warning.timeline,
         backtest=result.warning.backtest,
+        alerts=result.warning.alerts,
         lift=result.campaigns.lift,
         lift_groups=result.campaigns.groups,
         lift_monitors=result.campaigns.monitors,
@@ -69,20 +71,53 @@ def to_report(result: StudyResult, *, lang: str) -> Report:
     )
 
 
-def write_report(
-    result: StudyResult, folder: Path, *, formats: tuple[str, ...], lang: str, progress: bool = False
-) -> Path:
-    """Write the report into a folder, whole or not at all, and return its page."""
-    from churnsurv.report import write
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a report stands, and its summary in sentences."""
 
-    for name in formats:
-        if name not in FORMATS:
-            raise InputError(
-                f"There is no format {name!r}.{did_you_mean(name, FORMATS)} Formats: {', '.join(FORMATS)}."
-            )
-    if not formats:
-        raise InputError(f"formats is empty. Formats: {', '.join(FORMATS)}.")
+    page: Path
+    findings: tuple[str, ...]
+
+
+def report_study(
+    study: Study,
+    folder: str | Path | None = None,
+    *,
+    formats: Sequence[str] | None = None,
+    lang: str | None = None,
+    sections: Sequence[str] | None = None,
+    progress: bool = False,
+) -> Written:
+    """Run a study and write its report; see `Study.report`."""
+    from churnsurv.report.catalogue import catalogue
+    from churnsurv.report.folder import require_formats
+
+    chosen, said = tuple(formats or study.config.formats), lang or study.config.lang
+    require_formats(chosen)  # before a long run
+    catalogue(said)
+    place = Path(folder) if folder is not None else study.folder
+    result = study.run(progress=progress)
+    return write_report(result, place, formats=chosen, lang=said, sections=sections, progress=progress)
+
+
+def write_report(
+    result: StudyResult,
+    folder: Path,
+    *,
+    formats: tuple[str, ...],
+    lang: str,
+    sections: Sequence[str] | None = None,
+    progress: bool = False,
+) -> Written:
+    """Write the report into a folder, whole or not at all."""
+    from churnsurv.report import write
+    from churnsurv.report.folder import require_formats
+
+    require_formats(formats)
     with stages(("write the report",), progress=progress) as stage:
         stage()
-        page: Path = write(to_report(result, lang=lang), folder)
-    return page
+        report = to_report(result, lang=lang)
+        if sections is not None:
+            report = report.only(sections)
+        page = write(report, folder, formats)
+    return Written(page, tuple(sentence.quoted(lang) for sentence in report.summary))

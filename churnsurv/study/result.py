@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from churnsurv.tables.html import as_html
+
 if TYPE_CHECKING:
     from churnsurv.data import ActivityLog, Check, Spells
     from churnsurv.diagnosis import RuleSweep
@@ -76,7 +78,13 @@ class StudyResult:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def report(
-        self, folder: str | Path, *, formats: Sequence[str] = ("html",), lang: str = "en", progress: bool = False
+        self,
+        folder: str | Path,
+        *,
+        formats: Sequence[str] = ("html",),
+        lang: str = "en",
+        sections: Sequence[str] | None = None,
+        progress: bool = False,
     ) -> Path:
         """Write the report into a folder.
 
@@ -84,34 +92,40 @@ class StudyResult:
         ----------
         folder : str or Path
             Made where it is not there; a report already in it is replaced whole.
-        formats : sequence of str
-            Only "html" so far.
-        lang : str
+        formats : sequence of {"html", "pdf"}
+            The PDF needs the extra `pdf`: ``pip install "churnsurv[pdf]"``.
+        lang : {"en", "zh-Hant"}
             Language of the report.
+        sections : sequence of str, optional
+            Only these sections, by id or by its beginning: ``["warning", "why"]``.
         progress : bool
             Show a progress bar on a terminal.
 
         Returns
         -------
         Path
-            The page to open.
+            The page to open: that of the first format.
+
+        Raises
+        ------
+        InputError
+            If there is no such format, language or section, typst is missing, or the folder cannot be replaced.
         """
         from churnsurv.study.reporting import write_report
 
-        return write_report(self, Path(folder), formats=tuple(formats), lang=lang, progress=progress)
+        chosen = tuple(formats)
+        return write_report(self, Path(folder), formats=chosen, lang=lang, sections=sections, progress=progress).page
 
     @property
     def findings(self) -> tuple[str, ...]:
         """The answers in a few sentences: the summary of the report."""
         from churnsurv.study.reporting import to_report
 
-        return tuple(sentence.text for sentence in to_report(self, lang=self.config.lang).summary)
+        lang = self.config.lang
+        return tuple(sentence.quoted(lang) for sentence in to_report(self, lang=lang).summary)
 
     def __repr__(self) -> str:
         return f"<StudyResult: {self.config.title}; {self.spells._headline()}>"
 
     def _repr_html_(self) -> str:
-        import html
-
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in self.findings)
-        return f"<p>{html.escape(self.config.title)}</p><ul>{items}</ul>"
+        return as_html(self.config.title, notes=self.findings)

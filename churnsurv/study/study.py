@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -128,6 +128,44 @@ class Study:
         from churnsurv.study.run import run_study
 
         return run_study(self, progress=progress)
+
+    def report(
+        self,
+        folder: str | Path | None = None,
+        *,
+        formats: Sequence[str] | None = None,
+        lang: str | None = None,
+        sections: Sequence[str] | None = None,
+        progress: bool = False,
+    ) -> Path:
+        """Run the study and write its report.
+
+        Parameters
+        ----------
+        folder : str or Path, optional
+            By default `study.folder`. A report already in it is replaced whole.
+        formats : sequence of {"html", "pdf"}, optional
+            By default `report.formats` of the study.
+        lang : {"en", "zh-Hant"}, optional
+            By default `study.lang`.
+        sections : sequence of str, optional
+            Only these sections, by id or by its beginning: ``["warning", "why"]``.
+        progress : bool
+            Show a progress bar on a terminal.
+
+        Returns
+        -------
+        Path
+            The page to open: that of the first format.
+
+        Raises
+        ------
+        ChurnsurvError
+            As `run` does; before it runs, if a format or a language is unknown or typst is missing.
+        """
+        from churnsurv.study.reporting import report_study
+
+        return report_study(self, folder, formats=formats, lang=lang, sections=sections, progress=progress).page
 
     def fit_tiers(self, until: date | str | None = None, output: str | Path | None = None) -> Path:
         """Fit the warning tiers to what was known at the end of a day, and save them for the daily run.

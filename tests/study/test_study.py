@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,12 +74,38 @@ def test_the_findings_are_the_summary_of_the_report(result: StudyResult, tmp_pat
 
 
 def test_what_a_report_cannot_be(result: StudyResult, tmp_path: Path) -> None:
-    for formats in (("pdf",), ()):
-        with pytest.raises(ch.InputError, match="html"):
+    for formats in (("docx",), ()):
+        with pytest.raises(ch.InputError, match="html, pdf"):
             result.report(tmp_path / "out", formats=formats)
     with pytest.raises(ch.InputError, match="xx"):
         result.report(tmp_path / "out", lang="xx")
+    with pytest.raises(ch.InputError, match=r"no section 'mehtod'\. Did you mean 'method'"):
+        result.report(tmp_path / "out", sections=["mehtod"])
     assert not (tmp_path / "out").exists()
+
+
+def test_a_study_writes_its_own_report(study_file: StudyFile, tmp_path: Path) -> None:
+    study = ch.Study.from_toml(study_file('[rule]\nsensitivity = []\n[study]\nfolder = "mine"\nlang = "zh-Hant"\n'))
+    page = study.report(sections=["method"])
+    assert page == tmp_path / "mine/report.html"
+    facts = json.loads((page.parent / "result.json").read_text(encoding="utf-8"))
+    assert (facts["lang"], [section["id"] for section in facts["sections"]]) == ("zh-Hant", ["method"])
+    page = study.report(tmp_path / "other", formats=["pdf", "html"], lang="en", sections=["studied", "curves"])
+    assert page == tmp_path / "other/report.pdf"
+    assert page.read_bytes()[:5] == b"%PDF-"
+    assert '<html lang="en"' in (page.parent / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_written_stops_a_study_before_it_runs(
+    study_file: StudyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = ch.Study.from_toml(study_file())
+    monkeypatch.setattr("churnsurv.study.run.run_study", None)  # it would be called to no avail
+    monkeypatch.setitem(sys.modules, "typst", None)
+    with pytest.raises(ch.InputError, match=r"churnsurv\[pdf\]"):
+        study.report(formats=["pdf"])
+    with pytest.raises(ch.InputError, match=r"no report in the language 'zh'\. Languages: en, zh-Hant"):
+        study.report(lang="zh")
 
 
 def test_a_result_cannot_be_changed(result: StudyResult) -> None:
