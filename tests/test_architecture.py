@@ -52,6 +52,7 @@ KEPT_TO = {
     "sqlglot": {"data"},
     "matplotlib": {"plots", "report"},
     "jinja2": {"report"},
+    "typst": {"report"},
     "typer": {"cli"},
     "formulaic": {"survival"},
     "lifelines": {"integrations"},
@@ -67,6 +68,7 @@ HEAVY = {
     "statsmodels",
     "duckdb",
     "typer",
+    "typst",
     "pyarrow",
 }
 

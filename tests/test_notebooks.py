@@ -18,6 +18,8 @@ QUOTED = {
     "03_daily_warning": {1_000.0, 3_000.0, 10_000.0, 100_000.0},
     "04_recall_lift": set(),
     "05_why_they_leave": set(),
+    "06_at_scale": {0.188, 9.138, 5_231.0, 1_000_000.0, 20_000_000.0, 50_000_000.0, 100_000_000.0},  # docs/scale.md
+    "07_methods_against_R_and_lifelines": {0.7},
 }
 QUOTING = sorted(QUOTED)
 ALL = sorted(path.stem for path in FOLDER.glob("*.ipynb"))

@@ -12,6 +12,7 @@ from churnsurv.report.material import Curves, Material
 from churnsurv.report.model import Report, Section, Sentence
 from churnsurv.report.numbers import count, in_words_of
 from churnsurv.report.pieces import columns_of
+from churnsurv.report.section_alerts import alerts_section
 from churnsurv.report.section_backtest import backtest_section
 from churnsurv.report.section_curves import curves_sections
 from churnsurv.report.section_method import method_section, reproduce_section
@@ -70,6 +71,7 @@ def build(
     risk_surface: Any = None,
     tier_timeline: pd.DataFrame | None = None,
     backtest: Any = None,
+    alerts: Any = None,
     lift: Any = None,
     lift_groups: Any = None,
     lift_monitors: Mapping[str, Any] | None = None,
@@ -127,6 +129,8 @@ def build(
     tier_timeline : DataFrame, optional
         Schema "tier_timeline", of `tiers`.
     backtest : Backtest, optional
+    alerts : Alerts, optional
+        Of the last day of the log; its counts are told, no user is named.
     lift : Lift, optional
         Of one campaign or several.
     lift_groups : Lift, optional
@@ -196,6 +200,7 @@ def build(
         risk_surface=risk_surface,
         tier_timeline=tier_timeline,
         backtest=backtest,
+        alerts=alerts,
         lift=lift,
         lift_groups=lift_groups,
         lift_monitors=dict(lift_monitors or {}),
@@ -215,15 +220,16 @@ def build(
 
 def _sections(material: Material) -> tuple[Section, ...]:
     found = [
-        *curves_sections(material),
+        studied(material),
         *who_sections(material),
+        *curves_sections(material),
+        model_section(material),
         *why_sections(material),
         warning_section(material),
         backtest_section(material),
+        alerts_section(material),
         recall_section(material),
-        model_section(material),
         sweep_section(material),
-        studied(material),
         method_section(material),
         reproduce_section(material),
     ]
@@ -256,6 +262,8 @@ def _results(material: Material, check: Any) -> dict[str, Any]:
             found[key] = result._to_plain()
     if material.reasons is not None:
         found["reasons_incidence"] = material.reasons.incidence._to_plain()
+    if material.alerts is not None:
+        found["alerts"] = plain(material.alerts._facts())  # no user is named in a report
     found |= _lift_tables(material)
     for key in _TABLES:
         frame = getattr(material, key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from churnsurv.report.model import Part, Sentence
 __all__ = ["LANGUAGES", "Catalogue", "Field", "catalogue", "name", "strong"]
 
 LANGUAGES = ("en", "zh-Hant")
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 Field: TypeAlias = str | int | Part
 
@@ -65,10 +68,14 @@ class Catalogue:
         >>> catalogue("en").note(note("{n} rows could not be used.", n="1,200"))
         '1,200 rows could not be used.'
         """
-        if not isinstance(text, Note) or self.lang == "en":
+        if not isinstance(text, Note) or text.template not in self.notes:
             return str(text)
-        fields = {name: self.note(value) for name, value in text.fields.items()}
+        fields = {name: self._field(value) for name, value in text.fields.items()}
         return self.notes[text.template].format(**fields)
+
+    def _field(self, text: str) -> str:
+        """What stands in a note: a note of its own, a day, or a text that stays as it is."""
+        return self.date(text) if _DAY.fullmatch(text) else self.note(text)
 
     def joined(self, *sentences: Sentence, link: str | None = None) -> Sentence:
         """Return sentences as one, with the room between them that the language leaves.
@@ -110,6 +117,16 @@ class Catalogue:
     def semicolons(self, items: Iterable[str]) -> str:
         """Return clauses one after the other."""
         return self.messages["semicolon"].join(items)
+
+    def paragraph(self, texts: Iterable[str]) -> str:
+        """Return finished sentences one after the other, with the room between them that the language leaves.
+
+        Examples
+        --------
+        >>> catalogue("en").paragraph(["One.", "Two."]), catalogue("zh-Hant").paragraph(["其一。", "其二。"])
+        ('One. Two.', '其一。其二。')
+        """
+        return self.messages["joint"].join(text for text in texts if text)
 
     def headed(self, head: str, text: str) -> str:
         """Return a text behind a word and a colon."""

@@ -160,6 +160,7 @@ class Material:
     risk_surface: Any = None
     tier_timeline: pd.DataFrame | None = None
     backtest: Any = None
+    alerts: Any = None
     lift: Any = None
     lift_groups: Any = None
     lift_monitors: Mapping[str, Any] = field(default_factory=dict)
@@ -186,6 +187,11 @@ class Material:
     def noun(self) -> str:
         """What a row is: users, or spells where returns are among them."""
         return self.words.text("noun.spells" if self.spells.get("spells") == "all" else "noun.users")
+
+    @property
+    def counted_noun(self) -> str:
+        """What a row is, behind a number: with its measure word in languages that have them."""
+        return self.words.text("noun.spells.counted" if self.spells.get("spells") == "all" else "noun.users.counted")
 
     @property
     def overall(self) -> Curves | None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from churnsurv.report.messages_en_alerts import ALERTS
+from churnsurv.report.messages_en_pdf import PDF
+from churnsurv.report.messages_en_plots import PLOTS
 from churnsurv.report.messages_en_recall import RECALL
 from churnsurv.report.messages_en_warning import WARNING
 from churnsurv.report.messages_en_who import WHO
@@ -22,6 +25,9 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         **WHY,
         **WARNING,
         **RECALL,
+        **PDF,
+        **ALERTS,
+        **PLOTS,
         # language
         "months": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
         "date": "{day} {month} {year}",
@@ -38,13 +44,22 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "units": "1e6 1e6 2 M; 1e4 1e3 1 k",
         "noun.users": "users",
         "noun.spells": "spells",
+        "noun.users.counted": "users",
+        "noun.spells.counted": "spells",
         "any_event": "any event",
         "group": "group",
+        "group.all": "all {noun}",
         # page
         "page.contents": "Contents",
         "page.summary": "Summary",
-        "page.details": "details",
         "page.data": "Data of this figure",
+        "page.skip": "To the text",
+        "page.dark": "Dark",
+        "page.figure": "Figure {n}",
+        "page.table": "Table {n}",
+        "page.values": "Values of the figure; left and right go from point to point, up and down from line to line",
+        "page.rows": "All {n} rows",
+        "page.fewer": "Fewer rows",
         "page.level": "Ranges in brackets are {level} confidence intervals.",
         "page.made": "Made with churnsurv {version}. The page needs no network; its data are in the files beside it.",
         "subtitle": "{first} to {last} · churn is {days} days without {activity}",
@@ -104,6 +119,21 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "allow for that.",
         "studied.first": "Only the first spell of each user is studied; returns after churn are counted apart.",
         "studied.kept_in_mind": "To keep in mind",
+        "studied.limits": "What this study cannot know",
+        "limit.rule": "Churn is silence in this log: who does nothing that counts ({activity}) for {days} days has "
+        "churned, whatever the user may have in mind.",
+        "limit.rule_back": "Churn is silence in this log: who does nothing that counts ({activity}) for {days} days "
+        "has churned, whatever the user may have in mind. {share} ({range}) of the churned were active again within "
+        "{horizon} days.",
+        "limit.follow_up": "Nobody was followed for more than {last} days; what comes later is not known. {n} {noun} "
+        "were still at risk on day {day}: the further out, the fewer the curves rest on, and the older their "
+        "registrations.",
+        "limit.short": "Nobody was followed for more than {last} days; what comes later is not known.",
+        "limit.late": "Users who registered before {first} are not in these figures; they may churn at another pace.",
+        "limit.observed": "Groups are compared as they came about, without lots: a difference between them is an "
+        "association, and their users may differ in much that the log does not hold.",
+        "limit.times": "The figures describe {first} to {last}. Later users churn alike only if product, market and "
+        "channels stay as they were.",
         "counts.title": "From rows to results",
         "counts.what": "What",
         "counts.n": "Number",
@@ -161,6 +191,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "reason.balance_too_large": "balance too large to be added exactly",
         "reason.duplicate_user": "further row of a user, not equal to the first",
         "reason.registered_after_window": "registered after the last day of the log",
+        "reason.missing_reason": "answer without a reason",
         "check.title": "What the check of the tables found",
         "check.severity": "Kind",
         "check.table": "Table",
@@ -170,6 +201,31 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "severity.error": "error",
         "severity.warning": "warning",
         "severity.note": "note",
+        "problem.equal_rows": "equal rows",
+        "problem.kind_never_occurs": "kind never occurs",
+        "problem.other_kinds": "other kinds",
+        "problem.one_day_log": "one day log",
+        "problem.log_shorter_than_rule": "log shorter than rule",
+        "problem.outside_window": "outside window",
+        "problem.registered_before_window": "registered before window",
+        "problem.events_start_late": "events start late",
+        "problem.thin_last_day": "thin last day",
+        "problem.stray_late_events": "stray late events",
+        "problem.empty_days": "empty days",
+        "problem.users_without_activity": "users without activity",
+        "problem.undecided": "undecided",
+        "problem.missing_values": "missing values",
+        "problem.constant_attribute": "constant attribute",
+        "problem.negative_amount": "negative amount",
+        "problem.several_on_one_day": "several on one day",
+        "problem.missing_column": "missing column",
+        "problem.cannot_be_read": "cannot be read",
+        "problem.wrong_type": "wrong type",
+        "problem.mismatched_ids": "mismatched ids",
+        "problem.no_readable_dates": "no readable dates",
+        "problem.name_taken": "name taken",
+        "problem.empty_window": "empty window",
+        "problem.no_activity": "no activity",
         # curves
         "curves.title_all": "When users churn",
         "curves.title": "Churn by {column}",
@@ -223,6 +279,14 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "cox.range": "{level} interval",
         "cox.p": "p",
         "cox.known_at": "Known at",
+        "known.origin": "origin",
+        "known.given": "given",
+        "known.date": "date",
+        "known.start_date": "start_date",
+        "known.day": "day {n}",
+        "known.lag": "lag {n}",
+        "ties.efron": "Efron",
+        "ties.breslow": "Breslow",
         # sweep
         "sweep.title": "How the answers move with the churn rule",
         "sweep.reading": "The same users and the same log under other numbers of idle days. What holds under every "
@@ -256,7 +320,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "method.kaplan_meier_cluster": "Shares still active: Kaplan-Meier with {ci} intervals; the variance is an "
         "infinitesimal jackknife over {cluster}.",
         "method.logrank": "Groups are compared with the log-rank test, which weighs every day alike.",
-        "method.cox": "Hazard ratios: Cox regression, partial likelihood with {ties} handling of ties, Wald "
+        "method.cox": "Hazard ratios: Cox regression, partial likelihood with {ties}'s handling of ties, Wald "
         "intervals. It assumes ratios that stay the same over time; where curves cross, read the ratio as an "
         "average.",
         "method.cox_grouped": "Hazard ratios: proportional hazards on whole days (complementary log-log regression "
@@ -266,6 +330,33 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "method.sweep": "For each rule the spells are built anew and everything is estimated again.",
         "method.multiple": "Intervals and p-values stand for one comparison each; with many groups some will look "
         "different by chance alone.",
+        "method.page": "The formulas, and how each was checked, stand in {page} of the package.",
+        "method.sources": "Sources",
+        "method.about": "Method",
+        "method.chapter": "Chapter",
+        "method.references": "Papers and books",
+        "ci.log-log": "log-log",
+        "ci.log": "log",
+        "ci.plain": "plain",
+        "ci.arcsine": "arcsine",
+        "source.risk": "Who is at risk, late entry",
+        "source.kaplan_meier": "Curves of the share still active",
+        "source.logrank": "Comparison of curves",
+        "source.cox": "Hazard ratios",
+        "source.cox_grouped": "Hazard ratios on whole days",
+        "source.who": "Stages and behaviour of the churned",
+        "source.bursts": "Bursts of registrations",
+        "source.value": "Value of channels",
+        "source.reasons": "Reasons, weighted for who answers",
+        "source.experience": "Problems and returns",
+        "source.monitor": "Watching the returns",
+        "source.shocks": "Days around a date",
+        "source.idle_risk": "Churn risk by idle days",
+        "source.tiers": "Tiers and what contacts are worth",
+        "source.backtest": "Tiers on later days",
+        "source.lift": "Campaigns whose arms were drawn by lot",
+        "source.lift_observed": "Campaigns without lots",
+        "source.lift_monitor": "Campaigns looked at every day",
         # reproducibility
         "repro.title": "How to reproduce this",
         "repro.same": "The same tables, configuration and versions give the same bytes. manifest.json has the "

@@ -35,6 +35,7 @@ RECALL: Mapping[str, str] = MappingProxyType(
         "recall.more": "{n} more",
         "recall.fewer": "{n} fewer",
         "recall.item": "{arm} {value} ({range})",
+        "recall.item_alone": "{arm} {value}",
         "recall.days": "Mean days without return, of {days}, arm less control: {items}.",
         "recall.money": "Net value of re-investments within {days} days{less}, per 1,000 users, arm less control: "
         "{items}.",
@@ -82,7 +83,7 @@ RECALL: Mapping[str, str] = MappingProxyType(
         "recall.table_adjusted": ", adjusted for what was known before",
         "recall.table_together": " hold for all arms together",
         "recall.outcome": "Outcome",
-        "recall.groups_table": "Returned within {days} days per 1,000 users, by {column}: {campaign}",
+        "recall.groups_table": "More returned within {days} days per 1,000 users, by {column}: {campaign}",
         "recall.group": "Users",
         "recall.groups_p": "the same in all groups: p",
         "recall.checks": "Checks before the answer",

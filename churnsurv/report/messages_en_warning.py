@@ -39,6 +39,7 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "idle.alt_line": "{group}: {shares}",
         "idle.alt_point": "{share} on day {day}",
         "idle.later": "later gaps",
+        "idle.line": "{group}, {gaps}",
         "idle.since": "since registration",
         "idle.table": "Risk of churn on chosen idle days",
         "idle.day": "Silent for",
@@ -71,18 +72,24 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "worth its cost.",
         "worth_day.nobody_since": "Of gaps that begin at registration, no single day would be worth its cost.",
         "worth_day.flat": "Days {first} to {last} are worth nearly as much (95% or more of it).",
+        "worth_day.flat_one": "No other day is worth nearly as much (95% or more of it).",
         "worth_day.loses": "Before day {first} and after day {last}, contacting everybody loses.",
         "worth_day.loses_first": "Before day {first}, contacting everybody loses.",
         "worth_day.loses_last": "After day {last}, contacting everybody loses.",
         "worth_day.others": "If contacts save more, less, earlier or later than stated ({n} other curves), the best "
         "day lies between {first} and {last}.",
+        "worth_day.others_one": "If contacts save more, less, earlier or later than stated ({n} other curves), day "
+        "{first} is the best under each of them.",
         "worth_day.others_some": "If contacts save more, less, earlier or later than stated ({n} other curves), the "
         "best day lies between {first} and {last}, and under {m} of the curves nobody should be contacted.",
+        "worth_day.others_some_one": "If contacts save more, less, earlier or later than stated ({n} other curves), "
+        "nobody should be contacted under {m} of the curves; else the best day is day {first}.",
         "worth_day.others_nobody": "If contacts save more, less, earlier or later than stated, no single day is worth "
         "its cost.",
         "worth_day.figure": "What contacting everybody still silent is worth, by day",
         "worth_day.caption": "One contact a gap, by what the study states ({worth}). At 0 nobody is contacted. Rules "
         "may do better than any one day: they tell users apart.",
+        "worth_day.worth": "{tier}, {objective}",
         "worth_day.alt": "Net benefit per 1,000 gaps of contacting everybody still silent on an idle day. {lines}.",
         "worth_day.alt_best": "highest on day {day}, {value}",
         "worth_day.alt_nobody": "below 0 on every day",
@@ -109,6 +116,8 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "users, {share} of which ended in churn.",
         "tiers.rule": "Tier {tier} ({objective}): {rule}. It alerts {alerts} times a day and is right in {precision} "
         "({range}) of its alerts, where {base} of all gaps end in churn; on average {lead} days before churn.",
+        "tiers.rule_no_lead": "Tier {tier} ({objective}): {rule}. It alerts {alerts} times a day and is right in "
+        "{precision} ({range}) of its alerts, where {base} of all gaps end in churn.",
         "tiers.rule_value": "It is worth {value} ({range}) per 1,000 gaps, before the choice among rules is allowed "
         "for.",
         "tiers.empty": "Tier {tier} ({objective}) has no rule: nobody is contacted. The notes below say why, and what "
@@ -161,6 +170,13 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "Values are per 1,000 gaps.",
         "tiers.as_stated": "as stated",
         "tiers.notes": "To keep in mind about the tiers",
+        # what tiers are for
+        "objective.value": "value: {value} a user saved, {cost} a contact, saving {saving}",
+        "objective.precision": "precision of at least {target} %",
+        "objective.capacity": "at most {n} first alerts a day",
+        "saving.plateau": "plateau (top {top}, middle {middle}, width {width})",
+        "saving.linear": "linear (top {top}, idle_days {idle_days})",
+        "saving.table": "table from idle day {first} to {last}",
         # later days
         "backtest.title": "On later days: how the tiers do",
         "backtest.how": "The tiers were fitted {n} times, to what was known at the end of {origins}, and judged on "
@@ -172,6 +188,8 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "backtest.tier": "Tier {tier}: on later days it alerts {alerts} times a day, is right in {precision} "
         "({range}) of its first alerts, where {base} of all gaps end in churn, on average {lead} days before churn, "
         "and reaches {recall} of the churns.",
+        "backtest.tier_no_lead": "Tier {tier}: on later days it alerts {alerts} times a day, is right in {precision} "
+        "({range}) of its first alerts, where {base} of all gaps end in churn, and reaches {recall} of the churns.",
         "backtest.tier_value": "It is worth {value} ({range}) per 1,000 gaps.",
         "backtest.tier_empty": "Tier {tier} contacted nobody on later days.",
         "backtest.worth_more": "Contacts of tier {tier} are worth {value} ({range}) per 1,000 gaps more than {other}.",
@@ -208,6 +226,7 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "backtest.any": "Fitted, any tier",
         "backtest.nobody_cell": "Nobody",
         "backtest.everybody_cell": "Everybody on the first silent day",
+        "backtest.capacity_cell": "{n} alerts a day",
         "backtest.best_cell": "The most accurate",
         "backtest.policies_note": "First alerts, at most one a gap. {base} of all gaps end in churn: that is how "
         "often an alert is right by chance. Everybody is reached by contacting everybody; the value says at which "
@@ -248,8 +267,14 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "churn.",
         "summary.tier": "The tier {tier} warns at {rule} and is right in {precision} ({range}) of its alerts, {lead} "
         "days before churn on average; {base} of all gaps end in churn.",
+        "summary.tier_no_lead": "The tier {tier} warns at {rule} and is right in {precision} ({range}) of its alerts; "
+        "{base} of all gaps end in churn.",
+        "summary.tier_rule": "The tier {tier} warns at {rule}.",
         "summary.backtest": "On later days that the rules had not seen, the tier {tier} was right in {precision} "
-        "({range}) of its alerts, where {base} of all gaps ended in churn.",
+        "({range}) of its alerts, where {base} of all gaps ended in churn: {lead} days before churn on average, at "
+        "{alerts} alerts a day.",
+        "summary.backtest_no_lead": "On later days that the rules had not seen, the tier {tier} was right in "
+        "{precision} ({range}) of its alerts, where {base} of all gaps ended in churn, at {alerts} alerts a day.",
         "backtest.summary_more": "Its contacts were worth {value} ({range}) per 1,000 gaps more than {other}.",
         "backtest.summary_less": "Its contacts were worth {value} ({range}) per 1,000 gaps less than {other}.",
         "backtest.summary_alike": "In worth its contacts could not be told from {other}: the difference was {value} "

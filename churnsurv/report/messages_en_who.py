@@ -9,6 +9,17 @@ __all__ = ["WHO"]
 
 WHO: Mapping[str, str] = MappingProxyType(
     {
+        # groups put together, and users without a value
+        "together.other": "other",
+        "together.(missing)": "(missing)",
+        "together.(none)": "(none)",
+        "together.(small)": "(small)",
+        "together.(small untouched)": "(small untouched)",
+        "together.(untouched)": "(untouched)",
+        "together.other bursts": "other bursts",
+        "column.stage": "stage",
+        "column.channel": "channel",
+        "column.cohort": "cohort",
         # who churns: stages and channels
         "who.title": "Who churns: stages and channels",
         "who.stages": "Of the {n} users whose first spell ended in churn, {items}.",

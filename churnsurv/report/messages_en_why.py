@@ -49,6 +49,8 @@ WHY: Mapping[str, str] = MappingProxyType(
         "reasons.alt_plain": "Shares of reasons, of those who answered: {items}.",
         "reasons.alt": "Shares of reasons, weighted for who answers: {items}.",
         "reasons.alt_item": "{reason} {share} ({range})",
+        "reasons.alt_share": "{reason} {share}",
+        "reasons.unknown": "unknown",
         "reasons.over_time": "Churn by reason over time",
         "reasons.over_time_caption": "Share of the users who have churned by each day, by reason, stacked; grey on "
         "top: churns without a known reason.",
@@ -119,6 +121,7 @@ WHY: Mapping[str, str] = MappingProxyType(
         "otherwise have churned like those they are compared with.",
         "problems.alt": "Share of churn by problem: {items}.",
         "problems.notes": "To keep in mind about problems",
+        "problems.absent": "No estimate of {kind}, {what}: {why}.",
         # monitor
         "monitor.title": "Why they leave: returns watched day by day",
         "monitor.none": "From {first} to {last}, returns were watched in {charts}, and no alarm was raised; {false} "
@@ -222,6 +225,8 @@ WHY: Mapping[str, str] = MappingProxyType(
         "shocks.notes": "To keep in mind about dates",
         "reasons.short_tenure": "days",
         "reasons.short_n_investments": "investments",
+        "reasons.on_stage": "stage",
+        "reasons.on_channel": "channel",
         "reasons.on_tenure": "days from registration to the last activity",
         "reasons.on_n_investments": "number of investments",
         # counts of the log

@@ -9,12 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from churnsurv.report.messages_zh_hant_alerts import ALERTS
+from churnsurv.report.messages_zh_hant_pdf import PDF
+from churnsurv.report.messages_zh_hant_plots import PLOTS
 from churnsurv.report.messages_zh_hant_recall import RECALL
 from churnsurv.report.messages_zh_hant_warning import WARNING
 from churnsurv.report.messages_zh_hant_who import WHO
 from churnsurv.report.messages_zh_hant_why import WHY
+from churnsurv.report.notes_zh_hant_core import NOTES as CORE_NOTES
+from churnsurv.report.notes_zh_hant_diagnosis import NOTES as DIAGNOSIS_NOTES
+from churnsurv.report.notes_zh_hant_recall import NOTES as RECALL_NOTES
+from churnsurv.report.notes_zh_hant_warning import NOTES as WARNING_NOTES
 
-__all__ = ["MESSAGES"]
+__all__ = ["MESSAGES", "NOTES"]
+
+NOTES: Mapping[str, str] = MappingProxyType({**CORE_NOTES, **DIAGNOSIS_NOTES, **WARNING_NOTES, **RECALL_NOTES})
 
 MESSAGES: Mapping[str, str] = MappingProxyType(
     {
@@ -22,6 +31,9 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         **WHY,
         **WARNING,
         **RECALL,
+        **PDF,
+        **ALERTS,
+        **PLOTS,
         # language
         "months": "1 2 3 4 5 6 7 8 9 10 11 12",
         "date": "{year}年{month}月{day}日",
@@ -32,19 +44,28 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "colon": "：",
         "joint": "",
         "bracketed": "（{text}）",
-        "clauses.and": "；以及",
+        "clauses.and": "；",
         "clauses.comma": "；",
         "range": "{low} 至 {high}",
         "units": "1e8 1e8 2 億; 1e4 1e4 2 萬",
         "noun.users": "用戶",
         "noun.spells": "使用期間",
+        "noun.users.counted": "名用戶",
+        "noun.spells.counted": "段使用期間",
         "any_event": "任何事件",
         "group": "組別",
+        "group.all": "全部{noun}",
         # page
         "page.contents": "目錄",
         "page.summary": "摘要",
-        "page.details": "詳情",
         "page.data": "此圖的資料",
+        "page.skip": "跳到正文",
+        "page.dark": "深色",
+        "page.figure": "圖 {n}",
+        "page.table": "表 {n}",
+        "page.values": "圖中數值；左右鍵逐點移動，上下鍵切換線條",
+        "page.rows": "顯示全部 {n} 列",
+        "page.fewer": "收合",
         "page.level": "括號內的範圍為{level}信賴區間。",
         "page.made": "由 churnsurv {version}製作。本頁不需要網路；資料在同一資料夾的檔案中。",
         "subtitle": "{first}至{last} · 流失：連續{days}天沒有{activity}",
@@ -55,8 +76,8 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "tile.half_not": "{day}天內流失者未達半數",
         "tile.survival": "第{day}天仍活躍",
         # summary
-        "summary.scope": "共{n}個{noun}，追蹤至{last}：其中{churned}個已流失，即連續{days}天沒有{activity}；"
-        "{censored}個到當時尚未流失。",
+        "summary.scope": "共{n}{noun}，追蹤至{last}：其中已流失者{churned}，即連續{days}天沒有{activity}；"
+        "當時尚未流失者{censored}。",
         "summary.half": "到第{day}天（{range}），半數{noun}已流失。",
         "summary.half_open": "到第{day}天，半數{noun}已流失（下限為第{low}天；上限超出追蹤的最後一天）。",
         "summary.half_not": "到追蹤的最後一天，即第{day}天，流失的{noun}未達半數。",
@@ -68,7 +89,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "為{low_share}（{low_range}）；以{high}的{noun}最高，為{high_share}（{high_range}）。",
         "summary.groups_alike": "依{column}分組{among}：各曲線的差異未超出機遇範圍（log-rank 檢定 p {p}）；"
         "第{day}天仍活躍的比例介於{low_share}（{low_range}）與{high_share}（{high_range}）之間。",
-        "summary.among": "（僅計至少有{n}個{noun}的組別）",
+        "summary.among": "（僅計至少有{n}{noun}的組別）",
         "summary.no_interval": "{share}時沒有區間",
         "summary.ratio": "依{variable}：模型其他項相同時，{category}的{noun}流失速度，"
         "為{reference}的{noun}之{ratio}倍（{range}）。",
@@ -86,8 +107,8 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "studied.rule": "流失是指連續{days}個日曆天沒有{activity}。用戶在這段期間的最後一天才算流失，絕不提前；"
         "當天只要有活躍行為，就不算流失。註冊也算活躍行為。",
         "studied.window": "紀錄涵蓋{first}至{last}，共{n}天。",
-        "studied.clock": "未註明時區的時間視為{timestamps}；每一天結束於{zone}的午夜。",
-        "studied.undecided": "{n}個{noun}在紀錄結束時尚未流失：距最後一次活躍未滿{days}天。只計為追蹤至當日，"
+        "studied.clock": "未註明時區的時間視為 {timestamps}；每一天結束於 {zone} 的午夜。",
+        "studied.undecided": "{n}{noun}在紀錄結束時尚未流失：距最後一次活躍未滿{days}天。只計為追蹤至當日，"
         "既不算流失，也不算留住。",
         "studied.excluded": "{n}名用戶在紀錄開始前已註冊。其先前的流失可能看不到，因此排除在外。",
         "studied.assumed": "紀錄開始前就已開始的使用期間，從進入觀察的那一天起算；其中第一段直接視為首次使用期間，"
@@ -96,6 +117,16 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "studied.returns": "資料列包含回流後的使用期間。同一名用戶可能有多段，區間已將此納入考量。",
         "studied.first": "只研究每名用戶的首次使用期間；流失後的回流另行計算。",
         "studied.kept_in_mind": "須留意",
+        "studied.limits": "本研究無法得知的事",
+        "limit.rule": "流失指紀錄中的沉寂：連續{days}天沒有{activity}，就算流失，無論用戶本意如何。",
+        "limit.rule_back": "流失指紀錄中的沉寂：連續{days}天沒有{activity}，就算流失，無論用戶本意如何。"
+        "流失用戶中，{share}（{range}）在{horizon}天內再度活躍。",
+        "limit.follow_up": "沒有人被追蹤超過{last}天；之後的情形不得而知。第{day}天仍在追蹤且尚未流失的有{n}{noun}："
+        "越往後，曲線所依據的越少，註冊也越早。",
+        "limit.short": "沒有人被追蹤超過{last}天；之後的情形不得而知。",
+        "limit.late": "{first}之前註冊的用戶不在這些數字中；其流失步調可能不同。",
+        "limit.observed": "各組是自然形成的，並非抽籤分派：組間差異屬於關聯，各組用戶可能在許多紀錄所沒有的方面不同。",
+        "limit.times": "這些數字描述{first}至{last}。產品、市場與通路維持原樣時，往後的用戶才會有相同的流失情形。",
         "counts.title": "從資料列到結果",
         "counts.what": "項目",
         "counts.n": "數量",
@@ -153,6 +184,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "reason.balance_too_large": "餘額過大，無法精確加總",
         "reason.duplicate_user": "同一名用戶的另一列，與第一列不同",
         "reason.registered_after_window": "註冊日晚於紀錄的最後一天",
+        "reason.missing_reason": "沒有原因的回答",
         "check.title": "資料表的檢查結果",
         "check.severity": "類別",
         "check.table": "資料表",
@@ -162,6 +194,31 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "severity.error": "錯誤",
         "severity.warning": "警告",
         "severity.note": "備註",
+        "problem.equal_rows": "相同的列",
+        "problem.kind_never_occurs": "從未出現的種類",
+        "problem.other_kinds": "其他種類",
+        "problem.one_day_log": "只有一天的紀錄",
+        "problem.log_shorter_than_rule": "紀錄比規則短",
+        "problem.outside_window": "觀察期以外",
+        "problem.registered_before_window": "觀察期前註冊",
+        "problem.events_start_late": "事件開始得晚",
+        "problem.thin_last_day": "最後一天資料稀少",
+        "problem.stray_late_events": "零星的過晚事件",
+        "problem.empty_days": "沒有事件的日子",
+        "problem.users_without_activity": "沒有活躍行為的用戶",
+        "problem.undecided": "尚無法判定",
+        "problem.missing_values": "缺漏值",
+        "problem.constant_attribute": "所有人相同的屬性",
+        "problem.negative_amount": "負數金額",
+        "problem.several_on_one_day": "一天有數筆",
+        "problem.missing_column": "缺少欄位",
+        "problem.cannot_be_read": "無法讀取",
+        "problem.wrong_type": "型別不符",
+        "problem.mismatched_ids": "編號對不上",
+        "problem.no_readable_dates": "沒有可讀的日期",
+        "problem.name_taken": "名稱已被使用",
+        "problem.empty_window": "空的觀察期",
+        "problem.no_activity": "沒有活躍行為",
         # curves
         "curves.title_all": "用戶何時流失",
         "curves.title": "依{column}的流失情形",
@@ -195,7 +252,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "cox.title": "誰流失得較快：Cox 迴歸",
         "cox.reading": "風險比為2表示：在任何一天，其他項的值相同時，仍活躍者中流失的比例為兩倍。"
         "風險比是就現有的各組作比較，並不說明某位用戶若在另一組會如何。",
-        "cox.fit": "模型含{n}個{noun}、{events}次流失；公式：{formula}；同日流失的處理：{ties}。",
+        "cox.fit": "模型含{n}{noun}、{events}次流失；公式：{formula}；同日流失的處理：{ties}。",
         "cox.grouped": "以整天為區間（complementary log-log）",
         "cox.strata": "每個{strata}各有自己的基準風險率。",
         "cox.cluster": "區間為穩健估計，容許同一{cluster}有多列資料。",
@@ -213,6 +270,14 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "cox.range": "{level}信賴區間",
         "cox.p": "p 值",
         "cox.known_at": "可得知的時點",
+        "known.origin": "起算日",
+        "known.given": "資料所給",
+        "known.date": "當日",
+        "known.start_date": "間隔開始日",
+        "known.day": "第{n}天",
+        "known.lag": "{n}天前",
+        "ties.efron": "Efron",
+        "ties.breslow": "Breslow",
         # sweep
         "sweep.title": "答案如何隨流失規則變動",
         "sweep.reading": "相同的用戶、相同的紀錄，改用其他閒置天數。在每種規則下都成立的結論，"
@@ -245,13 +310,40 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "method.kaplan_meier_cluster": "仍活躍的比例：Kaplan-Meier 估計，採{ci}信賴區間；變異數以{cluster}為單位，"
         "用無窮小摺刀法（infinitesimal jackknife）計算。",
         "method.logrank": "各組以 log-rank 檢定比較，每一天的權重相同。",
-        "method.cox": "風險比：Cox 迴歸，採部分概似，以{ties}方法處理同日流失，Wald 區間。"
+        "method.cox": "風險比：Cox 迴歸，採部分概似，以 {ties} 方法處理同日流失，Wald 區間。"
         "此法假設風險比不隨時間改變；曲線交叉時，請把風險比看作平均。",
         "method.cox_grouped": "風險比：以整天計的比例風險模型（complementary log-log 迴歸，每天一個參數），"
         "Wald 區間。許多用戶在同一天流失時，例如最早可能流失的那一天，此法仍為精確。此法假設風險比不隨時間改變。",
         "method.entry": "較晚進入觀察的用戶，從進入時起才計入風險暴露（左截斷）。",
         "method.sweep": "每種規則都重新建立使用期間，並重新估計所有項目。",
         "method.multiple": "每個區間與 p 值只對應單一比較；組別多時，有些組別單憑機遇就會看起來不同。",
+        "method.page": "公式及其查核方式，見套件的 {page}。",
+        "method.sources": "文獻",
+        "method.about": "方法",
+        "method.chapter": "章",
+        "method.references": "論文與書籍",
+        "ci.log-log": " log-log ",
+        "ci.log": "對數",
+        "ci.plain": "未轉換",
+        "ci.arcsine": "反正弦",
+        "source.risk": "風險集與較晚進入觀察",
+        "source.kaplan_meier": "仍活躍比例的曲線",
+        "source.logrank": "曲線的比較",
+        "source.cox": "風險比",
+        "source.cox_grouped": "以整天計的風險比",
+        "source.who": "流失用戶的階段與行為",
+        "source.bursts": "註冊高峰",
+        "source.value": "通路的價值",
+        "source.reasons": "流失原因，依回答機率加權",
+        "source.experience": "問題與回流",
+        "source.monitor": "回流的監測",
+        "source.shocks": "事件日前後",
+        "source.idle_risk": "各閒置天數的流失風險",
+        "source.tiers": "預警等級與接觸的價值",
+        "source.backtest": "後續日期的回測",
+        "source.lift": "抽籤分組的召回活動",
+        "source.lift_observed": "未抽籤分組的召回活動",
+        "source.lift_monitor": "每天檢視的召回活動",
         # reproducibility
         "repro.title": "如何重現",
         "repro.same": "相同的資料表、設定與版本，會得到逐位元組相同的檔案。manifest.json 記有本報告每個檔案的 "

@@ -13,7 +13,7 @@ __all__ = ["RECALL"]
 
 RECALL: Mapping[str, str] = MappingProxyType(
     {
-        "recall.title": "召回活動帶回了什麼",
+        "recall.title": "召回活動帶回的成果",
         "recall.campaign": "召回活動{campaign}",
         "recall.all": "所有召回活動合計",
         "recall.who": "{n}名用戶隨機分派到{arms}，{m}名分派到{control}；後者呈現沒有召回活動時的情形。",
@@ -21,7 +21,7 @@ RECALL: Mapping[str, str] = MappingProxyType(
         "比較的就是召回活動自己挑出來的用戶。分派當天為第1天。",
         "recall.who_observed": "{n}名用戶接受{arms}，{m}名在{control}。未經隨機分派：用戶經過加權，"
         "互相比較者在已知之處相近，但在未知之處仍可能不同。所有數字都不能證明效果。",
-        "recall.clear": "{arm}：每千名用戶在{days}天內的回流人數，因此{difference}（{range}）：此組回流{value}人，"
+        "recall.clear": "{arm}：每千名用戶在{days}天內因此{difference}（{range}）回流：此組回流{value}人，"
         "{control}回流{control_value}人。",
         "recall.unclear": "{arm}：效果無法與機遇區分：每千名用戶在{days}天內因此增減的回流人數，"
         "介於{low}與{high}之間。",
@@ -32,6 +32,7 @@ RECALL: Mapping[str, str] = MappingProxyType(
         "recall.more": "多{n}人",
         "recall.fewer": "少{n}人",
         "recall.item": "{arm}為{value}（{range}）",
+        "recall.item_alone": "{arm}為{value}",
         "recall.days": "{days}天中平均的未回流天數，各組減對照組：{items}。",
         "recall.money": "{days}天內再投資的淨值{less}，每千名用戶，各組減對照組：{items}。",
         "recall.less_rewards": "（已扣除獎勵）",
@@ -49,12 +50,12 @@ RECALL: Mapping[str, str] = MappingProxyType(
         "recall.curves_alt": "各組各天的回流比例。第{day}天：{items}。",
         "recall.curves_item": "{arm}為{share}",
         "recall.over_time": "各天多回流的人數：{campaign}",
-        "recall.over_time_caption": "各組減{control}，每千名用戶。消退的效果會回到0："
+        "recall.over_time_caption": "各組減「{control}」，每千名用戶。消退的效果會回到0："
         "這表示召回活動只是把原本就會發生的回流提前。",
         "recall.over_time_alt": "各天的回流人數，各組減對照組，每千名用戶。第{day}天：{items}。",
         "recall.forest": "各組帶來的成果：{campaign}",
-        "recall.forest_caption": "各組與{control}比較，第1天至第{days}天。不含「無效果」的區間為藍色。",
-        "recall.forest_observed": "各組與{control}中相近的用戶比較，第1天至第{days}天；不能證明效果。"
+        "recall.forest_caption": "各組與「{control}」比較，第1天至第{days}天。不含「無效果」的區間為藍色。",
+        "recall.forest_observed": "各組與「{control}」中相近的用戶比較，第1天至第{days}天；不能證明效果。"
         "不含「無差異」的區間為藍色。",
         "recall.forest_alt": "{outcome}，依組別：{items}。",
         "recall.groups": "依{column}的回流情形：{campaign}",
@@ -69,15 +70,15 @@ RECALL: Mapping[str, str] = MappingProxyType(
         "recall.monitor_none": "若每天查看，{day}即可放棄{arm}：沒有值得追求的提升。",
         "recall.monitor_open": "若每天查看，到{day}為止仍無法對{arms}下判斷。",
         "recall.table": "所有成果指標：{campaign}",
-        "recall.table_note": "各組減{control}{adjusted}；比值：各組除以{control}。"
+        "recall.table_note": "各組減「{control}」{adjusted}；比值：各組除以「{control}」。"
         "上下限的信賴水準為{level}{together}。只有在上下限不含「無效果」時，才列出每多一人回流須接觸的用戶數。",
         "recall.table_adjusted": "（已就先前已知的特徵校正）",
         "recall.table_together": "，對所有組同時成立",
         "recall.outcome": "成果指標",
-        "recall.groups_table": "每千名用戶在{days}天內的回流人數，依{column}：{campaign}",
+        "recall.groups_table": "每千名用戶在{days}天內多回流的人數，依{column}：{campaign}",
         "recall.group": "用戶",
         "recall.groups_p": "各分群相同：p 值",
-        "recall.checks": "作答前的檢查",
+        "recall.checks": "解讀前的檢查",
         "recall.check": "檢查",
         "recall.check_campaign": "召回活動",
         "recall.check_arm": "組",
@@ -124,8 +125,8 @@ RECALL: Mapping[str, str] = MappingProxyType(
         "plot_lift.reinvested": "再投資金額，每千名用戶",
         "plot_lift.net_value": "淨值，每千名用戶",
         "plot_lift.days_live": "存續天數，每千名用戶",
-        "plot_lift.thousands": "{outcome}（千）",
-        "plot_lift.millions": "{outcome}（百萬）",
+        "plot_lift.thousands": "{outcome}（萬）",
+        "plot_lift.millions": "{outcome}（億）",
         "plot_lift.intervals": "{level}信賴區間",
         "plot_lift.against": "與「{control}」比較，{level}信賴區間",
         "plot_lift.and": "{one}；{other}",

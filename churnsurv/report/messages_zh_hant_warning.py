@@ -35,6 +35,7 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "idle.alt_line": "{group}：{shares}",
         "idle.alt_point": "第{day}天為{share}",
         "idle.later": "後續間隔",
+        "idle.line": "{group}，{gaps}",
         "idle.since": "自註冊起",
         "idle.table": "選定閒置天數的流失風險",
         "idle.day": "已閒置",
@@ -64,17 +65,22 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "worth_day.nobody": "若在同一個閒置日接觸所有仍閒置的用戶，沒有任何一天值回成本。",
         "worth_day.nobody_since": "就始於註冊的間隔而言，沒有任何一天值回成本。",
         "worth_day.flat": "第{first}至{last}天的價值相近（達最高值的95%以上）。",
+        "worth_day.flat_one": "其他日子的價值都不到最高值的95%。",
         "worth_day.loses": "早於第{first}天或晚於第{last}天，接觸所有人都會虧損。",
         "worth_day.loses_first": "早於第{first}天，接觸所有人會虧損。",
         "worth_day.loses_last": "晚於第{last}天，接觸所有人會虧損。",
         "worth_day.others": "若接觸所挽留的比設定更多、更少、更早或更晚（另試{n}條曲線），"
         "最佳日在第{first}至{last}天之間。",
+        "worth_day.others_one": "若接觸所挽留的比設定更多、更少、更早或更晚（另試{n}條曲線），最佳日都是第{first}天。",
         "worth_day.others_some": "若接觸所挽留的比設定更多、更少、更早或更晚（另試{n}條曲線），"
         "最佳日在第{first}至{last}天之間；其中{m}條曲線下，不應接觸任何人。",
+        "worth_day.others_some_one": "若接觸所挽留的比設定更多、更少、更早或更晚（另試{n}條曲線），"
+        "其中{m}條曲線下不應接觸任何人；其餘的最佳日為第{first}天。",
         "worth_day.others_nobody": "若接觸所挽留的比設定更多、更少、更早或更晚，沒有任何一天值回成本。",
         "worth_day.figure": "在各日接觸所有仍閒置用戶的價值",
         "worth_day.caption": "每個間隔接觸一次，依研究設定計算（{worth}）。0表示不接觸任何人。規則可能優於任何單一日："
         "規則會區分用戶。",
+        "worth_day.worth": "{tier}，{objective}",
         "worth_day.alt": "在各閒置日接觸所有仍閒置用戶，每千個間隔的淨效益。{lines}。",
         "worth_day.alt_best": "第{day}天最高，為{value}",
         "worth_day.alt_nobody": "每天都低於0",
@@ -88,7 +94,7 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "timeline.item": "{n}名（{share}）屬於等級{tier}",
         "timeline.figure": "各預警等級的用戶數變化",
         "timeline.caption": "各日期依當日結束時的已知資料，套用現行規則；規則以截至{date}的資料訂定。用戶會留在等級中，"
-        "直到流失或恢復活躍；首次預警數少於此。",
+        "直到流失或恢復活躍；首次預警的人數會較少。",
         "timeline.alt": "各日期在各預警等級的用戶數。最多時：{lines}。",
         "timeline.alt_item": "{tier}：{date}有{n}名",
         # tiers
@@ -99,6 +105,8 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "其中{share}以流失結束。",
         "tiers.rule": "等級{tier}（{objective}）：{rule}。每天預警{alerts}次，命中率為{precision}（{range}），"
         "而全部間隔中有{base}以流失結束；平均在流失前{lead}天預警。",
+        "tiers.rule_no_lead": "等級{tier}（{objective}）：{rule}。每天預警{alerts}次，命中率為{precision}（{range}），"
+        "而全部間隔中有{base}以流失結束。",
         "tiers.rule_value": "每千個間隔的價值為{value}（{range}），尚未就從眾多規則中挑選作修正。",
         "tiers.empty": "等級{tier}（{objective}）沒有規則：不接觸任何人。原因與接近的選項見下方附註。",
         "tiers.less": "若接觸所挽留的較少（{saving}），等級{tier}的最佳規則會是{rule}；"
@@ -147,6 +155,13 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "tiers.sensitivity_note": "在隨機分派的召回活動實測之前，接觸能挽留多少只是假設。價值以每千個間隔計。",
         "tiers.as_stated": "依設定",
         "tiers.notes": "解讀預警等級時請留意",
+        # what tiers are for
+        "objective.value": "以價值為目標：每挽留一名用戶{value}，每次接觸成本{cost}；挽留率曲線為{saving}",
+        "objective.precision": "命中率至少{target}%",
+        "objective.capacity": "每天最多{n}則首次預警",
+        "saving.plateau": "平台型，最高{top}，第{middle}天減半，寬度{width}天",
+        "saving.linear": "直線型，最高{top}，至第{idle_days}天降為零",
+        "saving.table": "閒置第{first}至{last}天的數值表",
         # later days
         "backtest.title": "後續日期：預警等級的表現",
         "backtest.how": "預警等級以{origins}結束時的已知資料訂定，共{n}次，再以各日期之後{days}天內開始的間隔評估："
@@ -155,6 +170,8 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "其中{base}以流失結束，全都在規則未見過的日子（評估{n}次）。",
         "backtest.tier": "等級{tier}：在後續日期，每天預警{alerts}次，首次預警的命中率為{precision}（{range}），"
         "而全部間隔中有{base}以流失結束；平均在流失前{lead}天預警，涵蓋{recall}的流失。",
+        "backtest.tier_no_lead": "等級{tier}：在後續日期，每天預警{alerts}次，"
+        "首次預警的命中率為{precision}（{range}），而全部間隔中有{base}以流失結束；涵蓋{recall}的流失。",
         "backtest.tier_value": "每千個間隔的價值為{value}（{range}）。",
         "backtest.tier_empty": "等級{tier}在後續日期未接觸任何人。",
         "backtest.worth_more": "等級{tier}的接觸，每千個間隔的價值比{other}多{value}（{range}）。",
@@ -164,10 +181,10 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "backtest.nobody": "不接觸任何人",
         "backtest.everybody": "在閒置首日接觸所有人",
         "backtest.rule_named": "固定規則「{rule}」",
-        "backtest.capacity": "若每天可處理{n}次首次預警，並以最緊急者優先，"
-        "則每天{alerts}次預警可涵蓋{recall}的流失（依提前天數加權為{lead_recall}）。",
-        "backtest.accuracy": "準確率能說明的很少：以用戶日計，一律判定{horizon}天內無人流失，準確率為{always_no}，"
-        "預警等級為{fitted}，以相同資訊所能達到的最佳為{best}。",
+        "backtest.capacity": "若每天可處理{n}則首次預警，並以最緊急者優先，"
+        "每天{alerts}則預警即可涵蓋{recall}的流失（依提前天數加權為{lead_recall}）。",
+        "backtest.accuracy": "單看準確率意義不大：以用戶日計，一律判定{horizon}天內無人流失，"
+        "準確率就有{always_no}；預警等級為{fitted}，以相同資訊所能達到的最高為{best}。",
         "backtest.accuracy_short": "以{horizon}天內計，一律判定不會流失的準確率為{always_no}，預警等級為{fitted}："
         "這不是判斷力，而是算術，閒置不滿{safe}天者本來就不可能這麼快流失。",
         "backtest.figure_value": "預警等級在後續日期的價值",
@@ -179,13 +196,14 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "backtest.figure_gains": "每日首次預警數與所涵蓋的流失",
         "backtest.caption_gains": "用戶依流失的可能性與剩餘天數排序，以各起算日的已知資料為準。圓點：預警等級與規則。",
         "backtest.alt_gains": "最緊急的首次預警所涵蓋的流失占比，對照每日預警數。",
-        "backtest.alt_gains_half": "每天{n}次預警涵蓋其中一半。",
+        "backtest.alt_gains_half": "每天{n}則預警涵蓋其中一半。",
         "backtest.policies": "後續日期的預警等級與其他規則，全部起算日合計",
         "backtest.policy": "規則",
-        "backtest.tier_named": "依資料訂定，等級{tier}",
+        "backtest.tier_named": "依資料訂定，等級「{tier}」",
         "backtest.any": "依資料訂定，任一等級",
         "backtest.nobody_cell": "不接觸任何人",
         "backtest.everybody_cell": "閒置首日接觸所有人",
+        "backtest.capacity_cell": "每日{n}則預警",
         "backtest.best_cell": "準確率最高者",
         "backtest.policies_note": "首次預警，每個間隔最多一次。全部間隔中有{base}以流失結束：隨機預警的命中率即為此值。"
         "接觸所有人就能涵蓋所有人；代價見價值欄。上下限（{level}）將用戶視為彼此獨立。",
@@ -223,8 +241,13 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "summary.idle": "閒置{days}天的用戶，流失機率為{share}（{range}），此時距判定流失還有{left}天。",
         "summary.tier": "等級{tier}在{rule}時預警，命中率為{precision}（{range}），平均在流失前{lead}天預警；"
         "全部間隔中有{base}以流失結束。",
+        "summary.tier_no_lead": "等級{tier}在{rule}時預警，命中率為{precision}（{range}）；"
+        "全部間隔中有{base}以流失結束。",
+        "summary.tier_rule": "等級{tier}在{rule}時預警。",
         "summary.backtest": "在規則未見過的後續日期，等級{tier}的預警命中率為{precision}（{range}），"
-        "而全部間隔中有{base}以流失結束。",
+        "而全部間隔中有{base}以流失結束；平均在流失前{lead}天預警，每天預警{alerts}次。",
+        "summary.backtest_no_lead": "在規則未見過的後續日期，等級{tier}的預警命中率為{precision}（{range}），"
+        "而全部間隔中有{base}以流失結束；每天預警{alerts}次。",
         "backtest.summary_more": "其接觸在每千個間隔的價值比{other}多{value}（{range}）。",
         "backtest.summary_less": "其接觸在每千個間隔的價值比{other}少{value}（{range}）。",
         "backtest.summary_alike": "其接觸與{other}相比，價值沒有明確差異：每千個間隔的差異為{value}（{range}）。",

@@ -9,6 +9,17 @@ __all__ = ["WHO"]
 
 WHO: Mapping[str, str] = MappingProxyType(
     {
+        # groups put together, and users without a value
+        "together.other": "其他",
+        "together.(missing)": "無值",
+        "together.(none)": "無值",
+        "together.(small)": "人數少的各組",
+        "together.(small untouched)": "人數少的未受影響各組",
+        "together.(untouched)": "未受影響的用戶",
+        "together.other bursts": "其他註冊高峰",
+        "column.stage": "階段",
+        "column.channel": "通路",
+        "column.cohort": "註冊月份",
         # who churns: stages and channels
         "who.title": "哪些用戶流失：階段與通路",
         "who.stages": "首次使用期間以流失結束的{n}名用戶，流失時所處的階段為：{items}。",
@@ -17,7 +28,7 @@ WHO: Mapping[str, str] = MappingProxyType(
         "由該階段流失；其次是{next}用戶，為{next_share}（{next_range}）。",
         "who.worst_alike": "在{stage}階段，{channel}用戶的流失比例最高，進入該階段後{day}天內為{share}（{range}）；"
         "但{next}用戶為{next_share}（{next_range}），兩者難以區分。",
-        "who.extremes": "依{column}，註冊後{day}天內的流失比例以{high}用戶最高，為{high_share}（{high_range}）；"
+        "who.extremes": "依{column}區分，註冊後{day}天內的流失比例以{high}用戶最高，為{high_share}（{high_range}）；"
         "{low}用戶最低，為{low_share}（{low_range}）。",
         "who.month": "流失用戶中有{share}（{range}）在{month}註冊，多於其他任何月份；全部用戶中則有{all}在該月註冊。",
         "who.map": "流失集中在哪裡",
@@ -92,8 +103,8 @@ WHO: Mapping[str, str] = MappingProxyType(
         "profile.spell_group": "僅為描述：{n}名流失用戶與{m}名仍活躍用戶的整段首次使用期間，"
         "依其至最後活躍日為止的行為；其中{group}：{items}。使用期間較長，做任何事的時間也較多，"
         "因此這不能指出誰即將流失。",
-        "profile.spell_item": "「{said}」：流失用戶{churned}（{churned_range}）"
-        "對仍活躍用戶{retained}（{retained_range}）",
+        "profile.spell_item": "「{said}」占流失用戶的{churned}（{churned_range}），"
+        "占仍活躍用戶的{retained}（{retained_range}）",
         "profile.spell_table": "僅為描述：整段首次使用期間，流失用戶與仍活躍用戶對照",
         "profile.spell_note": "沒有檢定，也沒有比值：停留較久的用戶時間較多。上下限個別成立。",
         "profile.notes": "關於最初幾天的注意事項",
@@ -158,7 +169,7 @@ WHO: Mapping[str, str] = MappingProxyType(
         "bursts.span": "{first}至{last}",
         "bursts.hazard": "在註冊高峰註冊的用戶，流失速度為其他用戶的{ratio}倍（{range}）。",
         "bursts.hazard_unclear": "在註冊高峰註冊的用戶，流失速度為其他用戶的{ratio}倍（{range}），沒有明確差異。",
-        "bursts.adjusted": "此為{by}相同者之間的比較；這是關聯。",
+        "bursts.adjusted": "這是在{by}相同的用戶之間所作的比較，僅表示關聯。",
         "bursts.figure": "每日註冊數",
         "bursts.caption": "線：依星期與季節預期的註冊數。色帶：非高峰日有{level}落在此範圍內。",
         "bursts.alt": "自{first}至{last}的每日註冊數。{bursts}。",
@@ -173,7 +184,7 @@ WHO: Mapping[str, str] = MappingProxyType(
         "bursts.times": "為預期的倍數",
         "bursts.p": "p 值",
         "bursts.ratio": "該批用戶的風險比",
-        "bursts.ratio_note": "風險比：相對於在註冊高峰以外註冊的全部用戶；這是關聯。",
+        "bursts.ratio_note": "風險比：相對於在註冊高峰以外註冊的全部用戶；僅表示關聯。",
         "bursts.more_rows": "{m}個註冊高峰中最大的{n}個；全部見 result.json。",
         "bursts.groups": "註冊高峰來了哪些用戶",
         "bursts.outside": "高峰以外的占比",

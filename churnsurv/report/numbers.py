@@ -12,14 +12,14 @@ from typing import Any
 from churnsurv.tables import is_missing
 
 __all__ = [
-    *("NOTHING", "between", "count", "day", "exists", "in_words_of", "money", "number", "p_value"),
+    *("NOTHING", "between", "bracketed", "count", "day", "exists", "in_words_of", "money", "number", "p_value"),
     *("quantity", "ratio", "returns", "share"),
 ]
 
 NOTHING = "–"
 
 # The words among numbers. `units`: from which size on, in which unit, with how many decimals, and its letter.
-_ENGLISH = MappingProxyType({"range": "{low} to {high}", "units": "1e6 1e6 2 M; 1e4 1e3 1 k"})
+_ENGLISH = MappingProxyType({"range": "{low} to {high}", "bracketed": " ({text})", "units": "1e6 1e6 2 M; 1e4 1e3 1 k"})
 _WORDS: ContextVar[Mapping[str, str]] = ContextVar("words_of_numbers", default=_ENGLISH)
 
 
@@ -193,9 +193,22 @@ def between(low: str, high: str) -> str:
     --------
     >>> between("41.2%", "43.0%"), between("71", "77"), between("-1", "2")
     ('41.2–43.0%', '71–77', '-1 to 2')
+    >>> between("0.5", NOTHING)
+    '0.5 to –'
     """
-    if low.startswith("-") or high.startswith("-") or low[:1] in "<>" or high[:1] in "<>":
+    if NOTHING in (low, high) or "-" in (low[:1], high[:1]) or low[:1] in "<>" or high[:1] in "<>":
         return _WORDS.get()["range"].format(low=low, high=high)
     if low.endswith("%") and high.endswith("%"):
         low = low[:-1]
     return f"{low}–{high}"
+
+
+def bracketed(text: str) -> str:
+    """Return a finished number in brackets, to stand behind another.
+
+    Examples
+    --------
+    >>> "41.2%" + bracketed("40.1–42.3%")
+    '41.2% (40.1–42.3%)'
+    """
+    return _WORDS.get()["bracketed"].format(text=text)

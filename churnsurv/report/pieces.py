@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from churnsurv.plots.text import shown
 from churnsurv.report.catalogue import Catalogue, Field
-from churnsurv.report.material import Point
+from churnsurv.report.group_names import column_of
+from churnsurv.report.material import Material, Point
 from churnsurv.report.model import Block, Listing, Part, Sentence, Table
-from churnsurv.report.numbers import NOTHING, between, exists, number, p_value
+from churnsurv.report.numbers import NOTHING, between, bracketed, exists, number, p_value
 from churnsurv.tables import plain
 
 if TYPE_CHECKING:
@@ -22,12 +23,14 @@ __all__ = [
     "columns_of",
     "estimate",
     "filled",
+    "group_words",
     "interval",
     "limits",
     "p_words",
     "plot_words",
     "safe_name",
     "table",
+    "term_words",
     "test_fields",
 ]
 
@@ -55,7 +58,7 @@ def estimate(point: Point, form: Callable[[Any], str]) -> str:
     """Return an estimate with its limits in brackets; without them where they are the estimate itself."""
     told = interval(point, form)
     exact = point.lower == point.estimate == point.upper
-    return form(point.estimate) if exact or told == NOTHING else f"{form(point.estimate)} ({told})"
+    return form(point.estimate) if exact or told == NOTHING else form(point.estimate) + bracketed(told)
 
 
 def table(
@@ -104,9 +107,12 @@ def p_words(value: Any) -> Part:
 def plot_words(words: Catalogue, room: str = "plot", **further: str) -> dict[str, str]:
     """Return the words of a figure in the language of the report, with some of them replaced.
 
-    `room` is the part of the catalogue: "plot" for words that figures share, "plot_..." for those of one figure.
+    `room` is the part of the catalogue: "plot" or "plot_..." for those of one kind. What all kinds use, the words at
+    points and axes, comes from the room "plot_any".
     """
-    said = {key.removeprefix(f"{room}."): text for key, text in words.messages.items() if key.startswith(f"{room}.")}
+    said: dict[str, str] = {}
+    for start in ("plot_any.", f"{room}."):
+        said |= {key.removeprefix(start): text for key, text in words.messages.items() if key.startswith(start)}
     return {**said, **further}
 
 
@@ -154,12 +160,34 @@ def test_fields(words: Catalogue, result: Any, key: str, **further: Field) -> Se
     """Return a sentence on a test result."""
     return words.say(
         key,
-        method=capital(str(result.method)),
+        method=capital(words.note(result.method)),
         statistic=number(float(result.statistic)),
         df=f"{float(result.df):g}",
         p=p_words(result.p_value),
         **further,
     )
+
+
+def group_words(material: Material, group: object) -> str:
+    """Return a group of curves in words: a user's own name, all users, or those without a value."""
+    text, words = str(group), material.words
+    if text == "all":
+        return words.text("group.all", noun=material.noun)
+    return words.text("together.(missing)") if text == "(missing)" else shown(text)
+
+
+def term_words(words: Catalogue, term: object) -> str:
+    """Return a term of a model in words: its variable, and the category behind a colon.
+
+    Examples
+    --------
+    >>> from churnsurv.report.catalogue import catalogue
+    >>> term_words(catalogue("en"), "channel: tv"), term_words(catalogue("zh-Hant"), "channel: tv")
+    ('channel: tv', '通路：tv')
+    """
+    variable, colon, category = str(term).partition(": ")
+    called = column_of(words, variable)
+    return words.headed(called, shown(category)) if colon else called
 
 
 def point_of(row: Mapping[Any, Any], estimate: str, lower: str = "lower", upper: str = "upper") -> Point:
@@ -171,5 +199,5 @@ def noted(words: Catalogue, heading: str, notes: Sequence[str]) -> list[Block]:
     """Return the notes of a result under a heading, a key of the catalogue; nothing where there are none."""
     if not notes:
         return []
-    told = tuple(Sentence((Part(words.note(note)),)) for note in notes)
+    told = tuple(Sentence((Part(shown(words.note(note))),)) for note in notes)
     return [Sentence((Part(words.text(heading), "number"),)), Listing(told)]

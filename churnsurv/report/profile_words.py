@@ -10,6 +10,7 @@ import numpy as np
 
 from churnsurv.plots.text import shown
 from churnsurv.report.catalogue import Catalogue
+from churnsurv.report.group_names import with_variable
 from churnsurv.report.material import Point
 from churnsurv.report.numbers import number
 from churnsurv.report.pieces import point_of
@@ -86,9 +87,5 @@ def number_of(variable: str, cut: float) -> str:
 
 def notes_of(words: Catalogue, profile: Any) -> list[str]:
     """Return the notes of a profile; a variable that one begins with is called as in the tables."""
-    told = []
-    for note in profile.notes:
-        variable, colon, rest = str(note).partition(": ")
-        known = colon and words.has(f"variable.{variable}")
-        told.append(f"{words.text(f'variable.{variable}')}: {rest}" if known else str(note))
-    return told
+    names = {key.removeprefix("variable."): text for key, text in words.messages.items() if key.startswith("variable.")}
+    return [with_variable(words, each, names) for each in profile.notes]

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from churnsurv.plots.text import shown
-from churnsurv.report.catalogue import name, strong
+from churnsurv.report.catalogue import Catalogue, name, strong
 from churnsurv.report.material import Material
 from churnsurv.report.model import Block, Figure, Listing, Part, Section, Sentence, Table
 from churnsurv.report.numbers import NOTHING, count, day, exists, number, p_value, quantity, share
 from churnsurv.report.pieces import and_listed, columns_of, estimate, filled, limits, noted, plot_words, point_of, table
+from churnsurv.report.warning_words import rule_of, value_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,17 +58,19 @@ def backtest_summary(material: Material) -> list[Sentence]:
     if row is None:
         return []
     point = point_of(row, "precision", "precision_lower", "precision_upper")
+    lead = {"lead": strong(_days(row["lead_days"]))} if exists(row["lead_days"]) else {}
     told = words.say(
-        "summary.backtest",
+        "summary.backtest" if lead else "summary.backtest_no_lead",
         tier=name(row["tier"]),
         precision=strong(share(point.estimate)),
         range=limits(point, share),
         base=share(row["base_rate"]),
+        alerts=_daily(row),
+        **lead,
     )
     other = _fixed(test.differences, str(row["tier"]))
-    if other is None:
-        return [Sentence(told.parts, _LINK)]
-    return [Sentence((*told.parts, Part(" "), *_difference(material, other, "backtest.summary").parts), _LINK)]
+    further = [] if other is None else [_difference(material, other, "backtest.summary")]
+    return [words.joined(told, *further, link=_LINK)]
 
 
 def _fixed(frame: pd.DataFrame, tier: str) -> Row | None:
@@ -119,21 +122,22 @@ def _tier(material: Material, row: Row) -> Sentence:
     if row["alerts"] == 0:
         return words.say("backtest.tier_empty", tier=name(row["tier"]))
     point = point_of(row, "precision", "precision_lower", "precision_upper")
+    lead = {"lead": strong(_days(row["lead_days"]))} if exists(row["lead_days"]) else {}
     told = words.say(
-        "backtest.tier",
+        "backtest.tier" if lead else "backtest.tier_no_lead",
         tier=name(row["tier"]),
         alerts=strong(_daily(row)),
         precision=strong(share(point.estimate)),
         range=limits(point, share),
         base=share(row["base_rate"]),
-        lead=strong(_days(row["lead_days"])),
         recall=share(row["recall"]),
+        **lead,
     )
     if not exists(row["value"]):
         return told
     worth = point_of(row, "value", "value_lower", "value_upper")
     further = words.say("backtest.tier_value", value=strong(quantity(worth.estimate)), range=limits(worth, quantity))
-    return Sentence((*told.parts, Part(" "), *further.parts))
+    return words.joined(told, further)
 
 
 def _difference(material: Material, row: Row, room: str) -> Sentence:
@@ -159,7 +163,7 @@ def _other(material: Material, policy: str) -> str:
     known = {_NOBODY: "backtest.nobody", _EVERYBODY: "backtest.everybody"}
     if policy in known:
         return material.words.text(known[policy])
-    return material.words.text("backtest.rule_named", rule=shown(policy))
+    return material.words.text("backtest.rule_named", rule=shown(rule_of(material.words, policy)))
 
 
 def _compared(material: Material) -> list[Sentence]:
@@ -234,16 +238,20 @@ def _value_figure(material: Material) -> list[Block]:
             kind="backtest",
             title=words.text(f"backtest.figure_{quantity_of}"),
             caption=words.text(f"backtest.caption_{quantity_of}"),
-            alt=words.text("backtest.alt", days=count(test.test_days), tiers="; ".join(told)),
+            alt=words.text("backtest.alt", days=count(test.test_days), tiers=words.semicolons(told)),
             data=columns_of(frame),
             options={
                 "quantity_of": quantity_of,
                 "test_days": test.test_days,
                 "level": float(test.level),
-                "words": plot_words(words, "plot_backtest"),
+                "words": _figure_words(words, test),
             },
         )
     ]
+
+
+def _figure_words(words: Catalogue, test: Any) -> dict[str, str]:
+    return plot_words(words, "plot_backtest", **value_words(words, rules=test.table["policy"].unique()))
 
 
 def _gains_figure(material: Material) -> list[Block]:
@@ -252,16 +260,16 @@ def _gains_figure(material: Material) -> list[Block]:
     if len(frame) < 2:
         return []
     half = frame[frame["recall"] >= 0.5].to_dict("records")
-    alt = words.text("backtest.alt_gains_half", n=number(half[0]["alerts_per_day"])) if half else ""
+    alt = [words.text("backtest.alt_gains_half", n=number(half[0]["alerts_per_day"]))] if half else []
     return [
         Figure(
             name="backtest_gains",
             kind="backtest_gains",
             title=words.text("backtest.figure_gains"),
             caption=words.text("backtest.caption_gains"),
-            alt=f"{words.text('backtest.alt_gains')} {alt}".strip(),
+            alt=words.paragraph([words.text("backtest.alt_gains"), *alt]),
             data=columns_of(frame),
-            options={"points": columns_of(test.table), "words": plot_words(words, "plot_backtest")},
+            options={"points": columns_of(test.table), "words": _figure_words(words, test)},
         )
     ]
 
@@ -272,11 +280,13 @@ def _policy(material: Material, row: Row) -> str:
     if policy == _FITTED:
         tier = row.get("tier")
         return words.text("backtest.tier_named", tier=str(tier)) if exists(tier) else words.text("backtest.any")
+    if policy.endswith(_ALERTS):
+        return words.text("backtest.capacity_cell", n=policy.removesuffix(_ALERTS))
     return {
         _NOBODY: words.text("backtest.nobody_cell"),
         _EVERYBODY: words.text("backtest.everybody_cell"),
         _BEST: words.text("backtest.best_cell"),
-    }.get(policy, policy)
+    }.get(policy) or rule_of(words, policy)
 
 
 def _policies_table(material: Material) -> Table:
@@ -355,5 +365,6 @@ def _rules_table(material: Material) -> Sequence[Block]:
         return []
     frame = test.stability.drop_duplicates(["origin", "tier"])
     headings = [words.text(f"backtest.{key}") for key in ("origin_col", "tier_col", "rule_col")]
-    told = [[words.date(str(row["origin"])), row["tier"], row["rule"]] for row in frame.to_dict("records")]
+    rows = frame.to_dict("records")
+    told = [[words.date(str(row["origin"])), row["tier"], rule_of(words, row["rule"])] for row in rows]
     return [table(words.text("backtest.rules"), headings, told[:_ROWS], numeric_from=3)]

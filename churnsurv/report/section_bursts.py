@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from churnsurv.plots.text import shown
 from churnsurv.report.catalogue import name, strong
+from churnsurv.report.group_names import column_of, group_of
 from churnsurv.report.material import Material, Point
-from churnsurv.report.model import Block, Figure, Listing, Part, Section, Sentence, Table
+from churnsurv.report.model import Block, Figure, Listing, Section, Sentence, Table
 from churnsurv.report.numbers import NOTHING, count, exists, p_value, ratio, share
 from churnsurv.report.pieces import capital, columns_of, estimate, limits, noted, plot_words, point_of, table
 
@@ -43,10 +43,9 @@ def bursts_summary(material: Material) -> Sentence | None:
     bursts = material.bursts
     if bursts is None or bursts.table.empty:
         return None
-    parts = list(_count(material, bursts).parts)
     hazard = _hazard(material, bursts)
-    parts += [Part(" "), *hazard.parts] if hazard is not None else []
-    return Sentence(tuple(parts), _LINK)
+    told = [_count(material, bursts), *([hazard] if hazard is not None else [])]
+    return material.words.joined(*told, link=_LINK)
 
 
 def _told(material: Material, bursts: Any) -> list[Sentence]:
@@ -103,8 +102,9 @@ def _hazard(material: Material, bursts: Any) -> Sentence | None:
     found = material.words.say(key, ratio=strong(ratio(point.estimate)), range=limits(point, ratio))
     if not adjusted:
         return found
-    further = material.words.say("bursts.adjusted", by=name(bursts.by))
-    return Sentence((*found.parts, Part(" "), *further.parts))
+    return material.words.joined(
+        found, material.words.say("bursts.adjusted", by=name(column_of(material.words, bursts.by)))
+    )
 
 
 def _figure(material: Material, bursts: Any) -> Figure:
@@ -115,7 +115,9 @@ def _figure(material: Material, bursts: Any) -> Figure:
         for row in bursts.table.to_dict("records")[:10]
     ]
     first, last = words.date(bursts.first_day), words.date(bursts.last_day)
-    alt = words.text("bursts.alt", first=first, last=last, bursts="; ".join(told) or words.text("bursts.alt_none"))
+    alt = words.text(
+        "bursts.alt", first=first, last=last, bursts=words.semicolons(told) or words.text("bursts.alt_none")
+    )
     return Figure(
         name="registrations",
         kind="cohort_bursts",
@@ -146,7 +148,7 @@ def _table(material: Material, bursts: Any) -> Table:
     headings += [words.text("bursts.ratio")] if hazards else []
     told = []
     for row in rows:
-        cells = [_days(material, row), *([_event(row)] if named else [])]
+        cells = [_days(material, row), *([_event(material, row)] if named else [])]
         cells += [count(row["registrations"]), count(row["expected"])]
         cells.append(estimate(point_of(row, "excess", "excess_lower", "excess_upper"), count))
         cells += [ratio(row["ratio"]), p_value(row["adjusted_p_value"])]
@@ -156,13 +158,15 @@ def _table(material: Material, bursts: Any) -> Table:
         told.append(cells)
     if hazards:
         notes.append(words.text("bursts.ratio_note"))
-    return table(words.text("bursts.table"), headings, told, text_columns=(1,) if named else (), note=" ".join(notes))
+    return table(
+        words.text("bursts.table"), headings, told, text_columns=(1,) if named else (), note=words.paragraph(notes)
+    )
 
 
-def _event(row: Row) -> str:
+def _event(material: Material, row: Row) -> str:
     if not exists(row["event"]):
         return NOTHING
-    return f"{row['event']}, {row['event_kind']}" if exists(row["event_kind"]) else str(row["event"])
+    return material.words.commas([str(row[key]) for key in ("event", "event_kind") if exists(row[key])])
 
 
 def _category(row: Row) -> str:
@@ -189,12 +193,12 @@ def _groups(material: Material, bursts: Any) -> Table:
     wide: dict[str, dict[Any, Row]] = {}
     for row in groups.to_dict("records"):
         wide.setdefault(row["group"], {})[(row["start"], row["end"])] = row
-    headings = [capital(shown(bursts.by)), words.text("bursts.outside")]
+    headings = [capital(column_of(words, bursts.by)), words.text("bursts.outside")]
     headings += [_days(material, {"start": start, "end": end}) for start, end in spans]
     told = []
     for group, rows in list(wide.items())[:_ROWS]:
         outside = next(iter(rows.values()))["share_outside"]
-        cells = [group, share(outside)]
+        cells = [group_of(words, group), share(outside)]
         for span in spans:
             point = point_of(rows[span], "share", "share_lower", "share_upper") if span in rows else None
             cells.append(NOTHING if point is None else estimate(point, share))

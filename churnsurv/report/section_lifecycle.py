@@ -6,6 +6,7 @@ from typing import Any
 
 from churnsurv.plots.text import shown
 from churnsurv.report.catalogue import Catalogue, name, strong
+from churnsurv.report.group_names import group_of
 from churnsurv.report.material import Material
 from churnsurv.report.model import Block, Figure, Table
 from churnsurv.report.numbers import NOTHING, count, number, share
@@ -22,25 +23,35 @@ def lifecycle_blocks(material: Material, life: Any) -> list[Block]:
         words.say(
             "life.item",
             n=strong(count(row["churned"])),
-            stage=name(row["stage"]),
+            stage=name(group_of(words, row["stage"])),
             share=share(row["churned"] / churned) if churned else NOTHING,
         ).parts
         for row in rows
     ]
     users = count(life.counts["users"])
     sentence = filled(
-        words, "life.sentence", {"items": and_listed(words, items)}, date=day, churned=strong(count(churned)), n=users
+        words,
+        "life.sentence",
+        {"items": and_listed(words, items)},
+        date=day,
+        churned=strong(count(churned)),
+        n=users,
     )
     told = [
-        words.text("life.alt_stage", stage=shown(r["stage"]), living=count(r["living"]), churned=count(r["churned"]))
-        for r in rows
+        words.text(
+            "life.alt_stage",
+            stage=group_of(words, row["stage"]),
+            living=count(row["living"]),
+            churned=count(row["churned"]),
+        )
+        for row in rows
     ]
     figure = Figure(
         name="lifecycle",
         kind="lifecycle",
         title=words.text("life.figure", date=day),
         caption=_stage_rule(words, life.stages),
-        alt=words.text("life.alt", stages="; ".join(told)),
+        alt=words.text("life.alt", stages=words.semicolons(told)),
         data=columns_of(life.table),
         options={"date": None, "words": plot_words(words, "plot_life")},
     )
@@ -54,7 +65,7 @@ def _stage_rule(words: Catalogue, stages: Any) -> str:
     starts = [
         words.text("life.start", stage=shown(stage), start=number(start)) for stage, start in stages.starts.items()
     ]
-    return words.text("life.caption", by=by[:1].lower() + by[1:], starts=words.messages["comma"].join(starts))
+    return words.text("life.caption", by=by[:1].lower() + by[1:], starts=words.commas(starts))
 
 
 def _moves(material: Material, life: Any) -> Table:
@@ -62,7 +73,7 @@ def _moves(material: Material, life: Any) -> Table:
     kept = {"(registered)": words.text("life.registered"), "(churned)": words.text("life.churned")}
     rows = [
         [
-            *(kept.get(row[end], row[end]) for end in ("from_stage", "to_stage")),
+            *(kept.get(row[end], group_of(words, row[end])) for end in ("from_stage", "to_stage")),
             *map(count, (row["transitions"], row["users"])),
         ]
         for row in life.transitions.to_dict("records")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from churnsurv.report.catalogue import name
 from churnsurv.report.material import Material
-from churnsurv.report.model import Block, Listing, Section, Sentence
+from churnsurv.report.model import Block, Listing, Section, Sentence, Table
 from churnsurv.report.pieces import table
+from churnsurv.report.sources import PAGE, sources_of
 
 __all__ = ["method_section", "reproduce_section", "versions"]
 
@@ -15,38 +17,54 @@ _VERSION_KEYS = ("versions", "packages")
 
 
 def method_section(material: Material) -> Section:
-    """Return the notes on the methods that were used."""
+    """Return the notes on the methods that were used, and where they come from."""
     words = material.words
-    notes: list[Sentence] = [words.say("method.spell")]
+    blocks: list[Block] = [Listing(tuple(_notes(material))), words.say("method.page", page=PAGE), _sources(material)]
+    return Section("method", words.text("method.title"), tuple(blocks))
+
+
+def _notes(material: Material) -> Iterator[Sentence]:
+    """One note for each method."""
+    words = material.words
+    yield words.say("method.spell")
     if material.curves:
         curves = next(iter(material.curves.values())).result
         cluster = getattr(curves, "cluster", None)
-        ci = str(getattr(curves, "ci", "log-log"))
+        ci = words.text(f"ci.{getattr(curves, 'ci', 'log-log')}")
         if cluster:
-            notes.append(words.say("method.kaplan_meier_cluster", ci=ci, cluster=str(cluster)))
+            yield words.say("method.kaplan_meier_cluster", ci=ci, cluster=name(cluster))
         else:
-            notes.append(words.say("method.kaplan_meier", ci=ci))
-        notes.append(words.say("method.entry"))
+            yield words.say("method.kaplan_meier", ci=ci)
+        yield words.say("method.entry")
     if material.tests:
-        notes.append(words.say("method.logrank"))
+        yield words.say("method.logrank")
     if material.cox is not None:
         ties = str(material.cox.ties)
         if ties == "grouped":
-            notes.append(words.say("method.cox_grouped"))
+            yield words.say("method.cox_grouped")
         else:
-            notes.append(words.say("method.cox", ties=f"{ties[:1].upper()}{ties[1:]}'s"))
+            yield words.say("method.cox", ties=words.text(f"ties.{ties}"))
     if material.sweep is not None:
-        notes.append(words.say("method.sweep"))
+        yield words.say("method.sweep")
     if material.idle_risk is not None:
-        notes.append(words.say("method.idle_risk"))
+        yield words.say("method.idle_risk")
     if material.tiers is not None:
-        notes.append(words.say("method.tiers"))
+        yield words.say("method.tiers")
     if material.backtest is not None:
-        notes.append(words.say("method.backtest"))
+        yield words.say("method.backtest")
     if material.lift is not None:
-        notes.append(words.say("method.recall" if material.lift.design == "randomised" else "method.recall_observed"))
-    notes.append(words.say("method.multiple"))
-    return Section("method", words.text("method.title"), (Listing(tuple(notes)),))
+        yield words.say("method.recall" if material.lift.design == "randomised" else "method.recall_observed")
+    yield words.say("method.multiple")
+
+
+def _sources(material: Material) -> Table:
+    """The papers behind each method, in the language of the papers, and the chapter that has the formulas."""
+    words = material.words
+    headings = [words.text(f"method.{key}") for key in ("about", "chapter", "references")]
+    rows = [
+        (words.text(f"source.{key}"), str(source.chapter), source.references) for key, source in sources_of(material)
+    ]
+    return table(words.text("method.sources"), headings, rows, text_columns=(2,))
 
 
 def reproduce_section(material: Material) -> Section:
@@ -58,7 +76,7 @@ def reproduce_section(material: Material) -> Section:
     packages = versions(given)
     if packages:
         headings = [words.text("repro.package"), words.text("repro.version")]
-        rows = [(name, str(version)) for name, version in packages.items()]
+        rows = [(package, str(version)) for package, version in packages.items()]
         blocks.append(table(words.text("repro.versions"), headings, rows, numeric_from=2))
     headings = [words.text("repro.key"), words.text("repro.value")]
     rest = {k: v for k, v in given.items() if k not in {*_VERSION_KEYS, "seed", "inputs"}}

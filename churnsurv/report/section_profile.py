@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from churnsurv.plots.text import shown
 from churnsurv.report.catalogue import Catalogue, name, strong
+from churnsurv.report.group_names import group_of
 from churnsurv.report.material import Material
 from churnsurv.report.model import Block, Figure, Listing, Part, Section, Sentence, Table
 from churnsurv.report.numbers import count, exists, p_value, ratio, share
@@ -123,7 +123,9 @@ def _cut(material: Material, row: Row, *, several: bool) -> Sentence:
         ratio=strong(ratio(side.ratio.estimate)),
         range=limits(side.ratio, ratio),
     )
-    return Sentence((name(row["group"]), Part(": "), *found.parts)) if several else found
+    if not several:
+        return found
+    return Sentence((name(group_of(words, row["group"])), Part(words.messages["colon"]), *found.parts))
 
 
 def _drawn(rows: pd.DataFrame) -> list[str]:
@@ -145,7 +147,7 @@ def _figure(material: Material, early: Any, group: str, taken: set[str]) -> Figu
     return Figure(
         name=safe_name("profile", group if several else "", taken),
         kind="churn_profile",
-        title=f"{title} ({shown(group)})" if several else title,
+        title=title + words.bracketed(group_of(words, group)) if several else title,
         caption=words.text("profile.caption", level=f"{100 * early.level:g}%"),
         alt=title,
         data=columns_of(rows),
@@ -167,7 +169,7 @@ def _alt(words: Catalogue, rows: pd.DataFrame, variable: str) -> str:
         )
         for row in rows[rows["variable"] == variable].to_dict("records")
     ]
-    return words.text("profile.alt", variable=variable_of(words, variable), cuts="; ".join(told))
+    return words.text("profile.alt", variable=variable_of(words, variable), cuts=words.semicolons(told))
 
 
 def _cuts(material: Material, early: Any) -> Table:
@@ -181,7 +183,7 @@ def _cuts(material: Material, early: Any) -> Table:
             continue
         side = side_of(words, row)
         rows.append([
-            f"{row['group']}: {side.words}" if several else capital(side.words),
+            _whose(words, row, side.words) if several else capital(side.words),
             estimate(side.churned, share), estimate(side.retained, share), share(side.inside), share(side.outside),
             estimate(side.ratio, ratio), p_value(row["adjusted_p_value"]),
         ])  # fmt: skip
@@ -213,7 +215,10 @@ def _spell(material: Material, spell: Any) -> list[Block]:
     sentence = filled(
         words,
         "profile.spell" if len(spell.groups) == 1 else "profile.spell_group",
-        {"items": and_listed(words, items), **({} if len(spell.groups) == 1 else {"group": [name(group)]})},
+        {
+            "items": and_listed(words, items, clauses=True),
+            **({} if len(spell.groups) == 1 else {"group": [name(group_of(words, group))]}),
+        },
         n=strong(count(counts["churned"])),
         m=strong(count(counts["retained"])),
     )
@@ -228,6 +233,10 @@ def _striking(spell: Any) -> list[Row]:
     return rows
 
 
+def _whose(words: Catalogue, row: Row, said: str) -> str:
+    return words.headed(group_of(words, row["group"]), said)
+
+
 def _spell_table(material: Material, spell: Any) -> Table:
     """The lower cuts of the number of investments, and of the other variables the one that differs most."""
     words, several = material.words, len(spell.groups) > 1
@@ -239,7 +248,7 @@ def _spell_table(material: Material, spell: Any) -> Table:
         if not exists(row["difference"]) or not told:
             continue
         side = side_of(words, row)
-        cells = [f"{row['group']}: {side.words}" if several else capital(side.words)]
+        cells = [_whose(words, row, side.words) if several else capital(side.words)]
         rows.append([*cells, estimate(side.churned, share), estimate(side.retained, share)])
     headings = [words.text(f"profile.{key}") for key in ("said", "of_churned", "of_living")]
     note = words.text("profile.spell_note")

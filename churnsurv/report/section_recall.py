@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from churnsurv.notes import Note
 from churnsurv.plots.text import shown
 from churnsurv.report.catalogue import name, strong
 from churnsurv.report.lift_rows import (
@@ -17,7 +18,7 @@ from churnsurv.report.lift_rows import (
 )
 from churnsurv.report.material import Material
 from churnsurv.report.model import Block, Listing, Part, Section, Sentence
-from churnsurv.report.numbers import count, exists, money, quantity, returns
+from churnsurv.report.numbers import NOTHING, count, exists, money, quantity, returns
 from churnsurv.report.pieces import and_listed, filled, interval, limits, noted, point_of
 from churnsurv.report.section_recall_figures import (
     checks_table,
@@ -27,6 +28,7 @@ from churnsurv.report.section_recall_figures import (
     monitor_figure,
     outcomes_table,
 )
+from churnsurv.tables.said import said_covariate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,8 +61,8 @@ def recall_section(material: Material) -> Section | None:
         blocks.append(outcomes_table(material, campaign))
     if not broken:
         blocks.append(checks)
-    told = [note for note in lift.notes if not note.startswith("Not to be read as an experiment")]
-    blocks += noted(words, "recall.notes", told)
+    told = [note for note in lift.notes if not _says(note, "Not to be read as an experiment")]
+    blocks += noted(words, "recall.notes", _once(told))
     return Section(_LINK, words.text("recall.title"), tuple(blocks))
 
 
@@ -73,14 +75,14 @@ def recall_summary(material: Material) -> list[Sentence]:
     campaign = campaigns_of(lift)[0]
     fields = {"campaign": _campaign(material, campaign)}
     if broken:
-        said = words.say("summary.recall_broken", check=shown(broken[0]["check"]), **fields)
-        return [Sentence(said.parts, _LINK)]
+        check = words.note(broken[0]["check"])
+        return [words.joined(words.say("summary.recall_broken", check=check, **fields), link=_LINK)]
     rows = [row for row in lift_rows(lift, campaign, _RETURNED) if exists(row["lower"])]
     if not rows:
         return []
     best = max(rows, key=lambda row: float(row["lower"]))
     if lift.design == "randomised" and not best["lower"] > 0:
-        return [Sentence(words.say("summary.recall_none", **fields).parts, _LINK)]
+        return [words.joined(words.say("summary.recall_none", **fields), link=_LINK)]
     key = "summary.recall_clear_one" if len(rows) == 1 else "summary.recall_clear"
     key = key if lift.design == "randomised" else "summary.recall_observed"
     point = point_of(best, "estimate")
@@ -92,21 +94,44 @@ def recall_summary(material: Material) -> list[Sentence]:
         days=count(lift.horizon),
         **fields,
     )
-    parts = list(said.parts)
+    further = []
     for outcome, key in (("net_value", "summary.recall_money"), ("days_live", "summary.recall_stay")):
         for row in outcome_rows(lift, campaign, outcome):
             if row["arm"] == best["arm"] and lift.design == "randomised":
                 value = point_of(row, "estimate")
                 told = {"value": strong(money(value.estimate)), "range": limits(value, money)}
-                parts += [Part(" "), *words.say(key, **told).parts]
-    return [Sentence(tuple(parts), _LINK)]
+                further.append(words.say(key, **told))
+    return [words.joined(said, *further, link=_LINK)]
+
+
+def _once(notes: list[str]) -> list[str]:
+    """Of one user who decides on an amount the larger share alone, where it is told with and without adjustment."""
+    found: dict[object, str] = {}
+    for place, note in enumerate(notes):
+        if not isinstance(note, Note) or "one user makes up" not in note.template:
+            found[place] = note
+            continue
+        key = tuple(note.fields[each] for each in ("campaign", "arm", "outcome"))
+        before = found.get(key)
+        if not isinstance(before, Note) or _percent(note) > _percent(before):
+            found[key] = note
+    return list(found.values())
+
+
+def _percent(note: Note) -> float:
+    return float(note.fields["share"].rstrip("%"))
+
+
+def _says(text: str, beginning: str) -> bool:
+    """Whether a note is the one with this beginning."""
+    return isinstance(text, Note) and text.template.startswith(beginning)
 
 
 def _campaign(material: Material, campaign: str) -> Part:
     """How a campaign is named at the beginning of a sentence."""
     if campaign == ALL:
         return Part(material.words.text("recall.all"))
-    return Part(material.words.say("recall.campaign", campaign=name(campaign)).text)
+    return Part(material.words.text("recall.campaign", campaign=name(campaign)))
 
 
 def _heading(material: Material, campaign: str) -> Sentence:
@@ -114,12 +139,13 @@ def _heading(material: Material, campaign: str) -> Sentence:
 
 
 def _broken(material: Material, broken: list[Row]) -> Sentence:
-    parts = [Part(material.words.text("recall.broken_heading") + ": ", "number")]
-    for place, row in enumerate(broken):
-        where = ", ".join(str(row[key]) for key in ("campaign", "arm") if exists(row[key]))
-        told = {"check": shown(row["check"]), "where": shown(where), "words": shown(row["words"])}
-        parts += [*([Part(" ")] if place else []), *material.words.say("recall.broken_first", **told).parts]
-    return Sentence(tuple(parts))
+    words, said = material.words, []
+    for row in broken:
+        where = words.commas(str(row[key]) for key in ("campaign", "arm") if exists(row[key]))
+        told = {"check": words.note(row["check"]), "where": shown(where), "words": shown(words.note(row["words"]))}
+        said.append(words.say("recall.broken_first", **told))
+    heading = Part(words.headed(words.text("recall.broken_heading"), ""), "number")
+    return Sentence((heading, *words.joined(*said).parts))
 
 
 def _sentences(material: Material, campaign: str) -> list[Sentence]:
@@ -136,7 +162,8 @@ def _sentences(material: Material, campaign: str) -> list[Sentence]:
         return found
     found.append(material.words.say("recall.assigned"))  # what holds for all campaigns is said once
     if is_adjusted(lift, campaign):
-        found.append(material.words.say("recall.adjusted", names=", ".join(shown(each) for each in lift.covariates)))
+        names = material.words.commas(shown(material.words.note(said_covariate(each))) for each in lift.covariates)
+        found.append(material.words.say("recall.adjusted", names=names))
     return found
 
 
@@ -188,12 +215,9 @@ def _items(material: Material, rows: list[Row], form: Callable[[Any], str]) -> t
     items = []
     for row in rows:
         point = point_of(row, "estimate")
-        told = {
-            "arm": name(row["arm"]),
-            "value": strong(form(point.estimate)),
-            "range": Part(interval(point, form), "keep"),
-        }
-        items.append(material.words.say("recall.item", **told).parts)
+        range_ = interval(point, form)
+        told = {"arm": name(row["arm"]), "value": strong(form(point.estimate)), "range": Part(range_, "keep")}
+        items.append(material.words.say("recall.item_alone" if range_ == NOTHING else "recall.item", **told).parts)
     return and_listed(material.words, items)
 
 
@@ -210,7 +234,7 @@ def _money(material: Material, campaign: str) -> list[Sentence]:
     if not rows:
         return []
     lift, words = material.lift, material.words
-    lacking = next((note for note in lift.notes if note.startswith("net_value has no ")), "")
+    lacking = next((note.template for note in lift.notes if _says(note, "net_value has no ")), "")
     paid = ["costs of contacts" not in lacking, "rewards" not in lacking]
     key = {(True, True): "both", (True, False): "cost", (False, True): "rewards"}.get((paid[0], paid[1]))
     less = words.text(f"recall.less_{key}") if key else ""

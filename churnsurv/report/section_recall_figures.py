@@ -7,11 +7,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from churnsurv.plots.text import shown
+from churnsurv.report.group_names import column_of
 from churnsurv.report.lift_rows import ALL, is_adjusted, lift_rows, outcome_rows
 from churnsurv.report.material import Material
 from churnsurv.report.model import Block, Figure, Table
 from churnsurv.report.numbers import NOTHING, count, exists, money, p_value, quantity, ratio, returns, share
-from churnsurv.report.pieces import columns_of, estimate, plot_words, point_of, safe_name, table
+from churnsurv.report.pieces import columns_of, estimate, interval, plot_words, point_of, safe_name, table
+from churnsurv.tables.said import said_group
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,10 +49,11 @@ def _told(rows: list[Row], outcome: str, material: Material) -> str:
     items = []
     for row in rows:
         point = point_of(row, "estimate")
-        limits = estimate(point, form).partition(" (")[2].rstrip(")") or NOTHING
-        arm = shown(row["group"] if "group" in row else row["arm"])
-        items.append(words.text("recall.item", arm=arm, value=form(point.estimate), range=limits))
-    return words.messages["comma"].join(items)
+        arm = shown(words.note(said_group(str(row["group"]))) if "group" in row else row["arm"])
+        range_ = interval(point, form)
+        key = "recall.item_alone" if range_ == NOTHING else "recall.item"
+        items.append(words.text(key, arm=arm, value=form(point.estimate), range=range_))
+    return words.commas(items)
 
 
 def forest_figure(material: Material, campaign: str, taken: set[str]) -> list[Block]:
@@ -73,7 +76,7 @@ def forest_figure(material: Material, campaign: str, taken: set[str]) -> list[Bl
             kind="lift_forest",
             title=words.text("recall.forest", campaign=shown(campaign)),
             caption=words.text(f"recall.{kind}", control=shown(lift.control), days=count(lift.horizon)),
-            alt="; ".join(str(each["alt"]) for each in panels),
+            alt=words.paragraph(str(each["alt"]) for each in panels),
             data=columns_of(mine),
             options={"panels": panels, "level": float(lift.level), "words": plot_words(words, "plot_lift")},
         )
@@ -95,7 +98,7 @@ def curve_figures(material: Material, campaign: str, taken: set[str]) -> list[Bl
         last = mine[mine["day"] == mine["day"].max()].to_dict("records")
         form = share if kind == "return_curves" else returns
         items = [words.text("recall.curves_item", arm=shown(row["arm"]), share=form(row[column])) for row in last]
-        told = {"day": count(mine["day"].max()), "items": words.messages["comma"].join(items)}
+        told = {"day": count(mine["day"].max()), "items": words.commas(items)}
         caption = f"recall.{title}_caption"
         control = {"control": shown(lift.control)} if kind == "lift_over_time" else {}
         found.append(
@@ -135,15 +138,15 @@ def _groups_figure(material: Material, campaign: str, column: str, rows: pd.Data
     panels = []
     for arm, groups in rows.groupby("arm", sort=False):
         items = _told(groups.to_dict("records"), "return_probability", material)
-        alt = words.text("recall.groups_alt", arm=shown(arm), column=shown(column), items=items)
+        alt = words.text("recall.groups_alt", arm=shown(arm), column=column_of(words, column), items=items)
         panels.append({"quantity": str(arm), "alt": alt})
     everybody = lift.table[(lift.table["campaign"] == campaign) & (lift.table["outcome"] == "return_probability")]
     return Figure(
         name=safe_name("lift_by", f"{column}_{campaign}", taken),
         kind="lift_groups",
-        title=words.text("recall.groups", column=shown(column), campaign=shown(campaign)),
+        title=words.text("recall.groups", column=column_of(words, column), campaign=shown(campaign)),
         caption=words.text("recall.groups_caption", days=count(lift.horizon)),
-        alt="; ".join(str(each["alt"]) for each in panels),
+        alt=words.paragraph(str(each["alt"]) for each in panels),
         data=columns_of(rows),
         options={
             "panels": panels,
@@ -159,7 +162,7 @@ def _groups_table(material: Material, campaign: str, rows: pd.DataFrame) -> Tabl
     arms = rows["arm"].drop_duplicates().tolist()
     cells = {(row["group"], row["arm"]): row for row in rows.to_dict("records")}
     told = [
-        [str(group), *(_cell(cells.get((group, arm)), "return_probability") for arm in arms)]
+        [words.note(said_group(str(group))), *(_cell(cells.get((group, arm)), "return_probability") for arm in arms)]
         for group in rows["group"].drop_duplicates()
     ]
     same = {row["arm"]: row["heterogeneity_p_value"] for row in rows.to_dict("records")}
@@ -167,7 +170,7 @@ def _groups_table(material: Material, campaign: str, rows: pd.DataFrame) -> Tabl
     title = words.text(
         "recall.groups_table",
         days=count(material.lift_groups.horizon),
-        column=shown(rows["by"].iloc[0]),
+        column=column_of(words, rows["by"].iloc[0]),
         campaign=shown(campaign),
     )
     return table(title, [words.text("recall.group"), *(shown(arm) for arm in arms)], told)
@@ -242,11 +245,11 @@ def checks_table(material: Material) -> Table:
     keys = ("check", "check_campaign", "check_arm", "verdict", "found")
     told = [
         [
-            row["check"],
+            words.note(row["check"]),
             row["campaign"],
             row["arm"] if exists(row["arm"]) else words.text("recall.every_arm"),
             words.text(f"recall.verdict.{row['verdict']}"),
-            row["words"],
+            words.note(row["words"]),
         ]
         for row in rows
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from churnsurv.plots.text import shown
 from churnsurv.report.catalogue import name, strong
+from churnsurv.report.group_names import column_of, group_of
 from churnsurv.report.material import ENOUGH, Material, Point
 from churnsurv.report.model import Block, Figure, Listing, Part, Section, Sentence, Table
 from churnsurv.report.numbers import NOTHING, count, exists, share
@@ -36,6 +37,7 @@ _ROWS = 24
 _MONTHS = 12  # what months say of churn stands in curves and bursts
 _ALT_CELLS = 10
 _STAGES = 4
+_OTHER = "other"  # months of few users together are no month
 
 
 def structure_section(material: Material) -> Section | None:
@@ -62,21 +64,21 @@ def structure_summary(material: Material) -> Sentence | None:
     words, variable = material.words, structure.by[0]
     rows = _of(structure.table, variable)
     most = max(rows, key=lambda row: row["share"])
-    group, point = name(most["group"]), point_of(most, "share", "share_lower", "share_upper")
+    group, point = name(group_of(words, most["group"])), point_of(most, "share", "share_lower", "share_upper")
     value, span, n = strong(share(point.estimate)), limits(point, share), strong(count(structure.n_churned))
     if variable != "stage":
-        found = words.say("summary.group", n=n, group=group, column=name(variable), share=value, range=span)
+        found = words.say(
+            "summary.group", n=n, group=group, column=name(column_of(words, variable)), share=value, range=span
+        )
         return Sentence(found.parts, _LINK)
-    parts = list(words.say("summary.stage", n=n, stage=group, share=value, range=span).parts)
+    told = [words.say("summary.stage", n=n, stage=group, share=value, range=span)]
     ranked = _ranked(structure.cross, str(most["group"]))
     if len(ranked) > 1:
         first = point_of(ranked[0], "churned")
         there = {"share": strong(share(first.estimate)), "range": limits(first, share)}
-        further = words.say(
-            "summary.stage_channel", channel=name(ranked[0]["channel"]), day=count(structure.cross_horizon), **there
-        )
-        parts += [Part(" "), *further.parts]
-    return Sentence(tuple(parts), _LINK)
+        channel = name(group_of(words, ranked[0]["channel"]))
+        told.append(words.say("summary.stage_channel", channel=channel, day=count(structure.cross_horizon), **there))
+    return words.joined(*told, link=_LINK)
 
 
 # -------------------------------------------------------------------------------------------------------- the story
@@ -89,7 +91,7 @@ def _told(material: Material, structure: Any) -> list[Block]:
         found += [_worst(material, structure, stage) for stage in _stage_order(structure.cross)[:_STAGES]]
     for variable in structure.by:
         if variable == "cohort":
-            found.append(_month(material, structure))
+            found += _month(material, structure)
         elif variable != "stage":
             found.append(_extremes(material, structure, variable))
     sentences = tuple(sentence for sentence in found if sentence.parts)
@@ -117,11 +119,11 @@ def _worst(material: Material, structure: Any, stage: str) -> Sentence:
     return material.words.say(
         "who.worst" if apart else "who.worst_alike",
         stage=name(stage),
-        channel=name(ranked[0]["channel"]),
+        channel=name(group_of(material.words, ranked[0]["channel"])),
         share=strong(share(first.estimate)),
         range=limits(first, share),
         day=count(structure.cross_horizon),
-        next=name(ranked[1]["channel"]),
+        next=name(group_of(material.words, ranked[1]["channel"])),
         next_share=strong(share(second.estimate)),
         next_range=limits(second, share),
     )
@@ -142,12 +144,12 @@ def _extremes(material: Material, structure: Any, variable: str) -> Sentence:
     high_point, low_point = point_of(high, "churned"), point_of(low, "churned")
     return material.words.say(
         "who.extremes",
-        column=name(variable),
+        column=name(column_of(material.words, variable)),
         day=count(max(days)),
-        high=name(high["group"]),
+        high=name(group_of(material.words, high["group"])),
         high_share=strong(share(high_point.estimate)),
         high_range=_range(material, high_point),
-        low=name(low["group"]),
+        low=name(group_of(material.words, low["group"])),
         low_share=strong(share(low_point.estimate)),
         low_range=_range(material, low_point),
     )
@@ -159,18 +161,21 @@ def _range(material: Material, point: Point) -> Part:
     return Part(material.words.text("summary.no_interval", share=share(point.estimate)), "keep")
 
 
-def _month(material: Material, structure: Any) -> Sentence:
+def _month(material: Material, structure: Any) -> list[Sentence]:
     """The month of registration with most of the churned, beside its share of all users."""
-    rows = _of(structure.table, "cohort")
+    rows = [row for row in _of(structure.table, "cohort") if str(row["group"]) != _OTHER]
+    if not rows:
+        return []
     most = max(rows, key=lambda row: row["share"])
     point = point_of(most, "share", "share_lower", "share_upper")
-    return material.words.say(
+    found = material.words.say(
         "who.month",
         share=strong(share(point.estimate)),
         range=limits(point, share),
         month=name(most["group"]),
         all=share(most["n_users"] / structure.n_users),
     )
+    return [found]
 
 
 # ------------------------------------------------------------------------------------------------ figures and tables
@@ -180,7 +185,12 @@ def _map(material: Material, structure: Any) -> Figure:
     words, cross = material.words, structure.cross
     cells = cross.sort_values("share", ascending=False, kind="stable").to_dict("records")
     told = [
-        words.text("who.alt_cell", stage=shown(row["stage"]), channel=shown(row["channel"]), share=share(row["share"]))
+        words.text(
+            "who.alt_cell",
+            stage=shown(row["stage"]),
+            channel=group_of(words, row["channel"]),
+            share=share(row["share"]),
+        )
         for row in cells[:_ALT_CELLS]
     ]
     return Figure(
@@ -188,7 +198,7 @@ def _map(material: Material, structure: Any) -> Figure:
         kind="churn_structure",
         title=words.text("who.map"),
         caption=words.text("who.map_caption"),
-        alt=words.text("who.map_alt", cells="; ".join(told)),
+        alt=words.text("who.map_alt", cells=words.semicolons(told)),
         data=columns_of(cross),
         options={"horizon": structure.cross_horizon, "words": plot_words(words, "plot_structure")},
     )
@@ -210,12 +220,12 @@ def _table(material: Material, structure: Any, variable: str) -> Table:
         notes.append(words.text("who.more_rows", n=count(most), m=count(len(rows))))
         rows = [row for row in rows if row in largest]
     key = variable if variable in {"stage", "channel", "cohort"} else "other"
-    headings = [words.text(f"who.of_{key}") if key != "other" else capital(shown(variable))]
+    headings = [words.text(f"who.of_{key}") if key != "other" else capital(column_of(words, variable))]
     headings += [words.text(f"who.{each}") for each in ("users", "churned", "share")]
     headings += [words.text("who.by_day", day=count(day)) for day in structure.horizon_days]
     told = []
     for row in rows:
-        cells = [row["group"], count(row["n_users"]), count(row["n_churned"])]
+        cells = [group_of(words, row["group"]), count(row["n_users"]), count(row["n_churned"])]
         cells.append(estimate(point_of(row, "share", "share_lower", "share_upper"), share))
         for day in structure.horizon_days:
             point = points.get((row["group"], day))
@@ -223,7 +233,7 @@ def _table(material: Material, structure: Any, variable: str) -> Table:
         told.append(cells)
     notes.append(words.text("who.stage_note" if variable == "stage" else "who.group_note"))
     title = words.text(f"who.table_{key}", column=shown(variable))
-    return table(title, headings, told, note=" ".join(notes))
+    return table(title, headings, told, note=words.paragraph(notes))
 
 
 def _cross(material: Material, structure: Any) -> Table:
@@ -240,13 +250,13 @@ def _cross(material: Material, structure: Any) -> Table:
     headings += [words.text("who.by_day", day=count(structure.cross_horizon)), words.text("who.rank")] if known else []
     told = []
     for row in rows:
-        cells = [row["stage"], row["channel"], count(row["n_users"]), count(row["n_churned"])]
+        cells = [row["stage"], group_of(words, row["channel"]), count(row["n_users"]), count(row["n_churned"])]
         cells.append(estimate(point_of(row, "share", "share_lower", "share_upper"), share))
         if known:
             cells += [estimate(point_of(row, "churned"), share) if exists(row["churned"]) else NOTHING]
             cells += [count(row["rank"])]
         told.append(cells)
-    return table(words.text("who.cross"), headings, told, numeric_from=2, note=" ".join(notes))
+    return table(words.text("who.cross"), headings, told, numeric_from=2, note=words.paragraph(notes))
 
 
 # ---------------------------------------------------------------------------------------------------------- look-ups

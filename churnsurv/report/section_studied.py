@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 
-from churnsurv.report.catalogue import strong
+from churnsurv.report.catalogue import Field, strong
 from churnsurv.report.material import Material
 from churnsurv.report.model import Block, Listing, Part, Section, Sentence, Table
-from churnsurv.report.numbers import count, exists
-from churnsurv.report.pieces import table
+from churnsurv.report.numbers import bracketed, count, day, exists, share
+from churnsurv.report.pieces import limits as limits_of
+from churnsurv.report.pieces import noted, table
+from churnsurv.report.section_sweep import sweep_points
 
 __all__ = ["activity_words", "studied"]
 
@@ -33,9 +35,10 @@ def studied(material: Material) -> Section:
     found = [_rule(material), _window(material), _clock(material)]
     blocks: list[Block] = [sentence for sentence in found if sentence is not None]
     blocks += _left_out(material)
-    if material.notes or material.absent:
-        notes = tuple(Sentence((Part(str(note)),)) for note in (*material.notes, *material.absent))
-        blocks += [Sentence((Part(words.text("studied.kept_in_mind"), "number"),)), Listing(notes)]
+    blocks += noted(words, "studied.kept_in_mind", [*material.notes, *material.absent])
+    limits = list(_limits(material))
+    if limits:
+        blocks += [Sentence((Part(words.text("studied.limits"), "number"),)), Listing(tuple(limits))]
     blocks += [found for found in (_counts(material), _rejects(material), _check(material)) if found is not None]
     return Section("studied", words.text("studied.title"), tuple(blocks))
 
@@ -80,11 +83,44 @@ def _left_out(material: Material) -> list[Block]:
         blocks.append(words.say("studied.assumed"))
     if counts.get("censored"):
         number = strong(count(counts["censored"]))
-        blocks.append(words.say("studied.undecided", n=number, noun=material.noun, days=days))
+        blocks.append(words.say("studied.undecided", n=number, noun=material.counted_noun, days=days))
     for key, message in (("left_truncated_excluded", "studied.excluded"), ("undetermined", "studied.undetermined")):
         if counts.get(key):
             blocks.append(words.say(message, n=strong(count(counts[key]))))
     return blocks
+
+
+def _limits(material: Material) -> Iterator[Sentence]:
+    """What the study cannot know, in the numbers of this study."""
+    words, counts, log = material.words, material.counts, material.log
+    if material.idle_days is not None:
+        fields: dict[str, Field] = {"days": count(material.idle_days), "activity": activity_words(material)}
+        back = (
+            None
+            if material.sweep is None
+            else sweep_points(material.sweep.table, "return_share").get(material.idle_days)
+        )
+        if back is None:
+            yield words.say("limit.rule", **fields)
+        else:
+            value, span = strong(share(back.estimate)), limits_of(back, share)
+            yield words.say("limit.rule_back", share=value, range=span, horizon=count(material.horizon), **fields)
+    overall = material.overall
+    if overall is not None:
+        last, at_risk = overall.last_day["all"], overall.at_risk(material.horizon)
+        followed = {
+            "last": day(last),
+            "n": count(at_risk),
+            "day": count(material.horizon),
+            "noun": material.counted_noun,
+        }
+        yield words.say("limit.follow_up" if material.horizon < last else "limit.short", **followed)
+    if counts.get("left_truncated_excluded") and log.get("observed_from"):
+        yield words.say("limit.late", first=words.date(log["observed_from"]))
+    if material.split or material.cox is not None:
+        yield words.say("limit.observed")
+    if log.get("observed_from") and log.get("observed_until"):
+        yield words.say("limit.times", first=words.date(log["observed_from"]), last=words.date(log["observed_until"]))
 
 
 def _counts(material: Material) -> Table | None:
@@ -133,8 +169,10 @@ def _check(material: Material) -> Table | None:
         label = words.text(f"severity.{severity}") if words.has(f"severity.{severity}") else severity
         n = count(row["n_rows"]) if exists(row["n_rows"]) else ""
         kind = str(row["problem"])
-        problem = words.text(f"reason.{kind}") if words.has(f"reason.{kind}") else kind.replace("_", " ")
-        problem += f" ({row['example']})" if exists(row["example"]) else ""
-        rows.append((label, row["table"], problem, n, row["advice"] if exists(row["advice"]) else ""))
+        known = next((key for key in (f"reason.{kind}", f"problem.{kind}") if words.has(key)), None)
+        problem = words.text(known) if known else kind.replace("_", " ")
+        problem += bracketed(str(row["example"])) if exists(row["example"]) else ""
+        advice = words.note(row["advice"]) if exists(row["advice"]) else ""
+        rows.append((label, row["table"], problem, n, advice))
     headings = [words.text(f"check.{key}") for key in ("severity", "table", "problem", "n", "advice")]
     return table(words.text("check.title"), headings, rows, numeric_from=3, text_columns=(4,))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from churnsurv.plots.text import shown
 from churnsurv.report.catalogue import name, strong
+from churnsurv.report.group_names import column_of, group_of
 from churnsurv.report.material import Material
 from churnsurv.report.model import Block, Figure, Listing, Part, Section, Sentence, Table
 from churnsurv.report.numbers import NOTHING, count, day, exists, number, quantity, share
@@ -65,7 +65,7 @@ def value_summary(material: Material) -> Sentence | None:
         return None
     parts: list[Part] = []
     for place, item in enumerate(items):
-        parts += [*([Part("; ")] if place else []), *item]
+        parts += [*([Part(material.words.messages["semicolon"])] if place else []), *item]
     return Sentence(filled(material.words, "summary.value", {"items": parts}, day=count(found.horizon)).parts, _LINK)
 
 
@@ -80,7 +80,7 @@ def _verdicts(material: Material, found: Any, rows: list[Row]) -> list[Sentence]
         told.append(filled(words, f"value.{verdict}", {"items": items}, keep=number(found.keep)))
     unknown = [row for row in rows if not exists(row["value"]) and any(exists(r["value"]) for r in rows)]
     if unknown:
-        items = _listed(material, [(name(row["channel"]),) for row in unknown])
+        items = _listed(material, [(name(group_of(words, row["channel"])),) for row in unknown])
         told.append(filled(words, "value.unknown", {"items": items}))
     return told
 
@@ -93,7 +93,8 @@ def _of(rows: list[Row], verdict: str) -> list[Row]:
 
 def _item(material: Material, row: Row) -> tuple[Part, ...]:
     point = point_of(row, "value", "value_lower", "value_upper")
-    fields = {"channel": name(row["channel"]), "value": strong(quantity(point.estimate))}
+    channel = name(group_of(material.words, row["channel"]))
+    fields = {"channel": channel, "value": strong(quantity(point.estimate))}
     if not exists(point.lower):
         return material.words.say("value.item_alone", **fields).parts
     return material.words.say("value.item", range=limits(point, quantity), **fields).parts
@@ -113,7 +114,7 @@ def _figure(material: Material, found: Any, rows: list[Row], *, priced: bool) ->
     told = [
         words.text(
             "value.alt_channel",
-            channel=shown(row["channel"]),
+            channel=group_of(words, row["channel"]),
             value=estimate(point_of(row, column, f"{column}_lower", f"{column}_upper"), form),
         )
         for row in rows[:12]
@@ -126,7 +127,7 @@ def _figure(material: Material, found: Any, rows: list[Row], *, priced: bool) ->
         kind="channel_value",
         title=title,
         caption=caption,
-        alt=words.text("value.alt", title=title, channels="; ".join(told)),
+        alt=words.text("value.alt", title=title, channels=words.semicolons(told)),
         data=columns_of(found.table),
         options={"keep": found.keep, "level": found.level, "words": plot_words(words, "plot_value")},
     )
@@ -151,16 +152,20 @@ def _table(material: Material, found: Any, rows: list[Row], *, priced: bool) -> 
         *(("conversion", share), ("days_until_churn", day), ("active_days", day)),
     )
     forms = tuple((key, form) for key, form in forms if any(exists(row[key]) for row in rows))
-    headings = [capital(shown(found.by)), words.text("value.users"), *([words.text("value.verdict")] if priced else [])]
+    headings = [
+        capital(column_of(words, found.by)),
+        words.text("value.users"),
+        *([words.text("value.verdict")] if priced else []),
+    ]
     headings += [words.text(f"value.{key}", day=count(found.horizon)) for key, _ in forms]
     told = []
     for row in rows[:_ROWS]:
-        cells = [row["channel"], count(row["n_users"]), *([_verdict(material, row)] if priced else [])]
+        cells = [group_of(words, row["channel"]), count(row["n_users"]), *([_verdict(material, row)] if priced else [])]
         cells += [_estimate(row, key, form) for key, form in forms]
         told.append(cells)
     note = words.text("value.note", level=f"{100 * found.level:g}%", day=count(found.horizon))
     if priced:
-        note = f"{words.text('value.sure', keep=number(found.keep))} {note}"
+        note = words.paragraph([words.text("value.sure", keep=number(found.keep)), note])
     return table(words.text("value.table"), headings, told, note=note)
 
 

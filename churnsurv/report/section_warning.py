@@ -49,10 +49,7 @@ def warning_section(material: Material) -> Section | None:
 def warning_summary(material: Material) -> list[Sentence]:
     """The risk half way to churn, and the highest tier that has a rule; one sentence with a link."""
     found = [*idle_summary(material), *tier_summary(material)]
-    parts: list[Part] = []
-    for sentence in found:
-        parts += [*([Part(" ")] if parts else []), *sentence.parts]
-    return [Sentence(tuple(parts), _LINK)] if parts else []
+    return [material.words.joined(*found, link=_LINK)] if found else []
 
 
 def _limits(material: Material) -> list[Block]:

@@ -20,6 +20,7 @@ from churnsurv.report.pieces import (
     point_of,
     table,
 )
+from churnsurv.report.warning_words import by_words, group_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +95,7 @@ def _silent(material: Material, risk: Any) -> Sentence:
     first, *others = (_fields(risk, rows[d]) for d in _told_days(risk, rows))
     items: list[Part] = []
     for each in others:
-        items += [Part("; "), *material.words.say("idle.silent_item", **each).parts]
+        items += [Part(material.words.messages["semicolon"]), *material.words.say("idle.silent_item", **each).parts]
     return filled(
         material.words, "idle.silent", {"items": items}, **{f"first_{key}": value for key, value in first.items()}
     )
@@ -117,7 +118,7 @@ def _crossings(material: Material, risk: Any) -> list[Sentence]:
     items = [_crossing(material, row) for row in mine.to_dict("records") if exists(row["idle_day"])]
     if not items:
         return []
-    return [filled(material.words, "idle.crossings", {"items": and_listed(material.words, items)})]
+    return [filled(material.words, "idle.crossings", {"items": and_listed(material.words, items, clauses=True)})]
 
 
 def _crossing(material: Material, row: Row) -> tuple[Part, ...]:
@@ -161,11 +162,12 @@ def _groups(material: Material, risk: Any) -> list[Sentence]:
     if len(mine) < 2:
         return []
     rows = sorted(mine.to_dict("records"), key=lambda row: float(row["churn"]))
-    fields: dict[str, Part | str] = {"column": name(" | ".join(map(str, risk.by))), "days": strong(count(half))}
+    column = Part(by_words(material.words, risk), "name")
+    fields: dict[str, Part | str] = {"column": column, "days": strong(count(half))}
     for key, row in (("low", rows[0]), ("high", rows[-1])):
         point = point_of(row, "churn")
         fields |= {
-            key: name(row["group"]),
+            key: name(group_of(material.words, risk, row["group"])),
             f"{key}_share": strong(share(point.estimate)),
             f"{key}_range": limits(point, share),
         }
@@ -178,13 +180,14 @@ def _groups(material: Material, risk: Any) -> list[Sentence]:
 def idle_figures(material: Material) -> list[Figure]:
     """The risk by idle day: of all users, and by group."""
     words = material.words
-    caption, bands = words.text("idle.caption"), _bands(material)
-    if bands is not None:
-        caption = f"{caption} {words.text('idle.caption_bands')}"
+    bands = _bands(material)
+    caption = words.paragraph(
+        [words.text("idle.caption"), *([] if bands is None else [words.text("idle.caption_bands")])]
+    )
     found = [_figure(material, material.idle_risk, "idle_risk", words.text("idle.figure"), caption, bands)]
     by = material.idle_risk_by
     if by is not None and len(by.groups) > 1:
-        title = words.text("idle.figure_by", column=shown(" | ".join(map(str, by.by))))
+        title = words.text("idle.figure_by", column=by_words(words, by))
         found.append(_figure(material, by, "idle_risk_by", title, words.text("idle.caption_by")))
     return found
 
@@ -205,7 +208,7 @@ def _figure(
         kind="idle_risk",
         title=title,
         caption=caption,
-        alt=words.text("idle.alt", lines="; ".join(_alt_lines(material, risk))),
+        alt=words.text("idle.alt", lines=words.semicolons(_alt_lines(material, risk))),
         data=columns_of(risk.table),
         options={
             "level": risk.level,
@@ -227,8 +230,10 @@ def _alt_lines(material: Material, risk: Any) -> list[str]:
         told = [
             words.text("idle.alt_point", share=share(rows[d]["churn"]), day=count(d)) for d in _told_days(risk, rows)
         ]
-        said = shown(group) if several else words.text("idle.since" if late else "idle.later")
-        found.append(words.text("idle.alt_line", group=said, shares=", ".join(told)))
+        said = words.text("idle.since" if late else "idle.later")
+        if several:
+            said = shown(group_of(words, risk, group))
+        found.append(words.text("idle.alt_line", group=said, shares=words.commas(told)))
     return found[:_MOST_LINES]
 
 
@@ -284,18 +289,29 @@ def _crossings_table(material: Material, risks: list[Any]) -> Table:
         for line, rows in by_line.items()
         if any(exists(row["idle_day"]) for row in rows.values())
     ]
-    note = words.text("idle.crossings_note")
-    if len(told) > _ROWS:
-        note = f"{words.text('idle.more_rows', n=count(_ROWS), m=count(len(told)))} {note}"
+    note = _note(material, "idle.crossings_note", len(told))
     headings = [words.text("idle.group"), *(_risk(p) for p in wanted)]
     return table(words.text("idle.crossings_table"), headings, told[:_ROWS], note=note)
 
 
 def _line_name(material: Material, risk: Any, row: Row) -> str:
-    said = material.words.text("idle.since" if row["registration_gap"] else "idle.later")
+    words = material.words
+    said = words.text("idle.since" if row["registration_gap"] else "idle.later")
     if not risk.by:
         return capital(said)
-    return f"{shown(' | '.join(map(str, risk.by)))}: {shown(row['group'])}, {said}"
+    return words.text("idle.line", group=_group_name(material, risk, row["group"]), gaps=said)
+
+
+def _group_name(material: Material, risk: Any, group: object) -> str:
+    """A group with the columns that it is of."""
+    return material.words.headed(by_words(material.words, risk), shown(group_of(material.words, risk, group)))
+
+
+def _note(material: Material, key: str, n_rows: int) -> str:
+    """The note of a table; before it that rows are left out, where they are."""
+    words = material.words
+    cut = [words.text("idle.more_rows", n=count(_ROWS), m=count(n_rows))] if n_rows > _ROWS else []
+    return words.paragraph([*cut, words.text(key)])
 
 
 def _crossing_cell(row: Row | None) -> str:
@@ -311,12 +327,10 @@ def _intervals_table(material: Material, risks: list[Any]) -> Table | None:
         for group, rows in risk.intervals.groupby("group", sort=False, observed=True):
             by = {float(row["probability"]): row for row in rows.to_dict("records")}
             wanted = wanted or sorted(by)
-            said = capital(words.text("idle.later")) if not risk.by else f"{shown(' | '.join(risk.by))}: {shown(group)}"
+            said = _group_name(material, risk, group) if risk.by else capital(words.text("idle.later"))
             told.append([said, *(NOTHING if p not in by else estimate(point_of(by[p], "days"), day) for p in wanted)])
     if not told:
         return None
     headings = [words.text("idle.group"), *(words.text("idle.intervals_col", share=_risk(p)) for p in wanted)]
-    note = words.text("idle.intervals_note")
-    if len(told) > _ROWS:
-        note = f"{words.text('idle.more_rows', n=count(_ROWS), m=count(len(told)))} {note}"
+    note = _note(material, "idle.intervals_note", len(told))
     return table(words.text("idle.intervals_table"), headings, told[:_ROWS], note=note)

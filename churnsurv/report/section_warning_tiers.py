@@ -10,11 +10,12 @@ from churnsurv.report.material import Material
 from churnsurv.report.model import Block, Figure, Part, Sentence, Table
 from churnsurv.report.numbers import NOTHING, between, count, day, exists, number, quantity, share
 from churnsurv.report.pieces import columns_of, estimate, limits, plot_words, point_of, table
+from churnsurv.report.warning_words import objective_of, rule_of, saving_of, value_words, variable_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["tier_figure", "tier_sentences", "tier_summary", "tier_tables"]
+__all__ = ["rules_said", "tier_figure", "tier_sentences", "tier_summary", "tier_tables"]
 
 Row = dict[Any, Any]
 
@@ -47,8 +48,11 @@ def tier_summary(material: Material) -> list[Sentence]:
     rows = [] if scheme is None else [row for row in scheme.table.to_dict("records") if row["alerts"] > 0]
     if not rows:
         return []
-    fields = _figures(scheme, rows[0])
-    return [material.words.say("summary.tier", **{k: v for k, v in fields.items() if k not in ("objective", "alerts")})]
+    fields = _figures(material, rows[0])
+    key = "summary.tier" if exists(rows[0]["lead_days"]) else "summary.tier_no_lead"
+    if material.backtest is not None:  # which says how it does, on days that it has not seen
+        key = "summary.tier_rule"
+    return [material.words.say(key, **{k: v for k, v in fields.items() if k not in ("objective", "alerts")})]
 
 
 def _daily(row: Row) -> str:
@@ -59,12 +63,13 @@ def _base_rate(scheme: Any) -> str:
     return share(scheme.n_churned / scheme.n_gaps if scheme.n_gaps else None)
 
 
-def _figures(scheme: Any, row: Row) -> dict[str, Part | str]:
+def _figures(material: Material, row: Row) -> dict[str, Part | str]:
+    words, scheme = material.words, material.tiers
     point = point_of(row, "precision", "precision_lower", "precision_upper")
     return {
         "tier": name(row["tier"]),
-        "objective": str(row["objective"]),
-        "rule": name(row["rule"]),
+        "objective": objective_of(words, scheme, row),
+        "rule": name(rule_of(words, row["rule"])),
         "alerts": strong(_daily(row)),
         "precision": strong(share(point.estimate)),
         "range": limits(point, share),
@@ -76,13 +81,15 @@ def _figures(scheme: Any, row: Row) -> dict[str, Part | str]:
 def _rule(material: Material, row: Row) -> Sentence:
     words = material.words
     if row["alerts"] == 0:
-        return words.say("tiers.empty", tier=name(row["tier"]), objective=str(row["objective"]))
-    found = words.say("tiers.rule", **_figures(material.tiers, row))
+        objective = objective_of(words, material.tiers, row)
+        return words.say("tiers.empty", tier=name(row["tier"]), objective=objective)
+    key = "tiers.rule" if exists(row["lead_days"]) else "tiers.rule_no_lead"
+    found = words.say(key, **_figures(material, row))
     if not exists(row["value"]):
         return found
     point = point_of(row, "value", "value_lower", "value_upper")
     worth = words.say("tiers.rule_value", value=strong(quantity(point.estimate)), range=limits(point, quantity))
-    return Sentence((*found.parts, Part(" "), *worth.parts))
+    return words.joined(found, worth)
 
 
 def _sure(material: Material, tier: str) -> list[Sentence]:
@@ -107,13 +114,13 @@ def _less(material: Material, tier: Row) -> list[Sentence]:
     if not less:
         return []
     row = less[0]
-    fields: dict[str, Part | str] = {"saving": str(row["saving"]), "tier": name(tier["tier"])}
+    fields: dict[str, Part | str] = {"saving": saving_of(material.words, row["saving"]), "tier": name(tier["tier"])}
     if not exists(row["loss"]):
         return [material.words.say("tiers.less_nobody", **fields)]
     if row["rule"] == tier["rule"] or float(row["loss"]) <= 0:
         return [material.words.say("tiers.less_same", **fields)]
     loss = strong(share(row["loss"]))
-    return [material.words.say("tiers.less", rule=name(row["rule"]), loss=loss, **fields)]
+    return [material.words.say("tiers.less", rule=name(rule_of(material.words, row["rule"])), loss=loss, **fields)]
 
 
 # ------------------------------------------------------------------------------------------------- figure and tables
@@ -126,22 +133,38 @@ def tier_figure(material: Material) -> list[Block]:
     if not rows or scheme.score is not None:
         return []
     bands = scheme.bands()
-    told = [words.text("tiers.alt_rule", tier=shown(row["tier"]), rule=shown(row["rule"])) for row in rows]
     variable = next((str(each) for each in bands["variable"] if exists(each)), None)
     caption = words.text("tiers.caption_alone")
     if variable is not None:
-        caption = words.text("tiers.caption", variable=shown(variable))
+        caption = words.text("tiers.caption", variable=shown(variable_of(words, variable)))
     return [
         Figure(
             name="warning_tiers",
             kind="tier_bands",
             title=words.text("tiers.figure"),
             caption=caption,
-            alt=words.text("tiers.alt", rules="; ".join(told)),
+            alt=words.text("tiers.alt", rules=rules_said(material)),
             data=columns_of(bands),
-            options={"idle_days": scheme.idle_days, "words": plot_words(words, "plot_tiers")},
+            options={
+                "idle_days": scheme.idle_days,
+                "words": plot_words(
+                    words,
+                    "plot_tiers",
+                    **value_words(words, variables=scheme.grids, rules=(row["rule"] for row in rows)),
+                ),
+            },
         )
     ]
+
+
+def rules_said(material: Material) -> str:
+    """Return the tiers that have a rule, each with it, for those who cannot see a figure."""
+    words, rows = material.words, material.tiers.table.to_dict("records")
+    return words.semicolons(
+        words.text("tiers.alt_rule", tier=shown(row["tier"]), rule=shown(rule_of(words, row["rule"])))
+        for row in rows
+        if row["alerts"] > 0
+    )
 
 
 def tier_tables(material: Material) -> list[Block]:
@@ -165,7 +188,7 @@ def _tiers_table(material: Material) -> Table:
     headings = [words.text(f"tiers.{key}") for key in (*keys, *(["value"] if valued else []))]
     told = []
     for row in rows:
-        cells = [row["tier"], row["rule"], _daily(row)]
+        cells = [row["tier"], rule_of(words, row["rule"]), _daily(row)]
         cells.append(estimate(point_of(row, "precision", "precision_lower", "precision_upper"), share))
         cells.append(share(row["recall"]))
         cells.append(estimate(point_of(row, "lead_recall", "lead_recall_lower", "lead_recall_upper"), share))
@@ -196,7 +219,7 @@ def _thresholds_table(material: Material, frame: pd.DataFrame) -> Table:
     told = [
         [
             row["tier"],
-            f"{count(row['alternative'])}: {row['variable']} {row['sign']}",
+            words.headed(count(row["alternative"]), f"{variable_of(words, row['variable'])} {row['sign']}"),
             number(row["threshold"]),
             number(row["fitted"]),
             share(row["frequency"]),
@@ -214,9 +237,9 @@ def _alternatives_table(material: Material, frame: pd.DataFrame) -> Table:
     told = [
         [
             row["tier"],
-            row["form"],
+            rule_of(words, row["form"]),
             count(row["n_rules"]),
-            row["rule"],
+            rule_of(words, row["rule"]),
             quantity(row["value"]),
             NOTHING if not exists(row["first_day"]) else between(count(row["first_day"]), count(row["last_day"])),
         ]
@@ -232,8 +255,8 @@ def _sensitivity_table(material: Material, frame: pd.DataFrame) -> Table:
     told = [
         [
             row["tier"],
-            words.text("tiers.as_stated") if row["saving"] == _STATED else row["saving"],
-            row["rule"],
+            words.text("tiers.as_stated") if row["saving"] == _STATED else saving_of(words, row["saving"]),
+            rule_of(words, row["rule"]),
             quantity(row["value"]),
             quantity(row["chosen_value"]),
             share(row["loss"]),

@@ -9,9 +9,11 @@ import numpy as np
 from churnsurv.plots.text import shown
 from churnsurv.report.catalogue import name, strong
 from churnsurv.report.material import Material
-from churnsurv.report.model import Block, Figure, Part, Sentence
+from churnsurv.report.model import Block, Figure, Sentence
 from churnsurv.report.numbers import count, exists, quantity, share
 from churnsurv.report.pieces import and_listed, columns_of, filled, limits, plot_words, point_of
+from churnsurv.report.section_warning_tiers import rules_said
+from churnsurv.report.warning_words import objective_of, value_words, variable_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,13 +71,20 @@ def _best(material: Material, stated: pd.DataFrame, best: Row, *, late: bool) ->
     )
     if late:
         return said
-    parts = [*said.parts, Part(" "), *words.say("worth_day.flat", first=count(near[0]), last=count(near[-1])).parts]
+    told = [said, _near(material, count(near[0]), count(near[-1]))]
     losing = [(key, day) for key, day in (("first", days[0]), ("last", days[-1])) if values[list(days).index(day)] < 0]
     if losing:
         gains = days[values > 0]
         key = "worth_day.loses" if len(losing) == 2 else f"worth_day.loses_{losing[0][0]}"
-        parts += [Part(" "), *words.say(key, first=count(gains[0]), last=count(gains[-1])).parts]
-    return Sentence(tuple(parts))
+        told.append(words.say(key, first=count(gains[0]), last=count(gains[-1])))
+    return words.joined(*told)
+
+
+def _near(material: Material, first: str, last: str) -> Sentence:
+    """On which days contacts are worth nearly as much as on the best one, itself among them."""
+    if first == last:
+        return material.words.say("worth_day.flat_one")
+    return material.words.say("worth_day.flat", first=first, last=last)
 
 
 def _other_savings(material: Material, rows: pd.DataFrame) -> list[Sentence]:
@@ -87,10 +96,9 @@ def _other_savings(material: Material, rows: pd.DataFrame) -> list[Sentence]:
     n, nobody = tried["saving"].nunique(), tried["saving"].nunique() - len(days)
     if not len(days):
         return [material.words.say("worth_day.others_nobody")]
-    key = "worth_day.others" if nobody == 0 else "worth_day.others_some"
+    one = "_one" if days.min() == days.max() else ""
+    key = f"worth_day.others{one}" if nobody == 0 else f"worth_day.others_some{one}"
     fields = {"first": count(days.min()), "last": count(days.max()), "n": count(n), "m": count(nobody)}
-    if nobody == 0:
-        fields.pop("m")
     return [material.words.say(key, **fields)]
 
 
@@ -115,7 +123,7 @@ def value_figure(material: Material) -> list[Block]:
             kind="value_by_day",
             title=words.text("worth_day.figure"),
             caption=words.text("worth_day.caption", worth=shown(_worth(material))),
-            alt=words.text("worth_day.alt", lines="; ".join(lines)),
+            alt=words.text("worth_day.alt", lines=words.semicolons(lines)),
             data=columns_of(frame),
             options={"level": float(material.idle_risk.level), "words": plot_words(words, "plot_value_day")},
         )
@@ -126,7 +134,12 @@ def _worth(material: Material) -> str:
     """The highest tier with a value objective, as the table of the tiers says it."""
     kinds = {tier.name: tier.objective.get("kind") for tier in material.tiers.tiers}
     rows = material.tiers.table.to_dict("records")
-    return next(f"{row['tier']}, {row['objective']}" for row in rows if kinds.get(row["tier"]) == "value")
+    words = material.words
+    return next(
+        words.text("worth_day.worth", tier=str(row["tier"]), objective=objective_of(words, material.tiers, row))
+        for row in rows
+        if kinds.get(row["tier"]) == "value"
+    )
 
 
 def surface_figure(material: Material) -> list[Block]:
@@ -135,20 +148,19 @@ def surface_figure(material: Material) -> list[Block]:
     if risk is None:
         return []
     (variable,) = risk.by
-    rows = [row for row in material.tiers.table.to_dict("records") if row["alerts"] > 0]
-    rules = "; ".join(words.text("tiers.alt_rule", tier=shown(r["tier"]), rule=shown(r["rule"])) for r in rows)
+    said = shown(variable_of(words, variable))
     return [
         Figure(
             name="risk_surface",
             kind="risk_surface",
-            title=words.text("surface.figure", variable=shown(variable)),
-            caption=words.text("surface.caption", variable=shown(variable)),
-            alt=words.text("surface.alt", variable=shown(variable), rules=rules),
+            title=words.text("surface.figure", variable=said),
+            caption=words.text("surface.caption", variable=said),
+            alt=words.text("surface.alt", variable=said, rules=rules_said(material)),
             data=columns_of(risk.table),
             options={
                 "rules": columns_of(material.tiers.bands(variable)),
                 "missing": material.tiers.missing.get(variable),
-                "words": plot_words(words, "plot_surface"),
+                "words": plot_words(words, "plot_surface", **value_words(words, variables=material.tiers.grids)),
             },
         )
     ]
@@ -171,7 +183,9 @@ def timeline_sentences(material: Material) -> list[Sentence]:
         for row in rows
     ]
     date = words.date(str(last["date"].iloc[0]))
-    return [filled(words, "timeline.last", {"items": and_listed(words, items)}, date=date, n=count(living))]
+    return [
+        filled(words, "timeline.last", {"items": and_listed(words, items, clauses=True)}, date=date, n=count(living))
+    ]
 
 
 def timeline_figure(material: Material) -> list[Block]:
@@ -193,7 +207,7 @@ def timeline_figure(material: Material) -> list[Block]:
             kind="tier_timeline",
             title=words.text("timeline.figure"),
             caption=words.text("timeline.caption", date=words.date(str(material.tiers.known_until))),
-            alt=words.text("timeline.alt", lines="; ".join(lines)),
+            alt=words.text("timeline.alt", lines=words.semicolons(lines)),
             data=columns_of(frame),
             options={
                 "known_until": str(material.tiers.known_until),

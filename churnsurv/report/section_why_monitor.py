@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from churnsurv.plots.text import shown
 from churnsurv.report.catalogue import Field, name, strong
+from churnsurv.report.group_names import column_of, group_of, said
 from churnsurv.report.material import Material
 from churnsurv.report.model import Block, Figure, Listing, Part, Section, Sentence, Table
 from churnsurv.report.numbers import NOTHING, count, day, exists, ratio, share
@@ -93,7 +93,11 @@ def _group(material: Material, monitor: Any, group: object, *, without: bool) ->
     """How a chart is named within a sentence; `without`: groups with an alarm do not count in that of all users."""
     if _whole(monitor, group):
         return Part(_plain(material, monitor, group, without=without))
-    return Part(material.words.say("monitor.group", group=name(group)).text)
+    return Part(_of_group(material, group))
+
+
+def _of_group(material: Material, group: object) -> str:
+    return material.words.text("monitor.group", group=name(group_of(material.words, group)))
 
 
 def _watched(material: Material, monitor: Any) -> Sentence:
@@ -136,14 +140,18 @@ def _open(material: Material, monitor: Any, row: Row) -> Sentence:
 
 def _carried(material: Material, monitor: Any, row: Row) -> list[Sentence]:
     """Of each split the value with the largest part of the missing returns."""
-    frame = monitor.carriers
+    frame, words = monitor.carriers, material.words
     mine = frame[(frame["group"] == row["group"]) & (frame["alarm_on"] == row["alarm_on"]) & (frame["missing"] > 0)]
     found = []
     for split, rows in mine.groupby("split", sort=False):
         most = rows.loc[rows["share"].idxmax()]
         if exists(most["share"]) and 0 < most["share"] < 1:
-            fields = {"split": name(split), "value": name(most["value"]), "share": strong(share(most["share"]))}
-            found.append(material.words.say("monitor.carried", **fields))
+            fields = {
+                "split": name(column_of(words, split)),
+                "value": name(group_of(words, most["value"])),
+                "share": strong(share(most["share"])),
+            }
+            found.append(words.say("monitor.carried", **fields))
     return found
 
 
@@ -178,12 +186,12 @@ def _figure(material: Material, monitor: Any) -> Figure:
     mine = frame[frame["group"] == group]
     alarms = monitor.alarms[monitor.alarms["group"] == group]
     told = [words.text("monitor.alt_alarm", alarm=words.date(each)) for each in alarms["alarm_on"]]
-    said = plot_words(words, "plot_returns")
-    said |= {"returns": said["all"]} if _whole(monitor, group) else {}
+    plotted = plot_words(words, "plot_returns")
+    plotted |= {"returns": plotted["all"]} if _whole(monitor, group) else {}
     title = _plain(material, monitor, group, without=False)
     caption = words.text("monitor.caption")
     if group == _ALL and any(_left_out(monitor, row) for row in alarms.to_dict("records")):
-        caption = f"{caption} {words.text('monitor.caption_without')}"
+        caption = words.paragraph([caption, words.text("monitor.caption_without")])
     return Figure(
         name="returns",
         kind="churn_monitor",
@@ -196,20 +204,20 @@ def _figure(material: Material, monitor: Any) -> Figure:
             last=words.date(monitor.last_day),
             observed=count(mine["observed"].sum()),
             expected=count(mine["expected"].sum()),
-            alarms="; ".join(told) or words.text("monitor.alt_none"),
+            alarms=words.semicolons(told) or words.text("monitor.alt_none"),
         ),
         data=columns_of(texts_of_days(mine)),
         options={
             "level": monitor.level,
             "alarms": columns_of(texts_of_days(alarms)),
-            "words": {key: text for key, text in said.items() if key != "all"},
+            "words": {key: text for key, text in plotted.items() if key != "all"},
         },
     )
 
 
 def _plain(material: Material, monitor: Any, group: object, *, without: bool) -> str:
     if not _whole(monitor, group):
-        return shown(group)
+        return group_of(material.words, group)
     return material.words.text("why.other_users" if without and str(group) == _ALL else "why.all_users")
 
 
@@ -244,7 +252,7 @@ def _alarms_table(material: Material, monitor: Any) -> Table:
     keys = ("name", "raised", "ended", "begun", "ratio", "after", "missing")
     note = words.text("monitor.alarms_note", level=f"{100 * monitor.level:g}%")
     if len(rows) > _ROWS:
-        note = f"{words.text('why.more_rows', n=count(_ROWS), m=count(len(rows)))} {note}"
+        note = words.paragraph([words.text("why.more_rows", n=count(_ROWS), m=count(len(rows))), note])
     headings = [words.text(f"monitor.{key}") for key in keys]
     return table(words.text("monitor.alarms"), headings, told, text_columns=(1, 2, 3), note=note)
 
@@ -255,12 +263,12 @@ def _groups_table(material: Material, monitor: Any) -> Table:
     told = []
     for row in rows[:_ROWS]:
         cells = [_plain(material, monitor, row["group"], without=_left_out_now(monitor))]
-        cells += [shown(row["pooled"]) if exists(row["pooled"]) else NOTHING] if pooled else []
+        cells += [said(words, row["pooled"]) if exists(row["pooled"]) else NOTHING] if pooled else []
         cells += [count(row["at_risk"]), day(round(row["returns"], 1))]
         told.append([*cells, day(row["half_found"]), day(row["most_found"])])
     keys = ("name", *(("pooled",) if pooled else ()), "at_risk", "returns", "half", "most")
     note = words.text("monitor.groups_note", drop=share(monitor.smallest_drop))
     if _left_out_now(monitor) and any(row["group"] == _ALL for row in rows):
-        note = f"{note} {words.text('monitor.groups_without')}"
+        note = words.paragraph([note, words.text("monitor.groups_without")])
     headings = [words.text(f"monitor.{key}") for key in keys]
     return table(words.text("monitor.groups"), headings, told, text_columns=(1,) if pooled else (), note=note)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from churnsurv.plots.text import shown
-from churnsurv.report.catalogue import name, strong
+from churnsurv.report.catalogue import Catalogue, name, strong
+from churnsurv.report.group_names import said
 from churnsurv.report.material import Material
 from churnsurv.report.model import Block, Figure, Listing, Section, Sentence, Table
 from churnsurv.report.numbers import NOTHING, count, exists, p_value, quantity, ratio, share
@@ -44,7 +45,7 @@ def problems_section(material: Material) -> Section | None:
     blocks.append(_table(material, experience))
     if (experience.table["model"] != "any").any():
         blocks.append(_ratios(material, experience))
-    blocks += noted(words, "problems.notes", [*experience.notes, *_absent(experience)])
+    blocks += noted(words, "problems.notes", [*experience.notes, *_absent(words, experience)])
     return Section(_LINK, words.text("problems.title"), tuple(blocks))
 
 
@@ -58,8 +59,8 @@ def problems_summary(material: Material) -> Sentence | None:
     if row is None:
         named = {"kinds": and_listed(words, [[name(each["kind"])] for each in kinds])}
         return Sentence(filled(words, "summary.problems_none", named).parts, _LINK)
-    said = words.say("summary.problems", reach=share(row["reach_users"]), **_share(row))
-    return Sentence(said.parts, _LINK)
+    told = words.say("summary.problems", reach=share(row["reach_users"]), **_share(row))
+    return Sentence(told.parts, _LINK)
 
 
 def _ranked(experience: Any) -> tuple[list[Row], Row | None]:
@@ -100,7 +101,7 @@ def _first(material: Material, kinds: list[Row]) -> list[Sentence]:
         return [words.say("problems.none")]
     point = point_of(row, "hazard_ratio", "hr_lower", "hr_upper")
     told = _share(row)
-    said = words.say(
+    first = words.say(
         "problems.first",
         kind=told["kind"],
         reach=share(row["reach_users"]),
@@ -110,7 +111,7 @@ def _first(material: Material, kinds: list[Row]) -> list[Sentence]:
         share_range=told["range"],
         **_lost(row),
     )
-    found = [said]
+    found = [first]
     if len(kinds) > 1 and exists(row["top"]):
         found.append(words.say("problems.sure", top=strong(share(row["top"]))))
     return found
@@ -150,7 +151,7 @@ def _figure(material: Material, experience: Any, kinds: list[Row]) -> Figure:
         kind="experience",
         title=words.text("problems.figure"),
         caption=words.text("problems.caption"),
-        alt=words.text("problems.alt", items="; ".join(items)),
+        alt=words.text("problems.alt", items=words.semicolons(items)),
         data=columns_of(experience.ranking),
         options={"level": experience.level, "words": plot_words(words, "plot_problems")},
     )
@@ -179,16 +180,22 @@ def _ratios(material: Material, experience: Any) -> Table:
     told = []
     for row in rows[:_ROWS]:
         hazard = estimate(point_of(row, "hazard_ratio"), ratio)
-        compared = words.text("problems.against", what=shown(row["what"]), reference=shown(row["reference"]))
+        compared = words.text(
+            "problems.against", what=said(words, row["what"]), reference=said(words, row["reference"])
+        )
         told.append([row["kind"], compared, count(row["n_exposed"]), hazard, p_value(row["adjusted_p_value"])])
     note = words.text("problems.ratios_note", level=f"{100 * experience.level:g}%")
     if len(rows) > _ROWS:
-        note = f"{words.text('why.more_rows', n=count(_ROWS), m=count(len(rows)))} {note}"
+        note = words.paragraph([words.text("why.more_rows", n=count(_ROWS), m=count(len(rows))), note])
     headings = [words.text(f"problems.{key}") for key in ("kind", "what", "exposed", "ratio", "p")]
     return table(words.text("problems.ratios"), headings, told, text_columns=(1,), note=note)
 
 
-def _absent(experience: Any) -> list[str]:
+def _absent(words: Catalogue, experience: Any) -> list[str]:
     """What has no estimate, one line each."""
-    rows = experience.absent.to_dict("records")
-    return [f"No estimate of {shown(row['kind'])}, {shown(row['what'])}: {row['why']}." for row in rows]
+    return [
+        words.text(
+            "problems.absent", kind=shown(row["kind"]), what=said(words, row["what"]), why=said(words, row["why"])
+        )
+        for row in experience.absent.to_dict("records")
+    ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from churnsurv.plots.text import shown
-from churnsurv.report.catalogue import Field, name, strong
+from churnsurv.report.catalogue import Catalogue, Field, name, strong
+from churnsurv.report.group_names import column_of, group_of, with_variable
 from churnsurv.report.material import ENOUGH, Material
 from churnsurv.report.model import Block, Figure, Listing, Part, Section, Sentence, Table
 from churnsurv.report.numbers import NOTHING, between, count, exists, p_value, ratio, share
@@ -68,7 +69,8 @@ def reasons_summary(material: Material) -> Sentence | None:
     if reasons is None:
         return None
     weighted = bool(reasons.weights_on)
-    items = {"items": and_listed(words, [_item(material, row, weighted=weighted) for row in _rows(reasons)[:2]])}
+    first = [_item(material, row, weighted=weighted) for row in _rows(reasons)[:2]]
+    items = {"items": and_listed(words, first)}
     fields: dict[str, Field] = {
         "n": strong(count(reasons.counts["churns"])),
         "until": words.date(reasons.until),
@@ -91,8 +93,8 @@ def _rows(reasons: Any) -> list[Row]:
 def _names(material: Material, reasons: Any) -> str:
     """What the chance of an answer depends on, in words."""
     words = material.words
-    said = [words.text(key) if words.has(key := f"reasons.on_{each}") else shown(each) for each in reasons.weights_on]
-    parts = and_listed(words, [[Part(each)] for each in said])
+    told = [words.text(key) if words.has(key := f"reasons.on_{each}") else shown(each) for each in reasons.weights_on]
+    parts = and_listed(words, [[Part(each)] for each in told])
     return "".join(part.text for part in parts)
 
 
@@ -127,7 +129,7 @@ def _shares(material: Material, reasons: Any, rows: list[Row]) -> Sentence:
         key = "reasons.item_more" if len(rows) <= _TABLED else "reasons.item_cut"
         items.append(words.say(key, n=count(len(rows) - _TOLD)).parts)
     key = "reasons.shares" if weighted else "reasons.shares_plain"
-    return filled(words, key, {"items": and_listed(words, items)})
+    return filled(words, key, {"items": and_listed(words, items, clauses=len(rows) > _TOLD)})
 
 
 def _bounds(material: Material, rows: list[Row]) -> list[Sentence]:
@@ -161,8 +163,9 @@ def _by_group(material: Material, reason: str) -> list[Sentence]:
     told = {f"{end}_share": strong(share(point.estimate)) for end, point in points.items()}
     told |= {f"{end}_range": limits(point, share) for end, point in points.items()}
     key = "reasons.groups" if apart else "reasons.groups_alike"
-    names = {"high": name(high["group"]), "low": name(low["group"]), "reason": name(reason)}
-    return [words.say(key, column=name(" | ".join(found.by)), **names, **told)]
+    names = {end: name(group_of(words, row["group"])) for end, row in (("high", high), ("low", low))}
+    names["reason"] = name(reason)
+    return [words.say(key, column=name(_columns(words, found.by)), **names, **told)]
 
 
 _WEIGHTED = ("weighted_share", "weighted_lower", "weighted_upper")
@@ -181,8 +184,18 @@ def _who_answers(material: Material, reasons: Any) -> list[Sentence]:
     fields = {"ratio": strong(ratio(point.estimate)), "range": limits(point, ratio)}
     if not exists(row["category"]):
         return [words.say("reasons.answer_number", term=_term(material, row), **fields)]
-    named = {key: name(row[key]) for key in ("variable", "category", "reference")}
+    named = {key: name(text) for key, text in _compared(words, row).items()}
     return [words.say("reasons.answer_category", **named, **fields)]
+
+
+def _columns(words: Catalogue, columns: Sequence[str]) -> str:
+    return " | ".join(column_of(words, each) for each in columns)
+
+
+def _compared(words: Catalogue, row: Row) -> dict[str, str]:
+    """A category of a variable and the one that it is compared with."""
+    two = {key: group_of(words, row[key]) for key in ("category", "reference")}
+    return {"variable": column_of(words, row["variable"]), **two}
 
 
 def _response(reasons: Any) -> list[Row]:
@@ -196,8 +209,9 @@ def _response(reasons: Any) -> list[Row]:
 
 def _term(material: Material, row: Row) -> str:
     """The term of a number, with its variable in words."""
-    key, term, variable = f"reasons.short_{row['variable']}", shown(row["term"]), shown(row["variable"])
-    return term.replace(variable, material.words.text(key), 1) if material.words.has(key) else term
+    words, key = material.words, f"reasons.short_{row['variable']}"
+    names = {row["variable"]: words.text(key)} if words.has(key) else {}
+    return shown(with_variable(words, row["term"], names))
 
 
 def _agreement(material: Material) -> list[Sentence]:
@@ -226,7 +240,7 @@ def _figure(material: Material, reasons: Any, rows: list[Row]) -> Figure:
         kind="reason_shares",
         title=words.text("reasons.figure"),
         caption=_cut(material, words.text(_key("reasons.caption", weighted)), rows, _TABLED, "reasons.cut_figure"),
-        alt=words.text(_key("reasons.alt", weighted), items="; ".join(items)),
+        alt=words.text(_key("reasons.alt", weighted), items=words.semicolons(items)),
         data=columns_of(frame[frame["reason"].isin([row["reason"] for row in rows[:_TABLED]])]),
         options={"level": reasons.level, "words": said},
     )
@@ -240,7 +254,7 @@ def _cut(material: Material, text: str, rows: list[Row], most: int, key: str) ->
     """A note or caption, with what was cut where there are more reasons than are told one by one."""
     if len(rows) <= most:
         return text
-    return f"{material.words.text(key, n=count(most), m=count(len(rows)))} {text}"
+    return material.words.paragraph([material.words.text(key, n=count(most), m=count(len(rows))), text])
 
 
 def _others(material: Material, rows: list[Row], most: int) -> str:
@@ -269,9 +283,7 @@ def _over_time(material: Material, reasons: Any, rows: list[Row]) -> Figure:
         frame = _pooled(frame.astype({"cause": object}), gone, _others(material, rows, _STACKED))
     day = int(reasons.horizon or frame["time"].max())
     items = [
-        words.text("reasons.alt_item", reason=shown(cause), share=share(value), range=NOTHING).replace(
-            f" ({NOTHING})", ""
-        )
+        words.text("reasons.alt_share", reason=_cause(material, cause), share=share(value))
         for cause in dict.fromkeys(frame["cause"])
         if exists(value := _at(frame[frame["cause"] == cause], day)["incidence"])
     ]
@@ -280,10 +292,14 @@ def _over_time(material: Material, reasons: Any, rows: list[Row]) -> Figure:
         kind="stacked_incidence",
         title=words.text("reasons.over_time"),
         caption=_cut(material, words.text("reasons.over_time_caption"), rows, _STACKED, "reasons.cut"),
-        alt=words.text("reasons.over_time_alt", day=count(day), items="; ".join(items)),
+        alt=words.text("reasons.over_time_alt", day=count(day), items=words.semicolons(items)),
         data=columns_of(frame),
         options={"horizon": reasons.horizon, "words": plot_words(words, "plot_over_time")},
     )
+
+
+def _cause(material: Material, cause: object) -> str:
+    return material.words.text("reasons.unknown") if cause == _UNKNOWN else shown(cause)
 
 
 def _at(rows: pd.DataFrame, day: float) -> Row:
@@ -344,7 +360,7 @@ def _days_table(material: Material, reasons: Any, rows: list[Row]) -> Table:
 
 def _groups_table(material: Material, found: Any) -> Table:
     words = material.words
-    column = " | ".join(found.by)
+    column = _columns(words, found.by)
     order = [row["reason"] for row in _rows(material.reasons)][:_COLUMNS]
     overlap = {row["group"]: row for row in found.overlap.to_dict("records")}
     wide: dict[str, dict[str, Row]] = {}
@@ -353,17 +369,17 @@ def _groups_table(material: Material, found: Any) -> Table:
     told = []
     for group, rows in list(wide.items())[:_ROWS]:
         points = [estimate(point_of(rows[each], *_WEIGHTED), share) if each in rows else NOTHING for each in order]
-        told.append([group, count(overlap[group]["n"]), count(overlap[group]["n_answered"]), *points])
+        told.append([group_of(words, group), count(overlap[group]["n"]), count(overlap[group]["n_answered"]), *points])
     note = words.text("reasons.by_note", level=f"{100 * found.level:g}%")
     if len(wide) > _ROWS:
-        note = f"{words.text('why.more_rows', n=count(_ROWS), m=count(len(wide)))} {note}"
+        note = words.paragraph([words.text("why.more_rows", n=count(_ROWS), m=count(len(wide))), note])
     headings = [
-        capital(shown(column)),
+        capital(column),
         words.text("reasons.churns"),
         words.text("reasons.answered"),
         *map(shown, order),
     ]
-    title = words.text(_key("reasons.by", bool(found.weights_on)), column=shown(column))
+    title = words.text(_key("reasons.by", bool(found.weights_on)), column=column)
     return table(title, headings, told, note=note)
 
 
@@ -373,11 +389,10 @@ def _answers_table(material: Material, reasons: Any) -> Table:
     for row in _response(reasons)[:_ROWS]:
         term = _term(material, row)
         if exists(row["category"]):
-            named = {key: shown(row[key]) for key in ("variable", "category", "reference")}
-            term = words.text("reasons.against", **named)
+            term = words.text("reasons.against", **_compared(words, row))
         told.append([term, estimate(point_of(row, "odds_ratio"), ratio), p_value(row["adjusted"])])
     headings = [words.text(f"reasons.{key}") for key in ("term", "odds", "p")]
     note = words.text("reasons.answers_note", level=f"{100 * reasons.level:g}%", n=count(len(reasons.response)))
     if len(reasons.response) > _ROWS:
-        note = f"{words.text('why.more_rows', n=count(_ROWS), m=count(len(reasons.response)))} {note}"
+        note = words.paragraph([words.text("why.more_rows", n=count(_ROWS), m=count(len(reasons.response))), note])
     return table(words.text("reasons.answers"), headings, told, note=note)

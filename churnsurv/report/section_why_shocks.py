@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from churnsurv.plots.text import shown
 from churnsurv.report.catalogue import Field, name, strong
+from churnsurv.report.group_names import group_of, said
 from churnsurv.report.material import Material
 from churnsurv.report.model import Block, Figure, Listing, Part, Section, Sentence, Table
 from churnsurv.report.numbers import NOTHING, count, day, exists, p_value, ratio, share
@@ -92,12 +93,12 @@ def _mains(shocks: Any) -> list[Row]:
 def _group(material: Material, group: object) -> Part:
     """How the users are named within a sentence."""
     words, key = material.words, {_ALL: "why.all_users", _TOUCHED: "why.touched"}.get(str(group))
-    return Part(words.text(key)) if key else Part(words.say("monitor.group", group=name(group)).text)
+    return Part(words.text(key) if key else words.text("monitor.group", group=name(group_of(words, group))))
 
 
 def _plain(material: Material, group: object) -> str:
     key = {_ALL: "why.all_users", _TOUCHED: "why.touched"}.get(str(group))
-    return material.words.text(key) if key else shown(group)
+    return material.words.text(key) if key else group_of(material.words, group)
 
 
 def _row_of(frame: pd.DataFrame, row: Row, **where: str) -> Row | None:
@@ -128,13 +129,11 @@ def _users(lost: Row) -> tuple[str, Any]:
 
 def _told(material: Material, shocks: Any, row: Row) -> list[Sentence]:
     """What is known of one date, as one item of the list."""
-    parts = list(_effect(material, row).parts)
+    told = [_effect(material, row)]
     if exists(row["hazard_ratio"]):
-        further = [*_lost(material, shocks, row), *_lasted(material, shocks, row)]
-        further += [*_untouched(material, shocks, row), *_placebo(material, shocks, row)]
-        for sentence in further:
-            parts += [Part(" "), *sentence.parts]
-    return [Sentence(tuple(parts))]
+        told += [*_lost(material, shocks, row), *_lasted(material, shocks, row)]
+        told += [*_untouched(material, shocks, row), *_placebo(material, shocks, row)]
+    return [material.words.joined(*told)]
 
 
 def _effect(material: Material, row: Row) -> Sentence:
@@ -188,7 +187,7 @@ def _untouched(material: Material, shocks: Any, row: Row) -> list[Sentence]:
     if against is None or not exists(against["hazard_ratio"]):
         return []
     point = point_of(against, "hazard_ratio")
-    groups = ", ".join(shown(each) for each in shocks.untouched_groups)
+    groups = material.words.commas([group_of(material.words, each) for each in shocks.untouched_groups])
     fields: dict[str, Field] = {"groups": groups, "ratio": strong(ratio(point.estimate)), "range": limits(point, ratio)}
     return [material.words.say("shocks.untouched", **fields)]
 
@@ -212,21 +211,23 @@ def _figure(material: Material, shocks: Any, row: Row, taken: set[str]) -> Figur
         point = point_of(each, "hazard_ratio")
         if each["window"] != _EVERY and exists(point.estimate):
             fields = {"ratio": ratio(point.estimate), "range": interval(point, ratio)}
-            told.append(words.text("shocks.alt_item", window=shown(each["window"]), **fields))
-    said = plot_words(words, "plot_shocks")
-    said |= {"title": said["all"]} if row["group"] == _ALL else {}
+            told.append(words.text("shocks.alt_item", window=said(words, each["window"]), **fields))
+    plotted = plot_words(words, "plot_shocks")
+    plotted |= {"title": plotted["all"]} if row["group"] == _ALL else {}
     return Figure(
         name=safe_name("date", str(row["name"]), taken),
         kind="shock_effect",
         title=words.text("shocks.figure", name=shown(row["name"])),
         caption=words.text("shocks.caption", level=f"{100 * shocks.level:g}%"),
-        alt=words.text("shocks.alt", name=shown(row["name"]), items="; ".join(told) or words.text("shocks.alt_none")),
+        alt=words.text(
+            "shocks.alt", name=shown(row["name"]), items=words.semicolons(told) or words.text("shocks.alt_none")
+        ),
         data=columns_of(texts_of_days(mine["days"])),
         options={
             "level": shocks.level,
             "windows": columns_of(texts_of_days(mine["windows"])),
             "placebo": columns_of(texts_of_days(mine["placebo"])),
-            "words": {key: text for key, text in said.items() if key != "all"},
+            "words": {key: text for key, text in plotted.items() if key != "all"},
         },
     )
 
@@ -243,7 +244,7 @@ def _table(material: Material, shocks: Any) -> Table:
     ]
     told = []
     for row in rows[:_ROWS]:
-        window = words.text("shocks.all_days") if row["window"] == _EVERY else row["window"]
+        window = words.text("shocks.all_days") if row["window"] == _EVERY else said(words, row["window"])
         ratios = [estimate(point_of(row, "hazard_ratio"), ratio), p_value(row["adjusted_p_value"])]
         counts = [count(row["expected"]), count(row["observed"])]
         told.append([row["name"], window, *counts, *ratios, p_value(row["placebo_p_value"])])
@@ -279,4 +280,6 @@ def _lost_table(material: Material, shocks: Any) -> Table:
 
 def _cut(material: Material, note: str, n: int) -> str:
     """The note of a table, with what was cut where something was."""
-    return note if n <= _ROWS else f"{material.words.text('why.more_rows', n=count(_ROWS), m=count(n))} {note}"
+    if n <= _ROWS:
+        return note
+    return material.words.paragraph([material.words.text("why.more_rows", n=count(_ROWS), m=count(n)), note])

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from churnsurv.report.catalogue import Catalogue
+from churnsurv.report.group_names import group_of
 from churnsurv.report.material import Material
 from churnsurv.report.model import Table
 from churnsurv.report.numbers import between, count, exists, quantity, share
@@ -27,7 +28,7 @@ def table_one(material: Material, early: Any) -> Table:
     words, several = material.words, len(early.groups) > 1
     headings = [words.text(f"one.{key}") for key in ("what", "churned", "retained", "difference")]
     rows = [
-        [f"{group}: {cells[0]}" if several else cells[0], *cells[1:]]
+        [words.headed(group_of(words, group), cells[0]) if several else cells[0], *cells[1:]]
         for group, part in early.table_one.groupby("group", sort=False)
         for cells in _one_rows(words, part)
     ]
@@ -44,10 +45,11 @@ def _one_rows(words: Catalogue, part: pd.DataFrame) -> Iterator[list[str]]:
         if "mean" in by:
             mean, spread = by["mean"], by["standard deviation"]
             form = share if variable in SHARES else quantity
-            cells = [f"{form(mean[side])} ({form(spread[side])})" for side in ("churned", "retained")]
+            cells = [form(mean[side]) + words.bracketed(form(spread[side])) for side in ("churned", "retained")]
             yield [words.text("one.mean", variable=label), *cells, _standardised(mean)]
             parts = [by[each] for each in ("lower quartile", "median", "upper quartile")]
-            cells = [_quartiles(str(variable), [each[side] for each in parts]) for side in ("churned", "retained")]
+            sides = [[each[side] for each in parts] for side in ("churned", "retained")]
+            cells = [_quartiles(words, str(variable), values) for values in sides]
             yield [words.text("one.median", variable=label), *cells, ""]
         for statistic, key in (("share yes", "one.yes"), ("share without a value", "one.missing")):
             if statistic in by:
@@ -56,9 +58,9 @@ def _one_rows(words: Catalogue, part: pd.DataFrame) -> Iterator[list[str]]:
                 yield [words.text(key, variable=label), *cells, _standardised(row)]
 
 
-def _quartiles(variable: str, values: Sequence[float]) -> str:
+def _quartiles(words: Catalogue, variable: str, values: Sequence[float]) -> str:
     low, middle, high = (number_of(variable, value) for value in values)
-    return f"{middle} ({between(low, high)})"
+    return middle + words.bracketed(between(low, high))
 
 
 def _standardised(row: Row) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from churnsurv.data.check import Check, Problem
 from churnsurv.errors import ChurnsurvError, did_you_mean
+from churnsurv.notes import note
 from churnsurv.study.progress import stages
 from churnsurv.study.score_check import daily_problems
 from churnsurv.tables import schema
@@ -146,11 +147,19 @@ def _asked(study: Study, spells: Spells) -> Iterator[Problem]:
                 yield _error(where, what)
     longest = int(table["duration"].max()) if len(table) else 0
     if config.horizon > longest:
-        what = f"{config.horizon} days lie beyond the longest follow-up, {longest} days: its figures are left out."
+        what = note(
+            "{horizon} days lie beyond the longest follow-up, {longest} days: its figures are left out.",
+            horizon=config.horizon,
+            longest=longest,
+        )
         yield Problem("study", "report.horizon", "warning", None, None, what)
     elif config.horizon < config.idle_days:
-        what = f"Nobody can churn before day {config.idle_days:,}: on day {config.horizon:,} all groups are alike."
-        yield Problem("study", "report.horizon", "warning", None, None, f"{what} Choose a later day.")
+        what = note(
+            "Nobody can churn before day {first}: on day {horizon} all groups are alike. Choose a later day.",
+            first=f"{config.idle_days:,}",
+            horizon=f"{config.horizon:,}",
+        )
+        yield Problem("study", "report.horizon", "warning", None, None, what)
 
 
 def _not_there(name: str, there: list[str]) -> str:
@@ -198,8 +207,8 @@ def _fitted(study: Study, spells: Spells) -> Iterator[Problem]:
     except ChurnsurvError as error:
         yield _error("cox.formula", str(error))
     else:
-        for note in notes:
-            yield Problem("study", "cox.formula", "warning", None, None, note)
+        for each in notes:
+            yield Problem("study", "cox.formula", "warning", None, None, each)
 
 
 def _beside(study: Study) -> Iterator[Problem]:
@@ -240,9 +249,9 @@ def _weighed(study: Study) -> Iterator[Problem]:
         where = "who_churns.margin" if str(error).startswith("margin") else "sources.costs"
         yield _error(where, str(error))
     else:
-        for note in found.notes:
-            if note.startswith("No cost is known"):
-                yield Problem("study", "sources.costs", "warning", None, None, note)
+        for each in found.notes:
+            if each.startswith("No cost is known"):
+                yield Problem("study", "sources.costs", "warning", None, None, each)
 
 
 def _explained(study: Study) -> Iterator[Problem]:
@@ -298,9 +307,9 @@ def _brought_back(study: Study) -> Iterator[Problem]:
     found = campaigns_back(study, only_try=True)
     for part, reason in found.absent.items():
         yield Problem("study", keys[part], "warning", None, None, reason)
-    for note in () if found.lift is None else found.lift.notes:
-        if note.startswith("Not to be read as an experiment"):
-            yield Problem("study", "sources.assignments", "warning", None, None, note)
+    for each in () if found.lift is None else found.lift.notes:
+        if each.startswith("Not to be read as an experiment"):
+            yield Problem("study", "sources.assignments", "warning", None, None, each)
 
 
 def _error(where: str, what: str) -> Problem:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from churnsurv.diagnosis.naming import semicolons
 from churnsurv.errors import ChurnsurvError
+from churnsurv.notes import Note, note
 from churnsurv.study.text import one_line
 
-__all__ = ["left_out", "part"]
+__all__ = ["left_out", "part", "why"]
 
 Made = TypeVar("Made")
 
@@ -24,8 +26,20 @@ def part(name: str, absent: dict[str, str], make: Callable[[], Made]) -> Made | 
     try:
         return make()
     except ChurnsurvError as reason:
-        absent[name] = one_line(reason)
+        absent[name] = why(reason)
         return None
+
+
+def why(reason: ChurnsurvError) -> str:
+    """Say an error as a reason: a sentence that reports say in their language as it is, any other in one line.
+
+    Examples
+    --------
+    >>> why(ChurnsurvError("nobody churned"))
+    'Nobody churned.'
+    """
+    said = reason.args[0] if len(reason.args) == 1 else reason
+    return said if isinstance(said, Note) else one_line(reason)
 
 
 def left_out(absent: Mapping[str, str], called: Mapping[str, str]) -> tuple[str, ...]:
@@ -44,4 +58,7 @@ def left_out(absent: Mapping[str, str], called: Mapping[str, str]) -> tuple[str,
     by_reason: dict[str, list[str]] = {}
     for name, reason in absent.items():
         by_reason.setdefault(reason, []).append(called[name])
-    return tuple(f"Left out: {'; '.join(names)}. {reason}" for reason, names in by_reason.items())
+    return tuple(
+        note("Left out: {parts}. {reason}", parts=semicolons(names), reason=reason)
+        for reason, names in by_reason.items()
+    )

@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from churnsurv.errors import ChurnsurvError, require_columns
-from churnsurv.study.parts import left_out
+from churnsurv.notes import note
+from churnsurv.study.parts import left_out, why
 from churnsurv.study.side_tables import assignments_of, rewards_of
-from churnsurv.study.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,9 +28,9 @@ __all__ = ["Campaigns", "campaigns_back"]
 #: The parts and what notes call them.
 PARTS: Mapping[str, str] = MappingProxyType(
     {
-        "lift": "what campaigns brought back",
-        "groups": "what they brought back by group",
-        "monitors": "campaigns as they ran",
+        "lift": note("what campaigns brought back"),
+        "groups": note("what they brought back by group"),
+        "monitors": note("campaigns as they ran"),
     }
 )
 _RETURNED = ("return_probability",)
@@ -84,20 +84,20 @@ def campaigns_back(study: Study, *, only_try: bool = False) -> Campaigns:
         tables = _tables(study)
         lift = _lift(study, tables, _RETURNED if only_try else None)
     except ChurnsurvError as reason:
-        return Campaigns(absent={"lift": one_line(reason)})
+        return Campaigns(absent={"lift": why(reason)})
     groups = None
     if config.campaigns_by and config.campaigns_design == "randomised":
         try:
             groups = _lift(study, tables, _RETURNED, by=list(config.campaigns_by))
         except ChurnsurvError as reason:
-            absent["groups"] = one_line(reason)
+            absent["groups"] = why(reason)
     monitors: dict[str, LiftMonitor] = {}
     if config.campaigns_design == "randomised" and not only_try:
         for campaign in lift.campaigns:
             try:
                 monitors[campaign] = _monitor(study, tables, campaign)
             except ChurnsurvError as reason:
-                absent.setdefault("monitors", one_line(reason))
+                absent.setdefault("monitors", why(reason))
     return Campaigns(lift, groups, monitors, absent)
 
 

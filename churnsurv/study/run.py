@@ -172,5 +172,11 @@ def gather_notes() -> Iterator[list[str]]:
     for warning in caught:
         if not issubclass(warning.category, ChurnsurvWarning):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        elif str(warning.message) not in notes:
-            notes.append(str(warning.message))
+        elif (said := _said(warning.message)) not in notes:
+            notes.append(said)
+
+
+def _said(warning: Warning | str) -> str:
+    """What a warning says: the note that it was made with, where it is one, so that a report has it in its language."""
+    said = warning.args[0] if isinstance(warning, Warning) and warning.args else warning
+    return said if isinstance(said, str) else str(said)

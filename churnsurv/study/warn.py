@@ -12,14 +12,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from churnsurv.errors import ChurnsurvError
-from churnsurv.study.parts import left_out, part
-from churnsurv.study.text import one_line
+from churnsurv.notes import note
+from churnsurv.study.parts import left_out, part, why
+from churnsurv.tables.said import said_list
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from churnsurv.study.config import StudyConfig
     from churnsurv.study.study import Study
+    from churnsurv.warning.alerts import Alerts
     from churnsurv.warning.backtest import Backtest
     from churnsurv.warning.idle_risk import IdleRisk
     from churnsurv.warning.scheme import TierScheme
@@ -29,13 +31,14 @@ __all__ = ["VARIABLES", "ThresholdsAndTiers", "thresholds_and_tiers", "tiers_of"
 #: The parts and what notes call them.
 PARTS: Mapping[str, str] = MappingProxyType(
     {
-        "risk": "idle risk",
-        "risk_by": "idle risk by group",
-        "tiers": "warning tiers",
-        "value": "value by day",
-        "surface": "risk by idle days and band",
-        "timeline": "users in the tiers over time",
-        "backtest": "tiers on later days",
+        "risk": note("idle risk"),
+        "risk_by": note("idle risk by group"),
+        "tiers": note("warning tiers"),
+        "value": note("value by day"),
+        "surface": note("risk by idle days and band"),
+        "timeline": note("users in the tiers over time"),
+        "backtest": note("tiers on later days"),
+        "alerts": note("alerts of the last day"),
     }
 )
 #: What rules look at unless the study says otherwise: as many of these as a log can tell, and as differ.
@@ -67,6 +70,8 @@ class ThresholdsAndTiers:
         Schema "tier_timeline".
     backtest : Backtest or None
         None unless the study asks for it.
+    alerts : Alerts or None
+        Of the last day of the log.
     absent : mapping of part to text
         Why a part that was asked for is not there.
     remarks : tuple of str
@@ -80,6 +85,7 @@ class ThresholdsAndTiers:
     surface: IdleRisk | None = None
     timeline: pd.DataFrame | None = None
     backtest: Backtest | None = None
+    alerts: Alerts | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
@@ -120,6 +126,7 @@ def thresholds_and_tiers(study: Study, *, only_try: bool = False) -> ThresholdsA
                 "surface": lambda: _surface(study, tiers),
                 "timeline": lambda: _timeline(study, tiers),
                 **makers,
+                "alerts": lambda: _alerts(study, tiers),
             }
         found = {name: part(name, absent, make) for name, make in makers.items()}
     return ThresholdsAndTiers(risk=risk, risk_by=risk_by, tiers=tiers, absent=absent, remarks=tuple(remarks), **found)
@@ -158,8 +165,13 @@ def tiers_of(study: Study, remarks: list[str]) -> TierScheme:
                 raise last from None
             continue
         if reason is not None:
-            looks = " and ".join((*variables, "idle days")) if variables else "idle days alone"
-            remarks.append(f"Rules of tiers look at {looks}. {one_line(reason)}")
+            if variables:
+                names = said_list(variables)
+                remarks.append(
+                    note("Rules of tiers look at {names} and idle days. {reason}", names=names, reason=why(reason))
+                )
+            else:
+                remarks.append(note("Rules of tiers look at idle days alone. {reason}", reason=why(reason)))
         return scheme
     raise AssertionError("the last try has no variables")
 
@@ -202,6 +214,13 @@ def _timeline(study: Study, tiers: TierScheme) -> pd.DataFrame:
 
     n_days = (study.log.observed_until - study.log.observed_from).days
     return tier_timeline(study.log, tiers, every=7 * max(1, round(n_days / 7 / _DATES)))
+
+
+def _alerts(study: Study, tiers: TierScheme) -> Alerts:
+    from churnsurv.warning.alerts import alerts
+
+    widths = dict(study.config.score_hysteresis) or None
+    return alerts(tiers, study.log, as_of=study.log.observed_until, hysteresis=widths, level=study.config.level)
 
 
 def _backtest(study: Study, tiers: TierScheme, *, only_try: bool) -> Backtest | None:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+from churnsurv.diagnosis.naming import called, quoted
 from churnsurv.errors import FollowUpError, InputError
-from churnsurv.study.parts import left_out, part
+from churnsurv.notes import note
+from churnsurv.study.parts import left_out, part, why
 from churnsurv.study.side_tables import calendar_of, costs_of
-from churnsurv.study.text import one_line
+from churnsurv.tables.said import said_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,17 +35,17 @@ __all__ = ["PARTS", "CannotTellError", "WhoChurns", "value_of_channels", "who_ch
 #: The parts and what notes call them.
 PARTS: Mapping[str, str] = MappingProxyType(
     {
-        "lifecycle": "lifecycle stages",
-        "structure": "churn by stage, channel and cohort",
-        "by_channel": "churn by channel",
-        "profile": "churned against retained users in their first days",
-        "spell_profile": "churned against living users over their first spells",
-        "bursts": "bursts of registrations",
-        "channels": "the value of channels",
+        "lifecycle": note("lifecycle stages"),
+        "structure": note("churn by stage, channel and cohort"),
+        "by_channel": note("churn by channel"),
+        "profile": note("churned against retained users in their first days"),
+        "spell_profile": note("churned against living users over their first spells"),
+        "bursts": note("bursts of registrations"),
+        "channels": note("the value of channels"),
     }
 )
 CHANNEL = "channel"
-_NO_CHANNEL = "The users have no column 'channel'; name theirs under [columns.users]."
+_NO_CHANNEL = note("The users have no column 'channel'; name theirs under [columns.users].")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +110,7 @@ def who_churns(study: Study) -> WhoChurns:
         try:
             value = value_of_channels(study)
         except CannotTellError as reason:
-            absent["channels"] = one_line(reason)
+            absent["channels"] = why(reason)
     lifecycle = part("lifecycle", absent, lambda: _lifecycle(log))
     parts = {
         "structure": lambda: _structure(log, config, spells, staged=lifecycle is not None),
@@ -128,8 +130,14 @@ def _lifecycle(log: ActivityLog) -> Lifecycle:
     found: Lifecycle = log.lifecycle()
     table = found.table
     if (table["users"] > 0).sum() < 2:
-        stages = ", ".join(repr(str(name)) for name in table.loc[table["users"] > 0, "stage"])
-        raise CannotTellError(f"All users are in one stage ({stages or 'none'}), by {found.stages.by}.")
+        stages = said_list([quoted(name) for name in table.loc[table["users"] > 0, "stage"]])
+        raise CannotTellError(
+            note(
+                "All users are in one stage ({stage}), by {variable}.",
+                stage=stages or note("none"),
+                variable=called(found.stages.by),
+            )
+        )
     return found
 
 
@@ -140,7 +148,9 @@ def _structure(log: ActivityLog, config: StudyConfig, spells: pd.DataFrame, *, s
     by = ["stage"] if staged else []
     by += [name for name in (CHANNEL, "cohort") if name in spells and len(spells[name].drop_duplicates()) > 1]
     if not by:
-        raise CannotTellError("All users have the same stage, channel and month of registration, as far as is known.")
+        raise CannotTellError(
+            note("All users have the same stage, channel and month of registration, as far as is known.")
+        )
     return churn_structure(log, by=by, horizons=config.who_horizons, min_users=config.who_min_users, level=config.level)
 
 
@@ -156,7 +166,7 @@ def _profile(log: ActivityLog, config: StudyConfig, *, form: Literal["early", "s
         level=config.level,
     )
     if found.table.empty:
-        raise CannotTellError("The users do not differ in anything that the tables tell of their behaviour.")
+        raise CannotTellError(note("The users do not differ in anything that the tables tell of their behaviour."))
     return found
 
 

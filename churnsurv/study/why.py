@@ -13,10 +13,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from churnsurv.errors import ChurnsurvError, InputError, did_you_mean
+from churnsurv.notes import Note, note
 from churnsurv.study.parts import left_out, part
 from churnsurv.study.side_tables import answers_of, calendar_of, reasons_of
 from churnsurv.study.text import one_line
 from churnsurv.study.why_keys import in_keys
+from churnsurv.tables.said import said_list
 
 if TYPE_CHECKING:
     from datetime import date
@@ -37,11 +39,11 @@ __all__ = ["PARTS", "PROBLEMS", "WhyTheyLeave", "dated_entries", "holidays_of", 
 #: The parts and what notes call them.
 PARTS: Mapping[str, str] = MappingProxyType(
     {
-        "reasons": "reasons of churn",
-        "reasons_by": "reasons of churn by group",
-        "experience": "problems that users met",
-        "monitor": "returns watched day by day",
-        "shocks": "returns after dates",
+        "reasons": note("reasons of churn"),
+        "reasons_by": note("reasons of churn by group"),
+        "experience": note("problems that users met"),
+        "monitor": note("returns watched day by day"),
+        "shocks": note("returns after dates"),
     }
 )
 #: Kinds of events that are problems unless the study says otherwise: as many of these as the log has.
@@ -118,12 +120,14 @@ def why_they_leave(study: Study, *, only_try: bool = False) -> WhyTheyLeave:
     if config.why_monitor.on and not only_try:
         found["monitor"] = part("monitor", absent, lambda: _monitor(log, config, holidays, half))
         if half is not None and found["monitor"] is not None:
-            remarks.append(f"Returns are watched up to the day before {half}: the last day is not there in full.")
+            remarks.append(
+                note("Returns are watched up to the day before {day}: the last day is not there in full.", day=half)
+            )
     if config.why_shocks.on:
         found["shocks"] = part(
             "shocks", absent, lambda: _shocks(log, config, shocks, holidays, half, placebo=not only_try)
         )
-    told = {name: in_keys(name, reason) for name, reason in absent.items()}
+    told = {name: reason if isinstance(reason, Note) else in_keys(name, reason) for name, reason in absent.items()}
     return WhyTheyLeave(**found, absent=told, remarks=tuple(remarks))
 
 
@@ -187,7 +191,7 @@ def _reasons(log: ActivityLog, config: StudyConfig, mapping: pd.DataFrame | None
     from churnsurv.diagnosis.reasons import churn_reasons
 
     if "feedback" not in config.sources:
-        raise InputError("There is no feedback of users: sources.feedback has user_id, date and reason.")
+        raise InputError(note("There is no feedback of users: sources.feedback has user_id, date and reason."))
     if log._reading.feedback_counts["feedback"] == 0:
         raise InputError(_no_feedback(log))
     return churn_reasons(
@@ -218,7 +222,13 @@ def _experience(
         there = log._reading.audit.kinds
         kinds = tuple(kind for kind in PROBLEMS if kind in there)
         if not kinds:
-            raise InputError(f"No event is of the kind {', '.join(PROBLEMS[:-1])} or {PROBLEMS[-1]}: see why.problems.")
+            raise InputError(
+                note(
+                    "No event is of the kind {kinds} or {last}: see why.problems.",
+                    kinds=said_list(PROBLEMS[:-1]),
+                    last=PROBLEMS[-1],
+                )
+            )
     if not kinds:
         return None
     from churnsurv.diagnosis.experience import experience_hazard
@@ -231,7 +241,7 @@ def _experience(
         if fault is None:
             raise
     found = experience_hazard(log, kinds, **asked)
-    remarks.append(f"Satisfaction is left out. {fault}")
+    remarks.append(note("Satisfaction is left out. {fault}", fault=fault))
     return found
 
 

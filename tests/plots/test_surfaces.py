@@ -158,11 +158,11 @@ def test_variables_have_the_words_of_the_caller() -> None:
     table = surface()
     frame = risk_surface_frame(table, rules=told, words=words)
     made = picture(frame, lambda ax: risk_surface(table, ax, rules=told, words=words))
-    assert "Share who churn, by idle days and 餘額" in made.svg
-    assert "dashed: some of the users, by 投資次數" in made.svg
+    assert "Share who churn, by idle days and 餘額" in made.document
+    assert "dashed: some of the users, by 投資次數" in made.document
     names = [each.name for each in made.marks]
     assert "餘額 below 100" in names
-    assert not any("balance" in text or "n_investments" in text for text in (made.svg, *names))
+    assert not any("balance" in text or "n_investments" in text for text in (made.document, *names))
 
 
 def test_without_axes_a_figure_is_made() -> None:

@@ -201,7 +201,7 @@ def test_variables_and_rules_have_the_words_of_the_caller() -> None:
     made = picture(frame, lambda ax: tier_bands(table, ax, words=words))
     told_at = [text for each in made.marks for _, _, text in each.points]
     for raw in ("balance", "n_investments", "idle_days"):
-        assert raw not in made.svg
+        assert raw not in made.document
         assert not any(raw in text for text in told_at)
     for text in (
         "Warning tier by idle days and 餘額",
@@ -209,7 +209,7 @@ def test_variables_and_rules_have_the_words_of_the_caller() -> None:
         "投資次數 3以上",
         *(f"{t.name}: 規則 {t.name}" for t in told.tiers),
     ):
-        assert text in made.svg
+        assert text in made.document
     assert any("餘額 未滿" in text for text in told_at)
     # the room above is that of the words that are drawn
     assert frame.top < tier_bands_frame(table).top

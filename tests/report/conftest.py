@@ -137,3 +137,67 @@ def small() -> Callable[..., Report]:
         return build(**{**given, **changes})
 
     return make
+
+
+NAMED = {"natural": "自然流失", "rigid": "<b>rigid</b>", "policy": "=cmd|x", "frustrated": "frustrated & <script>"}
+KINDS = {"crash": "<i>崩潰</i>", "lag": "=lag"}
+SHOCK = "<script>alert(5)</script> 降息"
+
+
+@pytest.fixture(scope="session")
+def why() -> Mapping[str, Any]:
+    """The arguments of `build` on why they leave, from a log with hostile and Chinese names."""
+    from datetime import date
+
+    import pandas as pd
+
+    from churnsurv.simulation import PROBLEMS, Shock
+
+    news = Shock(date(2025, 4, 7), date(2025, 4, 20), factor=30.0)
+    app = ch.simulate_app(900, seed=6, problems=PROBLEMS, shocks=[news])
+    feedback, events = app.feedback, app.events
+    feedback["reason"] = feedback["reason"].astype(str).map(NAMED)
+    events["kind"] = events["kind"].astype(str).replace(KINDS)
+    log = ch.ActivityLog(
+        events, app.users, feedback=feedback, observed_from=app.observed_from, observed_until=app.observed_until
+    )
+    dates = pd.DataFrame({"name": [SHOCK], "start": ["2025-04-07"], "end": ["2025-04-20"], "kind": ["news"]})
+    return {
+        "reasons": ch.churn_reasons(log, models=False),
+        "reasons_by": ch.churn_reasons(log, by="channel", models=False),
+        "experience": ch.experience_hazard(log, [*KINDS.values(), "complaint"], lasting=False),
+        "monitor": ch.churn_monitor(log, None, train=180, watch=90),
+        "shocks": ch.shock_effect(log, dates),
+    }
+
+
+ARMS = {
+    "none": "<b>none</b>",
+    "push": "<script>alert(1)</script>",
+    "push_then_sms": "推送",
+    "sms": "$x$ & co",
+    "voucher": "voucher",
+}
+
+
+@pytest.fixture(scope="session")
+def campaign_app() -> Any:
+    """A simulated app for campaigns."""
+    return ch.simulate_app(1500, seed=3)
+
+
+@pytest.fixture(scope="session")
+def campaigns(campaign_app: Any) -> Mapping[str, Any]:
+    """The arguments of `build` on a campaign whose arms have hostile names, as they come out of the estimators."""
+    table = campaign_app.campaigns
+    table = table[table["campaign"] == "recall"].assign(campaign="春 <i>recall</i>")
+    table["arm"] = table["arm"].astype(str).map(ARMS)
+    asked = {"assignments": table, "log": campaign_app.log, "control": ARMS["none"]}
+    lift = ch.campaign_lift(**asked, horizon=60, margin=0.01, covariates=["pre_active_days"])
+    return {
+        "lift": lift,
+        "lift_groups": ch.campaign_lift(
+            **asked, horizon=60, outcomes=["return_probability"], covariates=(), by=["channel"]
+        ),
+        "lift_monitors": {lift.campaigns[0]: ch.lift_monitor(**asked, horizon=60, smallest_lift=1.2)},
+    }

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ import churnsurv
 import churnsurv as ch
 from churnsurv.errors import InputError
 from churnsurv.report import Report, build, render_html
+from churnsurv.report import summary as summary_room
 from churnsurv.report.catalogue import LANGUAGES, catalogue
 from churnsurv.report.material import Curves
-from churnsurv.report.model import Listing, Table
+from churnsurv.report.model import Listing, Part, Section, Sentence, Table
 from churnsurv.report.numbers import ratio, share
+from churnsurv.report.sources import PAGE, SOURCES
 
 
 def section(report: Report, name: str) -> list:
@@ -30,7 +32,7 @@ def said(report: Report) -> str:
 
 def test_sections_stand_in_order(report: Report) -> None:
     assert [each.id for each in report.sections] == [
-        "curves-all", "curves-channel", "curves-cohort", "model", "rule", "studied", "method", "reproduce",
+        "studied", "curves-all", "curves-channel", "curves-cohort", "model", "rule", "method", "reproduce",
     ]  # fmt: skip
 
 
@@ -69,6 +71,93 @@ def test_every_estimate_of_the_summary_has_its_interval(report: Report) -> None:
         for place, part in enumerate(parts):
             if part.role == "number" and "%" in part.text:
                 assert [each.role for each in parts[place + 1 : place + 3]] == ["", "keep"], sentence.text
+
+
+def test_what_finds_no_room_in_the_summary_stands_in_its_section(report: Report) -> None:
+    texts = {each.id: "\n".join(sentences(each)) for each in report.sections}
+    there = [each for each in report.summary if str(each.link).startswith(("curves", "model", "rule"))]
+    assert len(there) == 7
+    assert all(sentence.text in texts[str(sentence.link)] for sentence in there)
+
+
+def sentences(found: Section) -> Iterator[str]:
+    for block in found.blocks:
+        if isinstance(block, Listing):
+            yield from (sentence.text for sentence in block.sentences)
+        elif isinstance(block, Sentence):
+            yield block.text
+
+
+def test_the_summary_fits_one_page(study: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every question has its first answer before any has its second; each keeps the order of its section."""
+
+    def answers(*links: str) -> Any:
+        return lambda _: [Sentence((Part(f"{place} of {link}"),), link) for place, link in enumerate(links)]
+
+    told = {
+        "who_summary": answers("who", "who-profile", "who-bursts", "who-value"),
+        "why_summary": answers("why-problems", "why-monitor", "why-reasons"),
+        "warning_summary": answers("warning"),
+        "backtest_summary": answers("backtest"),
+        "alerts_summary": answers("alerts"),
+        "recall_summary": answers("campaigns"),
+    }
+    for name, said in told.items():
+        monkeypatch.setattr(summary_room, name, said)
+    links = [sentence.link for sentence in build(**study).summary]
+    assert links == [
+        *("studied", "curves-all", "who", "who-value", "curves-channel", "model", "why-reasons"),
+        *("warning", "backtest", "alerts", "campaigns", "rule"),
+    ]
+    monkeypatch.setattr(summary_room, "recall_summary", answers())
+    monkeypatch.setattr(summary_room, "alerts_summary", answers())
+    links = [sentence.link for sentence in build(**study).summary]
+    assert links[2:8] == ["who", "who-value", "curves-channel", "curves-cohort", "model", "why-monitor"]
+    assert len(links) == 12
+
+
+def test_many_rows_that_could_not_be_used_are_told_first(study: Mapping[str, Any]) -> None:
+    log = {**study["log_facts"], "counts": {"users_read": 20, "events_read": 80}}
+    assert said(build(**{**study, "log_facts": log})).splitlines()[1].startswith("3 of 100 rows could not be used")
+    assert said(build(**study)).splitlines()[-2].startswith("3 of 33,")
+
+
+def test_the_groups_that_are_furthest_apart_are_told_first(study: Mapping[str, Any]) -> None:
+    curves = dict(reversed(study["curves"].items()))
+    links = [str(sentence.link) for sentence in build(**{**study, "curves": curves}).summary]
+    assert [link for link in links if link.startswith("curves-c")] == ["curves-channel", "curves-cohort"]
+
+
+def test_what_the_study_cannot_know_is_told_in_its_numbers(study: Mapping[str, Any], small: Any) -> None:
+    report = build(**study)
+    text = "\n".join(sentences(next(each for each in report.sections if each.id == "studied")))
+    back = study["sweep"].table.query("quantity == 'return_share' and idle_days == 30").iloc[0]
+    assert f"{share(back['estimate'])} ({share(back['lower'])[:-1]}–{share(back['upper'])}) of the churned" in text
+    curves = study["curves"]["all"]
+    at_risk = int(curves.number_at_risk([90])["n_at_risk"].sum())
+    assert f"{at_risk:,} users were still at risk on day 90" in text
+    assert f"for more than {curves.last_day['all']:g} days" in text
+    assert "registered before" not in text
+    late = small(spells_counts={"left_truncated_excluded": 5}, log_facts={"observed_from": "2024-01-01"}, curves={})
+    assert list(sentences(late.sections[0]))[-1].startswith("Users who registered before 1 Jan 2024 are not in these")
+
+
+def test_each_method_used_has_its_source(report: Report) -> None:
+    (table,) = (block for block in section(report, "method") if isinstance(block, Table))
+    assert [row[0] for row in table.rows] == [
+        "Who is at risk, late entry", "Curves of the share still active", "Comparison of curves",
+        "Hazard ratios on whole days",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", SOURCES)
+def test_sources_are_those_of_the_page_of_methods(key: str) -> None:
+    page = (Path(churnsurv.__file__).parents[1] / PAGE).read_text(encoding="utf-8")
+    assert re.search(rf"^## {SOURCES[key].chapter}\. ", page, re.M)
+    cited = re.findall(r"(?:^|\. )([A-Z][\w']+)[^.()]*\((\d{4})\)", SOURCES[key].references)
+    assert cited
+    for author, year in cited:
+        assert re.search(rf"{author}[^*]{{0,80}}{year}", page), (author, year)
 
 
 def test_tiles_are_users_churned_median_and_share(report: Report, study: Mapping[str, Any]) -> None:
@@ -254,7 +343,8 @@ def test_many_groups_are_cut_in_the_table_and_said_so() -> None:
 
 def test_the_report_is_plain_data(report: Report) -> None:
     told = json.loads(report.to_json())
-    assert told["sections"][0]["blocks"][0]["file"] == "figures/survival_all.csv"
+    curves = next(each for each in told["sections"] if each["id"] == "curves-all")
+    assert [block["file"] for block in curves["blocks"] if block["kind"] == "figure"] == ["figures/survival_all.csv"]
     assert told["results"]["curves"]["channel"]["schema"]["name"] == "curves"
     assert told["results"]["cox"]["kind"] == "CoxFit"
     assert told["results"]["log"]["rule"]["idle_days"] == 30
@@ -321,13 +411,8 @@ def test_every_message_is_used() -> None:
         for path in (Path(churnsurv.__file__).parent / "report").rglob("*")
         if path.suffix in {".py", ".j2"} and not path.name.startswith("messages_")
     )
-    made = {"count", "meaning", "reason", "severity", "plot", "rejects", "check", "cox", "sweep", "repro", "counts"}
-    made |= {"who", "life", "profile", "variable", "said", "one", "adjust", "bursts", "value"}
-    made |= {"idle", "tiers", "worth_day", "backtest", "recall"}
-    rooms = ("structure", "life", "profile", "bursts", "value", "idle", "tiers")
-    made |= {f"plot_{room}" for room in (*rooms, "value_day", "surface", "timeline", "backtest")}
-    made |= {"plot_recall", "plot_lift", "plot_monitor"}
-    made |= {"reasons", "problems", "monitor", "shocks"}
-    made |= {f"plot_{room}" for room in ("reasons", "over_time", "problems", "returns", "shocks")}
+    heads = set(re.findall(r"f[\"']([a-z_]+\.[a-z_.]*)\{", source))  # keys that the code makes: f"count.{name}"
     for _, key, _ in MESSAGES:
-        assert key.split(".")[0] in made or f'"{key}"' in source or f"'{key}'" in source, key
+        room = key.split(".")[0]
+        drawn = room == "plot" or (room.startswith("plot_") and f'"{room}"' in source)
+        assert drawn or f'"{key}"' in source or f"'{key}'" in source or key.startswith(tuple(heads)), key

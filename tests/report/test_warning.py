@@ -30,9 +30,9 @@ def rows_of(risk: Any, *, late: bool = False) -> pd.DataFrame:
     return frame[frame["registration_gap"] == late].set_index("idle_days")
 
 
-def test_the_section_stands_before_the_model_and_the_summary_links_to_it(told: Report) -> None:
+def test_the_section_follows_the_model_and_the_summary_links_to_it(told: Report) -> None:
     ids = [each.id for each in told.sections]
-    assert ids.index("warning") == ids.index("model") - 1
+    assert ids.index("warning") > ids.index("model")
     (sentence,) = (each for each in told.summary if each.link == "warning")
     assert "A user silent for 15 days churns with probability" in sentence.text
     assert "of all gaps end in churn" in sentence.text
@@ -108,7 +108,7 @@ def sensitivity(**changes: Any) -> pd.DataFrame:
 )
 def test_what_less_saving_would_change(warned: Mapping[str, Any], changes: Any, expected: str) -> None:
     scheme = like(warned["tiers"], sensitivity=sensitivity(**changes), bands=warned["tiers"].bands)
-    assert expected in text_of(build(title="t", tiers=scheme).sections[0])
+    assert expected in text_of(section(build(title="t", tiers=scheme), "warning"))
 
 
 def test_how_sure_a_rule_is(warned: Mapping[str, Any]) -> None:
@@ -126,10 +126,12 @@ def test_how_sure_a_rule_is(warned: Mapping[str, Any]) -> None:
     )
     scheme = like(warned["tiers"], alternatives=rows, bands=warned["tiers"].bands)
     report = build(title="t", tiers=scheme)
-    assert "in tier “high”, 12 rules may be the best as far as these data can tell" in text_of(report.sections[0])
-    assert "falls between idle days 12 and 17" in text_of(report.sections[0])
+    assert "in tier “high”, 12 rules may be the best as far as these data can tell" in text_of(
+        section(report, "warning")
+    )
+    assert "falls between idle days 12 and 17" in text_of(section(report, "warning"))
     one = like(warned["tiers"], alternatives=rows.head(1).assign(n_rules=1), bands=warned["tiers"].bands)
-    assert "the data leave no other rule as good" in text_of(build(title="t", tiers=one).sections[0])
+    assert "the data leave no other rule as good" in text_of(section(build(title="t", tiers=one), "warning"))
 
 
 def test_without_tiers_no_threshold_is_set(study: Mapping[str, Any], warned: Mapping[str, Any]) -> None:
@@ -154,7 +156,7 @@ def test_tiers_that_are_all_empty_have_no_figure(hostile: Mapping[str, Any]) -> 
     scheme = fit_tiers(hostile["log"], variables=[], objective=never, bootstrap=0)
     report = build(title="t", tiers=scheme)
     assert not report.figures
-    assert "contacting nobody is best" in text_of(report.sections[0])
+    assert "contacting nobody is best" in text_of(section(report, "warning"))
     assert not report.summary
 
 
@@ -162,11 +164,11 @@ def test_gaps_of_registration_alone_are_told_too(warned: Mapping[str, Any]) -> N
     risk = warned["idle_risk"]
     late = {name: getattr(risk, name).query("registration_gap") for name in ("table", "crossings")}
     report = build(title="t", idle_risk=like(risk, **late, intervals=risk.intervals.head(0)))
-    text = text_of(report.sections[0])
+    text = text_of(section(report, "warning"))
     assert "gaps that begin at registration are told apart" in text
     assert "Of these" not in text
     assert "who come back" not in text
-    assert table(report.sections[0], "Risk of churn").columns[2:] == (
+    assert table(section(report, "warning"), "Risk of churn").columns[2:] == (
         "Gaps still silent",
         "Churn",
         "Back on the next day",
@@ -183,7 +185,7 @@ def test_days_that_are_told_fit_the_rule(hostile: Mapping[str, Any], idle_days: 
         observed_from=log.observed_from,
         observed_until=log.observed_until,
     )
-    text = text_of(build(title="t", idle_risk=idle_risk(short)).sections[0])
+    text = text_of(section(build(title="t", idle_risk=idle_risk(short)), "warning"))
     said = re.search(r"silent for (\d+) days .*?; (\d+) days: .*?; (\d+) days:", text)
     assert said is not None
     assert [int(each) for each in said.groups()] == expected
@@ -216,10 +218,12 @@ def test_results_are_whole_in_the_json(told: Report, warned: Mapping[str, Any]) 
 def test_a_crossing_without_limits_or_with_an_open_end(warned: Mapping[str, Any]) -> None:
     risk = warned["idle_risk"]
     open_end = risk.crossings.assign(idle_day=12.0, lower=[np.nan, 11.0, 11.0] * 2, upper=[np.nan, np.nan, 13.0] * 2)
-    text = text_of(build(title="t", idle_risk=like(risk, crossings=open_end)).sections[0])
+    text = text_of(section(build(title="t", idle_risk=like(risk, crossings=open_end)), "warning"))
     assert "25% on idle day 12, 50% on idle day 12 (day 11 or later) and 75% on idle day 12 (11–13)" in text
     never = risk.crossings.assign(idle_day=np.nan)
-    assert "The risk reaches" not in text_of(build(title="t", idle_risk=like(risk, crossings=never)).sections[0])
+    assert "The risk reaches" not in text_of(
+        section(build(title="t", idle_risk=like(risk, crossings=never)), "warning")
+    )
 
 
 def test_many_groups_are_cut_and_said(warned: Mapping[str, Any]) -> None:
@@ -230,6 +234,25 @@ def test_many_groups_are_cut_and_said(warned: Mapping[str, Any]) -> None:
         **{n: getattr(risk, n) for n in ("table", "intervals", "by", "groups", "rule", "probabilities")}, crossings=many
     )
     report = build(title="t", idle_risk=warned["idle_risk"], idle_risk_by=by)
-    found = table(report.sections[0], "Idle day on which")
+    found = table(section(report, "warning"), "Idle day on which")
     assert len(found.rows) == 40
     assert found.note.startswith("The first 40 of 62 groups")
+
+
+def test_a_tier_without_a_known_lead_says_none(warned: Mapping[str, Any]) -> None:
+    table_ = warned["tiers"].table.assign(lead_days=np.nan)
+    for lang in ("en", "zh-Hant"):
+        report = build(title="t", tiers=like(warned["tiers"], table=table_, bands=warned["tiers"].bands), lang=lang)
+        said = text_of(section(report, "warning")) + "".join(each.text for each in report.summary)
+        assert not re.search(r"– days|前–天", said)
+        assert "{" not in said
+
+
+def test_rules_objectives_and_groups_are_said_in_the_language(judged: Mapping[str, Any]) -> None:
+    report = build(title="t", lang="zh-Hant", **judged)
+    found = section(report, "warning")
+    tiers = table(found, "預警等級，由高至低")
+    assert all(re.search("閒置天數|不接觸任何人", row[1]) for row in tiers.rows)
+    assert "以價值為目標：每挽留一名用戶60" in text_of(found)
+    (sentence,) = (each for each in report.summary if each.link == "warning")
+    assert "閒置天數 >" in sentence.text

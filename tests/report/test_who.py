@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from churnsurv.notes import note
 from churnsurv.report import Report, build, render_html
 from churnsurv.report.catalogue import catalogue
 from churnsurv.report.figures import drawings, figure_csv
-from churnsurv.report.model import Listing, Section, Sentence, Table
+from churnsurv.report.model import Figure, Listing, Section, Sentence, Table
 from churnsurv.report.numbers import share
 from churnsurv.report.profile_words import side_of
 from tests.report.conftest import HOSTILE
@@ -35,6 +36,12 @@ def page(told: Report) -> Page:
 
 def section(report: Report, name: str) -> Section:
     return next(each for each in report.sections if each.id == name)
+
+
+def sole(report: Report) -> Section:
+    """The section on who churns or why, of a report that has one of them."""
+    (found,) = (each for each in report.sections if each.id.startswith(("who", "why")))
+    return found
 
 
 def text_of(found: Section) -> str:
@@ -65,9 +72,10 @@ def like(result: Any, **changes: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------ the sections
 
 
-def test_the_sections_stand_between_curves_and_model_and_are_linked(told: Report) -> None:
+def test_the_sections_stand_together_and_are_linked(told: Report) -> None:
     ids = [each.id for each in told.sections]
-    assert ids[3:8] == [*IDS, "model"]
+    first = ids.index(IDS[0])
+    assert ids[first : first + len(IDS)] == IDS
     links = [sentence.link for sentence in told.summary if str(sentence.link).startswith("who")]
     assert 2 <= len(links) <= 4
     assert set(links) <= set(IDS)
@@ -236,7 +244,7 @@ def test_cuts_are_said_in_words(variable: str, cut: float, below: bool, expected
 
 def test_nothing_clear_is_said_to_be_unclear_and_stays_out_of_the_summary() -> None:
     report = build(title="t", profile=profile([profile_row(adjusted_p_value=0.2)]))
-    assert "Nothing that users did in these days tells the churned from the retained" in text_of(report.sections[0])
+    assert "Nothing that users did in these days tells the churned from the retained" in text_of(sole(report))
     assert not report.summary
 
 
@@ -245,9 +253,9 @@ def test_groups_of_a_profile_are_named() -> None:
     one = profile([]).table_one
     found = profile(rows, groups=("a", "<b>"), table_one=pd.concat([one.assign(group="a"), one.assign(group="<b>")]))
     report = build(title="t", profile=found)
-    assert "“<b>”: At most 1 investment" in text_of(report.sections[0])
+    assert "“<b>”: At most 1 investment" in text_of(sole(report))
     assert [figure.name for figure in report.figures] == ["profile_a", "profile_b"]
-    assert [row[0] for row in table(report.sections[0], "Churned and retained").rows] == ["a: Users", "<b>: Users"]
+    assert [row[0] for row in table(sole(report), "Churned and retained").rows] == ["a: Users", "<b>: Users"]
 
 
 def test_the_description_has_low_cuts_and_the_most_telling_ones(told: Report, who: Mapping[str, Any]) -> None:
@@ -290,7 +298,7 @@ def test_without_bursts_it_is_said(who: Mapping[str, Any]) -> None:
     bursts = who["bursts"]
     none = like(bursts, table=bursts.table.iloc[:0], groups=bursts.groups.iloc[:0], hazard=bursts.hazard.iloc[:0])
     report = build(title="t", bursts=none)
-    assert "No day or week stands out: the 700 registrations" in text_of(report.sections[0])
+    assert "No day or week stands out: the 700 registrations" in text_of(sole(report))
     assert not report.summary
     assert drawings(report.figures[0])
 
@@ -298,7 +306,7 @@ def test_without_bursts_it_is_said(who: Mapping[str, Any]) -> None:
 def test_an_unclear_hazard_ratio_is_said_to_be_so(who: Mapping[str, Any]) -> None:
     bursts = who["bursts"]
     hazard = bursts.hazard.assign(hr_lower=0.5, hr_upper=2.0)
-    text = text_of(build(title="t", bursts=like(bursts, hazard=hazard)).sections[0])
+    text = text_of(sole(build(title="t", bursts=like(bursts, hazard=hazard))))
     assert "which is no clear difference" in text
 
 
@@ -316,12 +324,12 @@ def channels(**changes: Any) -> Any:
 
 def test_verdicts_are_told_with_their_values_and_how_sure_they_are() -> None:
     report = build(title="t", channels=channels())
-    text = text_of(report.sections[0])
+    text = text_of(sole(report))
     assert "Keep “organic” with 5.00 (4.00–6.00): the value of a user is clearly above 0." in text
     assert "Watch “paid” with 0.20 (-0.80 to 1.20): whether the value of a user is above 0 is not clear." in text
     assert "Drop “tv” with -4.00 (-5.00 to -3.00): the value of a user is clearly below 0." in text
     assert "No verdict on “unpriced”: the value is not known." in text
-    found = table(report.sections[0], "Channels side by side")
+    found = table(sole(report), "Channels side by side")
     assert [row[2] for row in found.rows] == ["keep (> 99.99%)", "watch (60.0%)", "drop (< 0.01%)", "–"]
     assert found.columns[2:6] == ("Verdict", "Value", "Margin", "Cost")
     assert found.rows[1][3:6] == ("0.20 (-0.80 to 1.20)", "3.20 (2.20–4.20)", "3.00")
@@ -334,7 +342,7 @@ def test_verdicts_are_told_with_their_values_and_how_sure_they_are() -> None:
 def test_many_channels_of_one_verdict_are_counted() -> None:
     row = channels().table.iloc[[0]]
     many = pd.concat([row.assign(channel=f"c{i}", value=float(i)) for i in range(9)], ignore_index=True)
-    text = text_of(build(title="t", channels=channels(table=many)).sections[0])
+    text = text_of(sole(build(title="t", channels=channels(table=many))))
     assert "Keep “c8” with 8.00" in text
     assert "“c3” with 3.00 (4.00–6.00) and 3 more: the value" in text
 
@@ -343,8 +351,8 @@ def test_without_a_margin_channels_are_compared_in_days() -> None:
     money = ["value", "value_lower", "value_upper", "margin", "margin_lower", "margin_upper", "sure"]
     plain = channels().table.assign(**dict.fromkeys(money, np.nan), verdict=None)
     report = build(title="t", channels=channels(table=plain))
-    assert "Without a margin there is no value" in text_of(report.sections[0])
-    found = table(report.sections[0], "Channels side by side")
+    assert "Without a margin there is no value" in text_of(sole(report))
+    found = table(sole(report), "Channels side by side")
     assert not {"Value", "Margin"} & set(found.columns)
     assert report.figures[0].title == "Days until churn, at most 90"
     assert not report.summary
@@ -369,7 +377,9 @@ def test_figures_have_their_data(told: Report, who: Mapping[str, Any]) -> None:
 def test_hostile_names_are_text_in_every_section(page: Page) -> None:
     texts = set(page.texts)
     assert {*HOSTILE.values(), "<script>alert(3)</script>"} <= texts
-    assert not page.named("script")
+    kinds = [attrs.get("type") for attrs in page.named("script")]
+    assert kinds.count(None) == 1, "the script of the page alone"
+    assert set(kinds) <= {None, "application/gzip"}
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert len(set(ids)) == len(ids)
 
@@ -381,3 +391,45 @@ def test_results_are_whole_in_the_json(told: Report, who: Mapping[str, Any]) -> 
         assert results[key]["table"] == json.loads(result.to_json())["table"]
     assert results["structure"]["facts"]["cross"]["stage"]
     assert results["profile"]["facts"]["table_one"]
+
+
+# ---------------------------------------------------------------------------------------------------------- languages
+
+
+def test_months_of_few_users_together_are_no_month(who: Mapping[str, Any]) -> None:
+    structure = who["structure"]
+    rows = structure.table
+    months = rows["variable"] == "cohort"
+    share = rows["share"].where(~(months & (rows["group"] == "other")), 0.9)
+    text = text_of(sole(build(title="t", structure=like(structure, table=rows.assign(share=share)))))
+    most = rows[months & (rows["group"] != "other")].sort_values("share").iloc[-1]
+    assert f"of the churned users registered in “{most['group']}”, more than in any other month" in text
+    alone = rows[~months | (rows["group"] == "other")]
+    assert "registered in" not in text_of(sole(build(title="t", structure=like(structure, table=alone))))
+
+
+def test_groups_put_together_are_said_in_chinese(who: Mapping[str, Any]) -> None:
+    structure = who["structure"]
+    group = structure.table["group"].replace({"organic": "other"})
+    cross = structure.cross.assign(channel=structure.cross["channel"].replace({"organic": "other"}))
+    changed = like(structure, table=structure.table.assign(group=group), cross=cross)
+    found = sole(build(title="t", structure=changed, lang="zh-Hant"))
+    rows = [row[0] for row in table(found, "依通路").rows]
+    assert "其他" in rows
+    assert "other" not in rows
+    assert "new、其他：" in next(block.alt for block in found.blocks if isinstance(block, Figure))
+
+
+def test_the_columns_of_every_study_have_a_chinese_name(who: Mapping[str, Any]) -> None:
+    found = sole(build(title="t", bursts=who["bursts"], lang="zh-Hant"))
+    said = [catalogue("zh-Hant").plain(sentence) for sentence in found.blocks[0].sentences]
+    assert said[-1].endswith("這是在「通路」相同的用戶之間所作的比較，僅表示關聯。")
+    assert table(found, "註冊高峰來了哪些用戶").columns[0] == "通路"
+
+
+def test_notes_of_a_profile_call_variables_as_its_tables_do(who: Mapping[str, Any]) -> None:
+    profile = who["profile"]
+    said = note("{variable}: {users} of {n} without a value left out.", variable="balance", users="3 users", n="700")
+    for lang, text in (("en", "Balance: 3 users of 700 without"), ("zh-Hant", "餘額：700名中有")):
+        found = sole(build(title="t", profile=like(profile, notes=(said,)), lang=lang))
+        assert any(text in sentence.text for sentence in found.blocks[-1].sentences)
