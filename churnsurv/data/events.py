@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from churnsurv.data.engine import Engine
     from churnsurv.data.sources import Source
 
-__all__ = ["Audit", "Number", "audit_events", "day_range", "judge", "number", "rejects_sql", "too_large"]
+__all__ = ["Audit", "Number", "audit_events", "judge", "last_day", "number", "rejects_sql", "too_large"]
 
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 
@@ -123,11 +123,11 @@ def _values(source: Source) -> list[str]:
     return [*columns, f"{values.value} AS {amount}", f"CAST({name(amount)} AS VARCHAR) AS _amount", f"{bad} AS _bad"]
 
 
-def day_range(engine: Engine, source: Source, clock: Clock) -> tuple[date | None, date | None]:
-    """First and last day of all events whose day can be read."""
+def last_day(engine: Engine, source: Source, clock: Clock) -> date | None:
+    """Last day of all events whose day can be read."""
     rows, day = dated(source, clock, "NULL")
-    first, last = engine.rows(f"SELECT min(_day), max(_day) FROM (SELECT {day} AS _day FROM {rows})")[0]
-    return first, last
+    last: date | None = engine.rows(f"SELECT max(_day) FROM (SELECT {day} AS _day FROM {rows})")[0][0]
+    return last
 
 
 @dataclass(frozen=True, slots=True)

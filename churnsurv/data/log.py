@@ -60,7 +60,7 @@ class ActivityLog:
     time_zone : str
         Zone whose midnight ends a day.
     observed_from, observed_until : date or ISO text, optional
-        First and last day that the log covers in full. By default the earliest registration or event day, and the
+        First and last day that the log covers in full. By default the day of the earliest registration, and the
         latest event day.
     columns : Mapping, optional
         ``{"events": {"event_at": "ts"}}`` maps our names to theirs.

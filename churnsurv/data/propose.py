@@ -375,7 +375,7 @@ def _find_window(
     older = f"SELECT avg(CAST({user_day} < {literal(first)} AS INT)), min({user_day}) FROM {tables['users'].view}"
     share, earliest = engine.rows(older)[0]
     if share is None or share < 0.01:
-        evidence.append(("observed_from", "the earliest day of the two files: users are seen from registration on"))
+        evidence.append(("observed_from", "the earliest registration: users are seen from it on"))
         return None, full
     evidence.append(
         (

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from churnsurv.data.engine import Engine, connect
-from churnsurv.data.events import Audit, audit_events, day_range, judge, rejects_sql
+from churnsurv.data.events import Audit, audit_events, judge, last_day, rejects_sql
 from churnsurv.data.feedback_sql import count_feedback, feedback_rejects_sql
 from churnsurv.data.ids import user_ids
 from churnsurv.data.sources import NEEDED, Source, open_source
@@ -97,14 +97,14 @@ class Reading:
 
     @cached_property
     def window(self) -> Window:
-        """First and last day of the log: as asked for, else the earliest registration or event and the latest event."""
+        """First and last day of the log: as asked for, else those of the earliest registration and the latest event."""
         registered = self.users_read.first_day
         first, last = self.first, self.last
         if first is None or last is None:
-            earliest, latest = day_range(self.engine, self.sources["events"], self.clock)
-            if earliest is None or latest is None or registered is None:
+            latest = last_day(self.engine, self.sources["events"], self.clock)
+            if latest is None or registered is None:
                 raise InputError(_no_days(self, "events", "event_at"))
-            first = first or min(earliest, registered)
+            first = first or registered  # an event before it is no user's: such rows are rejected
             last = last or latest
         if first > last:
             raise EmptyWindowError(f"observed_from ({first}) is after observed_until ({last}): the log covers no day.")

@@ -115,9 +115,10 @@ def test_the_window_defaults_to_the_days_of_the_tables() -> None:
     assert str(log.observed_until) == "2024-02-01"
 
 
-def test_events_before_every_registration_begin_the_window() -> None:
-    log = log_of({1: "2024-01-05"}, [(1, "2024-01-02"), (1, "2024-02-01")])
-    assert str(log.observed_from) == "2024-01-02"
+def test_events_before_every_registration_do_not_begin_the_window() -> None:
+    """They are no user's: a year typed wrongly in one row would move the first day of all charts."""
+    log = log_of({1: "2024-01-05"}, [(1, "2014-01-07"), (1, "2024-02-01")])
+    assert str(log.observed_from) == "2024-01-05"
     assert log.counts["events_rejected"] == 1
 
 
