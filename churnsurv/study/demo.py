@@ -9,7 +9,7 @@ from pathlib import Path
 from churnsurv.study.provenance import hash_text
 from churnsurv.study.text import write_text
 
-__all__ = ["Demo", "demo_study"]
+__all__ = ["Demo", "demo_study", "write_demo"]
 
 STUDY = """\
 # A study of the simulated app beside this file. Run it again with: churnsurv report study.toml
@@ -197,8 +197,23 @@ def demo_study(folder: str | Path, *, n_users: int = 20_000, seed: int = 0, prog
     -------
     Demo
     """
-    from churnsurv.simulation import simulate_app
     from churnsurv.study.study import Study
+
+    path, last_day = write_demo(folder, n_users=n_users, seed=seed, progress=progress)
+    study = Study.from_toml(path)
+    result = study.run(progress=progress)
+    report = result.report(study.folder, progress=progress)
+    return Demo(path.parent, path, report, result.findings, last_day)
+
+
+def write_demo(folder: str | Path, *, n_users: int, seed: int = 0, progress: bool = False) -> tuple[Path, date]:
+    """Simulate an app and write its logs and a study file; see `demo_study`.
+
+    Returns
+    -------
+    The study file, and the last day of the log.
+    """
+    from churnsurv.simulation import simulate_app
 
     app = simulate_app(n_users, seed)
     folder = app.write(folder, progress=progress)
@@ -210,7 +225,4 @@ def demo_study(folder: str | Path, *, n_users: int = 20_000, seed: int = 0, prog
     key = hash_text(f"churnsurv demo {seed}")[:24]
     write_text(folder / "policy.toml", POLICY.format(key=key, per_day=per_day))
     write_text(folder / "opt_outs.csv", "user_id,channel\n")
-    study = Study.from_toml(path)
-    result = study.run(progress=progress)
-    report = result.report(study.folder, progress=progress)
-    return Demo(folder, path, report, result.findings, app.observed_until)
+    return path, app.observed_until
