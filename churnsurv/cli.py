@@ -9,14 +9,16 @@ import signal
 import sys
 import threading
 import tomllib
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from churnsurv import __version__
-from churnsurv.errors import ChurnsurvError, InputError
+from churnsurv.errors import ChurnsurvError, ChurnsurvWarning, InputError
 
 __all__ = ["app", "main"]
 
@@ -48,7 +50,8 @@ def main() -> None:
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _leave)
     try:
-        app()
+        with _warnings_in_words():
+            app()
     except SystemExit as left:
         if left.code in _STOPPED:
             _say("churnsurv: stopped before the end. Run it again: nothing is done twice.", to=sys.stderr)
@@ -62,6 +65,22 @@ def main() -> None:
         _say(f"churnsurv: unexpected {type(error).__name__}: {error}", to=sys.stderr)
         _say("This is a fault of churnsurv. `churnsurv --debug ...` shows where it happened.", to=sys.stderr)
         sys.exit(1)
+
+
+@contextmanager
+def _warnings_in_words() -> Iterator[None]:
+    """Print our warnings as messages, without the line of code that they come from."""
+    with warnings.catch_warnings():
+        plainly = warnings.showwarning
+
+        def told(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, ChurnsurvWarning):
+                _say(f"churnsurv: {message}", to=sys.stderr)
+            else:
+                plainly(message, category, *where, **more)
+
+        warnings.showwarning = told
+        yield
 
 
 def _leave(signum: int, _: object) -> None:
@@ -142,12 +161,16 @@ def report(
     lang: Annotated[
         str | None, typer.Option(metavar="LANG", help="Language: en or zh-Hant; by default the study's own.")
     ] = None,
-    pdf: Annotated[bool, typer.Option("--pdf", help="Write report.pdf too.")] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Write report.pdf too; --open opens report.html.")] = False,
     section: Annotated[
         list[str] | None,
-        typer.Option(metavar="ID", help="Only this section, by id or its beginning, such as why. Repeatable."),
+        typer.Option(
+            metavar="ID",
+            help="Only this section, by id or its beginning, such as why. Repeatable. By default it is written beside "
+            "the whole report, into a folder whose name ends in -part.",
+        ),
     ] = None,
-    show: Annotated[bool, typer.Option("--open", help="Open the page when it is written.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the first page when it is written.")] = False,
 ) -> None:
     """Run a study and write its report."""
     from churnsurv.study import Study
@@ -157,7 +180,9 @@ def report(
     formats = tuple(dict.fromkeys([*read.config.formats, *(["pdf"] if pdf else [])]))
     made = report_study(read, output, formats=formats, lang=lang, sections=section, progress=True)
     _list(made.findings)
-    _say(f"\nReport: {_from_here(made.page)}")
+    _say("")
+    for page in made.pages:
+        _say(f"Report: {_from_here(page)}")
     if show and not _opened(made.page):
         _say(f"No program here opens it: {made.page}", to=sys.stderr)
 

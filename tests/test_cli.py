@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 # ------------------------------------------------------------------------------------------------- the commands
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_demo_writes_data_study_and_a_report(
     run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +131,7 @@ def test_the_demo_comes_out_again(run: Callable[..., Run], tmp_path: Path) -> No
     assert snapshot(tmp_path / "shown") == before
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_init_then_check_then_report_on_csv(run: Callable[..., Run], tmp_path: Path) -> None:
     APP.events.rename(columns={"user_id": "client", "event_at": "at"}).to_csv(tmp_path / "log.csv", index=False)
     APP.users.rename(columns={"user_id": "id", "registered_at": "created"}).to_csv(tmp_path / "who.csv", index=False)
@@ -161,6 +164,7 @@ def test_init_does_not_replace_a_study(run: Callable[..., Run], tmp_path: Path) 
     assert (tmp_path / "study.toml").read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_set_replaces_a_setting(run: Callable[..., Run], tmp_path: Path) -> None:
     write_study(tmp_path)
     done = run(
@@ -174,6 +178,7 @@ def test_set_replaces_a_setting(run: Callable[..., Run], tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_report_in_another_language_as_pdf_of_some_sections_opened(
     run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,16 +188,22 @@ def test_report_in_another_language_as_pdf_of_some_sections_opened(
     chosen = ("--lang", "zh-Hant", "--pdf", "--section", "curves", "--section", "studied", "--open")
     done = run("report", "study.toml", *chosen)
     assert (done.code, done.err) == (0, "")
-    assert opened == [(tmp_path / "out/report.html").as_uri()]
-    assert (tmp_path / "out/report.pdf").read_bytes()[:5] == b"%PDF-"
-    facts = json.loads((tmp_path / "out/result.json").read_text(encoding="utf-8"))
+    assert not (tmp_path / "out").exists()  # a part never replaces the whole
+    assert opened == [(tmp_path / "out-part/report.html").as_uri()]
+    assert (tmp_path / "out-part/report.pdf").read_bytes()[:5] == b"%PDF-"
+    facts = json.loads((tmp_path / "out-part/result.json").read_text(encoding="utf-8"))
     assert {section["id"] for section in facts["sections"]} == {"curves-all", "curves-channel", "studied"}
-    assert [f"- {sentence['text']}" for sentence in facts["summary"]] == done.out.splitlines()[:-2]
+    assert [f"- {sentence['text']}" for sentence in facts["summary"]] == done.out.splitlines()[:-3]
+    pages = [f"Report: {Path('out-part') / name}" for name in ("report.html", "report.pdf")]
+    assert done.out.splitlines()[-3:] == ["", *pages]
     assert "流失" in done.out
-    listed = json.loads((tmp_path / "out/manifest.json").read_text(encoding="utf-8"))
+    listed = json.loads((tmp_path / "out-part/manifest.json").read_text(encoding="utf-8"))
     assert (listed["lang"], "report.pdf" in listed["files"]) == ("zh-Hant", True)
+    assert listed["formats"] == ["html", "pdf"]
+    assert listed["sections"] == ["studied", "curves-all", "curves-channel"]
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_a_report_that_cannot_be_opened_is_written_all_the_same(
     run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +219,7 @@ def test_report_refuses_what_there_is_not(run: Callable[..., Run], tmp_path: Pat
     write_study(tmp_path, rule={"sensitivity": []}, groups={}, cox={})
     unknown = run("report", "study.toml", "--section", "curve", "--section", "whyy")
     assert (unknown.code, "The report has no section 'whyy'" in unknown.err) == (2, True)
+    assert "The report has no section ''" in run("report", "study.toml", "--section", "").err
     assert "no report in the language 'fr'" in run("report", "study.toml", "--lang", "fr").err
     assert not (tmp_path / "out").exists()
 
@@ -337,6 +349,8 @@ def test_bad_input_is_one_message_and_leaves_the_output_alone(
     write_study(tmp_path, **settings)
     (tmp_path / "out").mkdir()
     (tmp_path / "out/kept.txt").write_text("kept", encoding="utf-8")
+    earlier = {"kind": "churnsurv report", "files": {"kept.txt": {}}}
+    (tmp_path / "out/manifest.json").write_text(json.dumps(earlier), encoding="utf-8")
     before = snapshot(tmp_path)
     done = run("report", "study.toml")
     assert done.code == 2, done
@@ -403,6 +417,20 @@ def test_errors_have_their_exit_codes(
     assert (done.code, done.err) == (code, "churnsurv: x\n")
 
 
+def test_warnings_are_messages_without_a_line_of_code(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    def warn(*_: object, **__: object) -> None:
+        warnings.warn("No font.", ch.errors.ChurnsurvWarning, stacklevel=1)
+        warnings.warn("Of others.", FutureWarning, stacklevel=1)
+        raise ch.InputError("x")
+
+    monkeypatch.setattr("churnsurv.study.Study.from_toml", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        # pytest keeps what is shown in the usual way to itself
+        monkeypatch.setattr(warnings, "showwarning", lambda *given, **_: sys.stderr.write(f"{given[1].__name__}\n"))
+        assert run("report", "study.toml").err == "churnsurv: No font.\nFutureWarning\nchurnsurv: x\n"
+
+
 @pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
 def test_a_run_that_is_stopped_says_so(
     run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, end: BaseException, code: int
@@ -436,6 +464,7 @@ def test_wrong_usage_is_exit_code_2(run: Callable[..., Run], arguments: tuple[st
     assert "Usage" in done.err
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_user_text_cannot_steer_the_terminal(run: Callable[..., Run], tmp_path: Path) -> None:
     users = APP.users.assign(channel=APP.users["channel"].replace("organic", "[red]\x1b[31m分銷"))
     write_study(tmp_path, users=users)

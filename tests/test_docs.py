@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import churnsurv as ch
+from tests.few_pictures import each_kind_drawn_once
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -144,7 +145,7 @@ def _run(page: str, names: dict[str, object]) -> None:
 def after_tutorial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
     """The names that the tutorial leaves, in the folder that it was run in."""
     names: dict[str, object] = {}
-    with contextlib.chdir(tmp_path_factory.mktemp("tutorial")):
+    with contextlib.chdir(tmp_path_factory.mktemp("tutorial")), each_kind_drawn_once({}):
         _run("tutorial", names)
         yield names
 

@@ -33,6 +33,8 @@ _WORDS: Mapping[str, str] = MappingProxyType(
         "unknown": "no verdict",
         "not_known": "not known",
         "judged": "{value} {verdict}",
+        "told.value": "value of a user: {value}",
+        "told.days_until_churn": "days until churn: {value}",
     }
 )
 _COLOURS = {"keep": SERIES[2], "watch": MUTED, "drop": SERIES[1]}
@@ -105,7 +107,8 @@ def channel_value(
         _draw(ax, record, quantity, place)
         _texts(ax, record, quantity, place, said, names=0.0 if narrow else _names(table, said))
         name, value = group_said(said, str(record["channel"])), _number(record[quantity])
-        mark(ax, name, value, place, [_said(record, quantity, said)])
+        told = _said(record, quantity, said)
+        mark(ax, name, value, place, [said[f"told.{quantity}"].format(value=told)])
     write(ax, said[quantity].format(level=f"{100 * level:g}%"), at=(0, 1), shift=(0, 14), weight="bold")
     notice(ax, [str(name) for name in table["channel"]], said)
     return ax
@@ -186,7 +189,7 @@ def _said(record: Mapping[Hashable, Any], quantity: str, said: Mapping[str, str]
     digits = _digits([each for each in (value, lower, upper) if np.isfinite(each)])
     told, low, high = (f"{each:,.{digits}f}" for each in (value, lower, upper))
     if np.isfinite(lower) and np.isfinite(upper):
-        told = f"{told} ({said['mark.to'].format(low=low, high=high)})"
+        told = said["bracketed"].format(text=told, more=said["mark.to"].format(low=low, high=high))
     if quantity != "value":
         return told
     verdict = str(record["verdict"])

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DARK", "FAINT", "GRID", "INK", "MUTED", "PAPER", "SERIES", "ramp"]
+__all__ = ["DARK", "FAINT", "GRID", "INK", "MUTED", "PAPER", "SERIES", "TIER", "ramp"]
 
 INK = "#1c2530"
 MUTED = "#5c6773"
@@ -21,6 +21,9 @@ FAINT = "#b6bfc9"
 GRID = "#e4e8ed"
 PAPER = "#ffffff"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#a76ef8", "#963f70", "#84a1c3", "#5d4a24", "#3a3ca2")
+
+# Areas of warning tiers: orange as the second series, but on dark paper darker, so that names on them stay legible.
+TIER = "#d45e00"
 
 # The same colours on a dark page, chosen by the same distances against #1a1f27.
 DARK: Mapping[str, str] = MappingProxyType(
@@ -30,6 +33,7 @@ DARK: Mapping[str, str] = MappingProxyType(
         FAINT: "#56606c",
         GRID: "#2e3640",
         PAPER: "#1a1f27",
+        TIER: "#d06020",
         **dict(
             zip(
                 SERIES,

@@ -25,6 +25,7 @@ _NAME = 17.0  # ems of a name before it is shortened
 _ROW = 17.0
 _NARROW_ROW = 27.0
 _NUMBERS = 124.0
+_PLATE = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}  # below texts that a line may pass
 _BEYOND = 3.0  # an interval is drawn up to so many times the width of all estimates beyond them, then an arrow
 _WORDS: Mapping[str, str] = {
     "missing_glyphs": WORDS["missing_glyphs"],
@@ -266,7 +267,7 @@ def _number(row: _Row, said: Mapping[str, str], digits: int, *, sign: bool) -> s
     if not np.isfinite(row.estimate):
         return "–"
     value, lower, upper = (f"{each:{'+' if sign else ''},.{digits}f}" for each in (row.estimate, row.lower, row.upper))
-    return f"{value} ({said['mark.to'].format(low=lower, high=upper)})"
+    return said["bracketed"].format(text=value, more=said["mark.to"].format(low=lower, high=upper))
 
 
 def _texts(ax: Axes, row: _Row, place: int, number: str, *, narrow: bool, names: float) -> None:
@@ -275,9 +276,9 @@ def _texts(ax: Axes, row: _Row, place: int, number: str, *, narrow: bool, names:
     if narrow:
         width, _ = inner_size(ax)
         name = shown(row.name, (width - _NUMBERS) / SIZE)
-        write(ax, name, at=spot, within=blend, shift=(-6, 11),
-              bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.8})  # fmt: skip
+        write(ax, name, at=spot, within=blend, shift=(-6, 11), bbox=_PLATE)
     else:
         write(ax, shown(row.name, _NAME), at=spot, within=blend, shift=(-names, 0))
     shift = (6.0, 11.0) if narrow else (_NUMBERS + 4, 0.0)
-    write(ax, number, at=(1.0, float(place)), within=blend, shift=shift, ha="right")
+    write(ax, number, at=(1.0, float(place)), within=blend, shift=shift, ha="right",
+          bbox=_PLATE if narrow else None)  # fmt: skip

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from churnsurv.plots.colours import DARK
 from churnsurv.plots.marks import Marks, collecting, placed
 from churnsurv.plots.paths import shortened
-from churnsurv.plots.style import Frame
+from churnsurv.plots.style import SIZE, Frame
 from churnsurv.plots.text import text_stays_text
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _HEXES = re.compile(r"#[0-9a-f]{6}\b", re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_NO_XML = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\U00010000-\U0010ffff]")
 _REFERENCE = re.compile(r"#([\w.-]+)")
+# What texts have from the whole document: its fonts and the size of nearly all of them, and what is so anyhow.
+_SAID_ABOVE = ("font-family", f"font-size: {SIZE:g}px", "text-anchor: start")
 _DESK = 400.0  # points from which on a figure is drawn for a desk
 _MOST_WIDE, _MOST_NARROW = 300, 120  # about so many points that can be hovered
 
@@ -100,15 +103,18 @@ def picture(frame: Frame, draw: Callable[[Axes], Any]) -> Picture:
 
 def _cleaned(document: bytes) -> str:
     """The document without preamble and metadata, with short numbers and the font list of all viewers."""
-    root = ElementTree.fromstring(document)  # noqa: S314  # written by matplotlib just now
+    # Texts are made safe by `shown` before; a character that XML cannot hold must not cost the whole page all the same.
+    readable = _NO_XML.sub("\ufffd", document.decode("utf-8", "replace"))
+    root = ElementTree.fromstring(readable)  # noqa: S314  # written by matplotlib just now
     for element in root.findall(f"{{{_SVG}}}metadata"):
         root.remove(element)
     root.set("font-family", FONTS)
+    root.set("style", f"font-size: {SIZE:g}px")
     for element in root.iter():
         style = element.get("style")
         if style is not None and element.tag == f"{{{_SVG}}}text":
             parts = (part.strip() for part in re.split(r";(?=(?:[^']*'[^']*')*[^']*$)", style))
-            element.set("style", "; ".join(part for part in parts if not part.startswith("font-family")))
+            element.set("style", "; ".join(part for part in parts if not part.startswith(_SAID_ABOVE)))
         for name in ("x", "y", "transform", "points"):
             value = element.get(name)
             if value is not None:

@@ -38,6 +38,7 @@ _WORDS: Mapping[str, str] = {
     "only_later": "without the gaps that began at registration",
     "many": "{n} groups, most of them in grey",
     "bands": "below: warning tiers; a thin bar: some of the users",
+    "reached": "day on which a risk is reached",
     "lane_all": "all users on idle days {days}",
     "lane_some": "some of the users on idle days {days}",
 }
@@ -217,7 +218,7 @@ def _points(ax: Axes, crossings: pd.DataFrame, lines: Sequence[Line], look: Look
             p, *days = rows[i]
             return at(said, f"{100 * p:g}%", said["mark.idle_day"].format(day=estimate(said, decimal, *days)))
 
-        mark(ax, line.name, rows[:, 1], rows[:, 0], say)
+        mark(ax, said["mark.of"].format(one=line.name, other=said["reached"]), rows[:, 1], rows[:, 0], say)
 
 
 def _axes(ax: Axes, end: float, lanes: Sequence[Lane], said: Mapping[str, str], *, narrow: bool) -> None:

@@ -126,7 +126,7 @@ def return_curves(
         ax = new_axes(risk_frame(lines, look, 640.0, head, said["at_risk"]))
     narrow = is_narrow(ax, lines, look)
     for line in lines:
-        draw_line(ax, line, look, step=True, dashed=line.name == control, say=_share_on(line, said))
+        draw_line(ax, line, look, step=True, dashed=line.name == control, say=_share_on(line, said), held=True)
     dress(ax)
     _shares(ax, lines, look)
     ticks = _days(ax, lines, said["day"], narrow=narrow)
@@ -223,7 +223,8 @@ def lift_over_time(
     narrow = is_narrow(ax, lines, look)
     for line in lines:
         band = bands[line.name]
-        draw_line(ax, line, look, step=True, band=band, alone=len(lines) == 1, say=_difference_on(line, band, said))
+        say = _difference_on(line, band, said)
+        draw_line(ax, line, look, step=True, band=band, alone=len(lines) == 1, say=say, held=True)
     dress(ax)
     ax.axhline(0, color=MUTED, linewidth=1.0, zorder=1.6)
     ax.set_ylim(*value_range(_seen(lines, look, bands)))
@@ -307,7 +308,7 @@ def escalation_curves(
         ax = new_axes(head_frame(lines, look, 640.0, head))
     narrow = is_narrow(ax, lines, look)
     for place, line in enumerate(lines):
-        draw_line(ax, line, look, step=True, dashed=place == 0, say=_share_on(line, said))
+        draw_line(ax, line, look, step=True, dashed=place == 0, say=_share_on(line, said), held=True)
     dress(ax)
     _shares(ax, lines, look)
     _days(ax, lines, said["first_day"], narrow=narrow)
@@ -374,7 +375,7 @@ def _difference_on(line: Line, band: Floats, said: Mapping[str, str]) -> Callabl
     def say(i: int) -> str:
         told = said["per_users"].format(value=estimate(said, signed, *line.rows[i, 1:]))
         ends = said["all_days"].format(range=between(said, *(signed(end) for end in band[i])))
-        return on_day(said, line.rows[i, 0], told, *([ends] if np.isfinite(band[i]).all() else []))
+        return on_day(said, line.rows[i, 0], told, *([ends] if band[i, 0] < band[i, 1] else []))
 
     return say
 

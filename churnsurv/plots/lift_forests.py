@@ -273,7 +273,14 @@ def _differences(rows: pd.DataFrame, ax: Axes, title: str, said: Mapping[str, st
 
 
 def _ratios(rows: pd.DataFrame, ax: Axes, title: str, said: Mapping[str, str], *, sooner: bool) -> None:
-    words = {"hazard_ratio": _literal(title), "slower": said["less"], "faster": said["sooner" if sooner else "more"]}
+    outcome = str(rows["outcome"].iloc[0])
+    told = at(said, _literal(said.get(outcome, outcome)), "{value}")
+    words = {
+        "told_ratio": told,
+        "hazard_ratio": _literal(title),
+        "slower": said["less"],
+        "faster": said["sooner" if sooner else "more"],
+    }
     forest(_as_ratios(rows), ax, words={**shared_words(said), **words})
 
 

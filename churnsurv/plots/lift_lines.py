@@ -121,10 +121,12 @@ def draw_line(
     band: Floats | None = None,
     alone: bool = False,
     say: Callable[[int], str] | None = None,
+    held: bool = False,
 ) -> None:
     """Draw a line with the interval of each point, and its band: a second shade where it is alone, else thin lines.
 
-    `say` is the text of its i-th point.
+    `say` is the text of its i-th point. `held`: the first and the last point are no values of the table, the start at
+    zero and the end of the last day, and are not marked.
     """
     named, colour = line.name in look.named, look.colours[line.name]
     x, estimate, lower, upper = line.rows.T
@@ -143,7 +145,8 @@ def draw_line(
     style = DASHED if dashed else "-"
     ax.plot(x, estimate, drawstyle=drawn, color=colour, linewidth=width, linestyle=style, zorder=3 if named else 2)
     if say is not None:
-        mark(ax, line.name, x, estimate, say, few=not named)
+        first, last = (1, len(x) - 1) if held else (0, len(x))
+        mark(ax, line.name, x[first:last], estimate[first:last], lambda i: say(i + first), few=not named)
 
 
 def is_narrow(ax: Axes, lines: Sequence[Line], look: Look) -> bool:

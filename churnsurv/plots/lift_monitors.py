@@ -17,7 +17,7 @@ from churnsurv.plots.idle_lines import Line
 from churnsurv.plots.lift_lines import DASHED, Head, draw_line, head_frame, is_narrow, lines_by, write_head
 from churnsurv.plots.numbers import at, estimate, ratio
 from churnsurv.plots.style import Frame, dress, new_axes, write
-from churnsurv.plots.text import notice
+from churnsurv.plots.text import notice, shown
 from churnsurv.plots.words import WORDS, chosen_words
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 
 _ODDS = ("estimate", "lower", "upper")
 _GO_ON = "go on"
+_NAME = 18.0  # ems of the name of an arm before it is shortened
 _LEAST, _MOST = 0.1, 10.0  # odds ratios that are drawn: before the first returns limits lie anywhere
 _RATIOS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _WORDS: Mapping[str, str] = {
@@ -46,6 +47,7 @@ _WORDS: Mapping[str, str] = {
     "of_lift": "{kind}, {lift}",
     "of_users": "{kind}, {users}",
     "e_value": "e-value {e_value}",
+    "told": "odds ratio {value}",
     "decision.lift": "lift",
     "decision.no lift worth having": "no lift worth having",
     "decision.go on": "go on",
@@ -277,6 +279,7 @@ def _odds_on(table: pd.DataFrame, line: Line, said: Mapping[str, str]) -> Callab
     def say(i: int) -> str:
         day, value, lower, upper = line.rows[i]
         told = estimate(said, ratio, value, lower, np.inf if np.isnan(upper) else upper)
+        told = said["told"].format(value=told)
         further = [said["e_value"].format(e_value=f"{e_values[i]:.3g}")]
         further += [] if decisions[i] == _GO_ON else [_decision_said(decisions[i], said)]
         return at(said, date_text(day), told, *further)
@@ -314,7 +317,7 @@ def _state(table: pd.DataFrame, arm: str, said: Mapping[str, str], *, alone: boo
     else:
         last = table[table["arm"].astype(str) == arm].sort_values("place")["e_value"].iloc[-1]
         text = said["open"].format(e_value=f"{last:.3g}")
-    return text if alone else said["of_arm"].format(arm=arm, text=text)
+    return text if alone else said["of_arm"].format(arm=shown(arm, _NAME), text=text)
 
 
 def _decided(ax: Axes, table: pd.DataFrame, line: Line, look: Look) -> None:

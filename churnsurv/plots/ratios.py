@@ -30,6 +30,7 @@ _ROW = 17.0
 _NARROW_ROW = 27.0
 _NUMBERS = 104.0
 _BEYOND = 4.0  # an interval is drawn up to so many times the outermost estimate, then an arrow
+_PLATE = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}  # below texts that a line may pass
 _RATIOS = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.33, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 10, 20, 50, 100])
 
 
@@ -111,7 +112,9 @@ def forest(
         _texts(ax, row, place, said, names=0.0 if narrow else _names(rows))
         if row.kind != "heading":
             name = at(said, row.variable, row.name) if row.variable else row.name
-            mark(ax, name, row.ratio, place, [_number(row, said)])
+            known = row.kind != "reference" and np.isfinite(row.ratio)
+            told = said["told_ratio"] if known else "{value}"
+            mark(ax, name, row.ratio, place, [told.format(value=_number(row, said))])
     _heading(ax, low, high, said, level)
     notice(ax, [row.name for row in rows], said)
     return ax
@@ -222,7 +225,7 @@ def _texts(ax: Axes, row: _Row, place: int, said: Mapping[str, str], *, names: f
         width, _ = inner_size(ax)
         name = shown(row.name, (width - _NUMBERS) / SIZE)
         write(ax, name, at=spot, within=blend, shift=(inset - 6, 11 if row.kind != "heading" else 0),
-              bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}, **look)  # fmt: skip
+              bbox=_PLATE, **look)  # fmt: skip
     else:
         name = shown(row.name, _NAME)
         write(ax, name, at=spot, within=blend, shift=(inset - names, 0), **look)
@@ -230,7 +233,8 @@ def _texts(ax: Axes, row: _Row, place: int, said: Mapping[str, str], *, names: f
         return
     number = _number(row, said)
     shift = (6.0, 11.0) if narrow else (_NUMBERS + 4, 0.0)
-    write(ax, number, at=(1.0, float(place)), within=blend, shift=shift, ha="right", color=look["color"])
+    write(ax, number, at=(1.0, float(place)), within=blend, shift=shift, ha="right", color=look["color"],
+          bbox=_PLATE if narrow else None)  # fmt: skip
 
 
 def _number(row: _Row, said: Mapping[str, str]) -> str:
@@ -238,7 +242,8 @@ def _number(row: _Row, said: Mapping[str, str]) -> str:
         return said["reference"]
     if not np.isfinite(row.ratio):
         return said["not_estimated"]
-    return f"{ratio(row.ratio)} ({ratio(row.lower)}–{ratio(row.upper)})"
+    limits = f"{ratio(row.lower)}–{ratio(row.upper)}"
+    return said["bracketed"].format(text=ratio(row.ratio), more=limits)
 
 
 def _heading(ax: Axes, low: float, high: float, said: Mapping[str, str], level: float) -> None:

@@ -174,12 +174,14 @@ def _points(ax: Axes, number: NDArray[np.float64], days: pd.DataFrame, said: Map
         ax.scatter(number[chosen], ratio[chosen], facecolors=face, edgecolors=MUTED, **look)
     if (~used).any():
         ax.scatter(number[~used], ratio[~used], marker="x", color=FAINT, **look)
-    true = days["hazard_ratio"].to_numpy(dtype=np.float64)
+    columns = [each for each in ("hazard_ratio", "lower", "upper") if each in days.columns]
+    true = days[columns].to_numpy(dtype=np.float64)
     for chosen, word in ((used & ~weekend, "day"), (used & weekend, "weekend"), (~used, "unused")):
         there = np.flatnonzero(chosen)
 
         def say(i: int, there: Any = there) -> str:
-            return at(said, date_text(number[there[i]]), said["told"].format(ratio=_percent(true[there[i]])))
+            told = estimate(said, _percent, *true[there[i]])
+            return at(said, date_text(number[there[i]]), said["told"].format(ratio=told))
 
         mark(ax, said[word], number[there], ratio[there], say)
 

@@ -14,7 +14,7 @@ from churnsurv.plots.bands import band_ends, band_said, value_said
 from churnsurv.plots.colours import FAINT, INK, MUTED, PAPER, SERIES
 from churnsurv.plots.curves import day_ticks
 from churnsurv.plots.marks import mark
-from churnsurv.plots.numbers import at, estimate, share
+from churnsurv.plots.numbers import at, count, estimate, share
 from churnsurv.plots.shades import churn_shade
 from churnsurv.plots.style import LINE_GAP, SIZE, Frame, dress, flow, inner_size, new_axes, side_room, swatch, write
 from churnsurv.plots.text import drawn, ems, notice, shown
@@ -45,16 +45,19 @@ _WORDS: Mapping[str, str] = {
     "rules": "lines: from here on in the tier or a higher one",
     "some": "dashed: some of the users, by {others}",
     "step": "{low}–{high}%",
+    "gaps": "{n} gaps",
 }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Row:
-    """A band of users and the risk on each idle day."""
+    """A band of users, and of each idle day the risk, the gaps it is of, and its limits where they are known."""
 
     label: str
     band: tuple[float | None, float | None] | None
     churn: Floats
+    n_gaps: Floats
+    limits: Floats  # (idle_days, 2); NaN where cells of the table were taken together
 
     def short(self, said: Mapping[str, str]) -> str:
         """The label in signs, as there is little room beside the axes; a band holds its lower end."""
@@ -196,12 +199,23 @@ def _rows(table: pd.DataFrame) -> tuple[str, list[_Row]]:
         total = np.bincount(day, n, minlength=n_days)
         with np.errstate(invalid="ignore", divide="ignore"):
             risk = np.bincount(day, n * np.nan_to_num(churn), minlength=n_days) / total
-        rows.append(_Row(str(label), band_ends(str(label)), risk))
+        rows.append(
+            _Row(str(label), band_ends(str(label)), risk, total.astype(np.float64), _limits(mine, day, n > 0, n_days))
+        )
     if not any(row.band for row in rows):
         raise InputError(f"{by[0]!r} has no bands of numbers: {', '.join(row.label for row in rows[:4])}.")
     known = [row for row in rows if row.band is not None]
     unknown = [row for row in rows if row.band is None]
     return by[0], [*unknown, *sorted(known, key=lambda row: -np.inf if row.band[0] is None else row.band[0])]  # type: ignore[index]
+
+
+def _limits(rows: pd.DataFrame, day: NDArray[np.int64], known: Flags, n_days: int) -> Floats:
+    """The limits of each day: those of the table, where the risk is of one of its rows."""
+    limits = np.full((n_days, 2), np.nan)
+    if {"lower", "upper"} <= set(rows.columns):
+        alone = known & (np.bincount(day, known, minlength=n_days)[day] == 1)
+        limits[day[alone]] = rows[["lower", "upper"]].to_numpy(np.float64, na_value=np.nan)[alone]
+    return limits
 
 
 def _outlines(
@@ -293,7 +307,8 @@ def _cells(ax: Axes, row: _Row, place: int) -> None:
 
 def _mark(ax: Axes, row: _Row, place: int, variable: str, said: Mapping[str, str]) -> None:
     def say(day: int) -> str:
-        return at(said, said["mark.idle_day"].format(day=day), estimate(said, share, float(row.churn[day])))
+        risk = estimate(said, share, float(row.churn[day]), *row.limits[day])
+        return at(said, said["mark.idle_day"].format(day=day), risk, said["gaps"].format(n=count(row.n_gaps[day])))
 
     days = np.where(np.isnan(row.churn), np.nan, np.arange(row.churn.size))
     mark(ax, f"{value_said(said, variable)} {band_said(said, row.label)}", days, place + 0.5, say)

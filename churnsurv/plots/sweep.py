@@ -331,7 +331,7 @@ def _finish(
 def _title(ax: Axes, quantity: str, said: Mapping[str, str], top: float) -> None:
     name = said.get(f"quantity.{_kind(quantity)}", quantity)
     if ": " in quantity:
-        name = said["bracketed"].format(text=name, more=shown(quantity.split(": ", 1)[1], _NAME))
+        name = said["bracketed"].format(text=name, more=shown(group_said(said, quantity.split(": ", 1)[1]), _NAME))
     write(ax, name, at=(0, 1), shift=(-30, top), weight="bold")
 
 

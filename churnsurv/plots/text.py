@@ -6,6 +6,7 @@ file, and a font without the glyph draws an empty box. All texts of this room go
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -107,12 +108,25 @@ def text_stays_text() -> Iterator[None]:
         _TEXT_STAYS.reset(token)
 
 
+@contextmanager
+def _quiet_search() -> Iterator[None]:
+    """No word on weights that a family lacks: only its characters are asked for."""
+    log = logging.getLogger("matplotlib.font_manager")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
 def _glyphs(family: str) -> frozenset[int]:
     """The code points of the font that serves a family; empty where none is installed or it cannot be read."""
     from matplotlib import font_manager
 
     try:
-        path = font_manager.findfont(font_manager.FontProperties(family=[family]), fallback_to_default=False)
+        with _quiet_search():
+            path = font_manager.findfont(font_manager.FontProperties(family=[family]), fallback_to_default=False)
         return _charmap(path)
     except (ValueError, RuntimeError, OSError):  # not installed, or a font that FreeType cannot open
         return frozenset()

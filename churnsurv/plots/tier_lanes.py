@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, require_columns
-from churnsurv.plots.colours import FAINT, INK, MUTED, PAPER, SERIES
+from churnsurv.plots.colours import FAINT, INK, MUTED, PAPER, SERIES, TIER
 from churnsurv.plots.marks import mark
 from churnsurv.plots.numbers import between
 from churnsurv.plots.shades import tier_shade
@@ -109,10 +109,13 @@ def draw_lanes(ax: Axes, lanes: Sequence[Lane], said: Mapping[str, str], *, unit
                 left, width = max(first - 0.5, 0.0), last + 0.5 - max(first - 0.5, 0.0)
                 height = tall * LANE * unit
                 bottom = top - 0.86 * LANE * unit
-                for colour, alpha in ((PAPER, 1.0), (SERIES[1], shade)):
+                for colour, alpha in ((PAPER, 1.0), (TIER, shade)):
                     box = Rectangle((left, bottom), width, height, facecolor=colour, alpha=alpha, linewidth=0, zorder=2)
                     box.set_gid(f"{_SPAN}-{place}-{len(ax.patches)}")
                     ax.add_patch(box)
+                # A light shade, or a thin bar of it, is not seen on its paper: its edge is.
+                edge: dict[str, Any] = {"edgecolor": SERIES[1], "linewidth": 0.8, "fill": False, "zorder": 2.1}
+                ax.add_patch(Rectangle((left, bottom), width, height, **edge))
         start = next(runs(lane.somebody))[0]
         ax.plot([start, start], [top, 1.0], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2.5)), zorder=1.4)
         _name(ax, lane, start, top - 0.32 * LANE * unit)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from churnsurv.errors import InputError, require_columns
 from churnsurv.plots.bands import others_said, value_said
-from churnsurv.plots.colours import FAINT, INK, MUTED, PAPER, SERIES
+from churnsurv.plots.colours import FAINT, INK, MUTED, PAPER, TIER
 from churnsurv.plots.curves import day_ticks
 from churnsurv.plots.marks import mark
 from churnsurv.plots.numbers import at, between
@@ -220,7 +220,7 @@ def _draw(ax: Axes, area: _Area, n_tiers: int, place: int) -> None:
     x, width = area.days[0] - 0.5, area.days[1] - area.days[0] + 1
     # Paper below, so that the grid does not shine through; colour over it, so that a dark page has shades of its own.
     own = f"{_TIER}-{place}-{area.tier}"
-    for colour, shade, name in ((PAPER, 1.0, None), (SERIES[1], tier_shade(area.tier, n_tiers), own)):
+    for colour, shade, name in ((PAPER, 1.0, None), (TIER, tier_shade(area.tier, n_tiers), own)):
         box = Rectangle((x, area.bottom), width, area.height, facecolor=colour, alpha=shade, linewidth=0, zorder=1.5)
         box.set_gid(name)
         ax.add_patch(box)
@@ -305,7 +305,7 @@ def _heading(ax: Axes, found: _Map, said: Mapping[str, str]) -> None:
         write(ax, text, at=(0, 1), shift=(_SWATCH, y), color=INK)
         if tier is None:
             continue
-        swatch(ax, SERIES[1], tier_shade(tier, len(found.tiers)), shift=(0, y - 4.5))
+        swatch(ax, TIER, tier_shade(tier, len(found.tiers)), shift=(0, y - 4.5))
 
 
 def _key(found: _Map, width: float, said: Mapping[str, str]) -> list[tuple[int | None, str]]:

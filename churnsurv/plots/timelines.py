@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnsurv.errors import InputError, did_you_mean, require_columns
-from churnsurv.plots.colours import INK, MUTED, PAPER, SERIES
+from churnsurv.plots.colours import INK, MUTED, PAPER, TIER
 from churnsurv.plots.dates import date_axis, date_numbers, date_text
 from churnsurv.plots.marks import mark
 from churnsurv.plots.numbers import at, count, share, short
@@ -92,9 +92,9 @@ def tier_timeline(
         ax = new_axes(tier_timeline_frame(table, quantity=quantity, known_until=known_until))
     below = np.zeros(dates.size)
     for place, (name, values) in enumerate(heights.items()):
-        for colour, alpha in ((PAPER, 1.0), (SERIES[1], tier_shade(place, len(heights)))):
+        for colour, alpha in ((PAPER, 1.0), (TIER, tier_shade(place, len(heights)))):
             area = ax.fill_between(dates, below, below + values, facecolor=colour, alpha=alpha, linewidth=0, zorder=1.5)
-            area.set_gid(f"churnsurv-stack-{place}-{name}" if colour != PAPER else None)
+            area.set_gid(f"churnsurv-stack-{place}" if colour != PAPER else None)
         below = below + values
         _mark(ax, name, dates, below, values, quantity, said)
         ax.plot(dates, below, color=PAPER, linewidth=1.0, zorder=1.8)
@@ -187,7 +187,7 @@ def _heading(ax: Axes, names: list[str], notes: list[str], title: str) -> None:
     rows = 1 + max(row for row, _ in places)
     for place, (text, (row, x)) in enumerate(zip(texts, places, strict=True)):
         y = 10 + (rows - 1 - row) * LINE_GAP
-        swatch(ax, SERIES[1], tier_shade(place, len(names)), shift=(x, y - 4.5))
+        swatch(ax, TIER, tier_shade(place, len(names)), shift=(x, y - 4.5))
         write(ax, text, at=(0, 1), shift=(x + 19, y))
     y = 10 + rows * LINE_GAP
     for note in notes:

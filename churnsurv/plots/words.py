@@ -25,6 +25,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "slower": "churns slower",
         "faster": "churns faster",
         "reference": "reference",
+        "told_ratio": "hazard ratio {value}",
         "not_estimated": "not estimated",
         "idle_days": "Idle days that count as churn",
         "quantity.survival": "Share still active",

@@ -45,6 +45,7 @@ __all__ = ["Drawing", "drawings", "figure_csv", "inline", "on_paper"]
 WIDE = 640.0
 NARROW = 290.0
 _SMALL = 320.0
+_FORMULAS = set("=+-@＝＋－＠")  # spreadsheets take the full-width ones too
 _ALARM_DAYS = ("alarm_on", "ended_on", "begun", "begun_lower", "begun_upper")
 
 
@@ -315,15 +316,17 @@ def _dtype(values: list[Any]) -> str:
 
 
 def figure_csv(figure: Figure) -> str:
-    """Return the data of a figure as CSV (UTF-8, header row, empty where null).
+    """Return the data of a figure as CSV (UTF-8 without a byte order mark, header row, empty where null).
 
-    Text that a spreadsheet would take for a formula gets a leading apostrophe; numbers stay as they are.
+    What a page downloads has the mark, since it goes to spreadsheets, which take text without it for another
+    encoding; files of a report folder have none, since programs read them. Text that a spreadsheet would take for a
+    formula gets a leading apostrophe; numbers stay as they are.
 
     Examples
     --------
-    >>> figure = Figure("f", "forest", "", "", "", {"group": ["=1+1", "a"], "x": [-0.5, None]})
+    >>> figure = Figure("f", "forest", "", "", "", {"group": ["=1+1", "＝1", "a"], "x": [-0.5, 1, None]})
     >>> figure_csv(figure).splitlines()
-    ['group,x', "'=1+1,-0.5", 'a,']
+    ['group,x', "'=1+1,-0.5", "'＝1,1", 'a,']
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -337,7 +340,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, str):
         text = value.replace("\0", "\ufffd").replace("\r\n", "\n").replace("\r", "\n")  # a bare CR would end the row
-        formula = text.lstrip()[:1] in {"=", "+", "-", "@"} or text[:1] in {"\t", "\n"}
+        formula = text.lstrip()[:1] in _FORMULAS or text[:1] in {"\t", "\n"}
         return f"'{text}" if formula else text
     if isinstance(value, bool):
         return str(value).lower()

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from churnsurv.errors import InputError, did_you_mean
 from churnsurv.report.figures import drawings, figure_csv, on_paper
-from churnsurv.report.model import Report
+from churnsurv.report.model import Report, require_sound
 from churnsurv.report.pdf import render_pdf, require_typst
 from churnsurv.report.render import render_html
 from churnsurv.report.section_method import versions
 from churnsurv.report.whole_folder import MANIFEST, Contents, check_target, manifest, write_whole
 
-__all__ = ["FORMATS", "MANIFEST", "require_formats", "write"]
+__all__ = ["FORMATS", "MANIFEST", "require_formats", "require_place", "write"]
 
 #: What a report can be written as, and the file of each.
 FORMATS: Mapping[str, str] = MappingProxyType({"html": "report.html", "pdf": "report.pdf"})
 _REPORT = Contents("churnsurv report", "a report", "the report")
 
 
-def write(report: Report, folder: str | Path, formats: Sequence[str] = ("html",)) -> Path:
+def write(report: Report, folder: str | Path, formats: Sequence[str] | str = ("html",)) -> Path:
     """Write a report into a folder: its pages, `result.json, figures/*.csv, figures/*.svg, manifest.json`.
 
     If anything fails, or the run is killed, the folder is as it was before; see `whole_folder.write_whole`.
@@ -32,7 +32,7 @@ def write(report: Report, folder: str | Path, formats: Sequence[str] = ("html",)
     folder : str or Path
         Made where it is not there. A folder that is there is replaced only if it is empty or holds a report of ours
         and nothing else.
-    formats : sequence of {"html", "pdf"}
+    formats : sequence of {"html", "pdf"}, or one of them
         Which pages: `report.html`, `report.pdf`.
 
     Returns
@@ -44,7 +44,8 @@ def write(report: Report, folder: str | Path, formats: Sequence[str] = ("html",)
     ------
     InputError
         If the folder can't be replaced or written: what stands in the way, and what to do. If there is no such format,
-        or what it needs is not installed.
+        or what it needs is not installed. If the report was made by hand and its parts do not fit; see
+        `model.require_sound`.
 
     Examples
     --------
@@ -55,29 +56,45 @@ def write(report: Report, folder: str | Path, formats: Sequence[str] = ("html",)
     ...     sorted(path.name for path in page.parent.iterdir())
     ['manifest.json', 'report.html', 'result.json']
     """
-    require_formats(formats)
-    check_target(Path(folder).expanduser().resolve(), _REPORT)  # before the figures are drawn
-    files = _files(report, formats)
-    files[MANIFEST] = _manifest(report, files)
-    return write_whole(folder, files, _REPORT) / FORMATS[formats[0]]
+    chosen = require_formats(formats)
+    require_place(folder)  # before the figures are drawn
+    require_sound(report)
+    files = _files(report, chosen)
+    files[MANIFEST] = _manifest(report, chosen, files)
+    return write_whole(folder, files, _REPORT) / FORMATS[chosen[0]]
 
 
-def require_formats(formats: Sequence[str]) -> None:
-    """Refuse formats that there are not, and those whose package is not installed.
+def require_place(folder: str | Path) -> None:
+    """Refuse a folder that a report may not replace.
+
+    Raises
+    ------
+    InputError
+        That names what stands in the way.
+    """
+    check_target(Path(folder).expanduser().resolve(), _REPORT)
+
+
+def require_formats(formats: Sequence[str] | str) -> tuple[str, ...]:
+    """Return the formats, each once; refuse those that there are not, and those whose package is not installed.
 
     Raises
     ------
     InputError
     """
+    if formats is None or not isinstance(formats, Iterable):
+        raise InputError(f"formats must be a list of formats, not {formats!r}. Formats: {', '.join(FORMATS)}.")
+    formats = tuple(dict.fromkeys([formats] if isinstance(formats, str) else formats))
     for name in formats:
         if name not in FORMATS:
             raise InputError(
-                f"There is no format {name!r}.{did_you_mean(name, FORMATS)} Formats: {', '.join(FORMATS)}."
+                f"There is no format {name!r}.{did_you_mean(str(name), FORMATS)} Formats: {', '.join(FORMATS)}."
             )
     if not formats:
         raise InputError(f"formats is empty. Formats: {', '.join(FORMATS)}.")
     if "pdf" in formats:
         require_typst()
+    return formats
 
 
 def _files(report: Report, formats: Sequence[str]) -> dict[str, bytes]:
@@ -95,11 +112,13 @@ def _files(report: Report, formats: Sequence[str]) -> dict[str, bytes]:
     return dict(sorted(files.items()))
 
 
-def _manifest(report: Report, files: Mapping[str, bytes]) -> bytes:
+def _manifest(report: Report, formats: Sequence[str], files: Mapping[str, bytes]) -> bytes:
     given = report.provenance
     facts = {
         "title": report.title,
         "lang": report.lang,
+        "formats": list(formats),
+        "sections": (given.get("report") or {}).get("sections"),  # null: all that there are
         "versions": versions(given),
         "seed": given.get("seed"),
         "inputs": given.get("inputs") or {},

@@ -41,12 +41,15 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "clauses.and": " and ",
         "clauses.comma": ", ",
         "range": "{low} to {high}",
+        "range.from": "{low} or more",
+        "range.up_to": "{high} or less",
         "units": "1e6 1e6 2 M; 1e4 1e3 1 k",
         "noun.users": "users",
         "noun.spells": "spells",
         "noun.users.counted": "users",
         "noun.spells.counted": "spells",
         "any_event": "any event",
+        "kind": "{kind}",
         "group": "group",
         "group.all": "all {noun}",
         # page
@@ -248,7 +251,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "curves.half": "Half churned by day",
         "curves.active": "Active on day {day}",
         "curves.not_reached": "not reached",
-        "curves.beyond": "from {low}",
+        "curves.beyond": "{low} or more",
         "curves.not_followed": "not followed",
         "curves.note": "“not reached”: more than half are still active on the last day followed. “not followed”: "
         "the group was not followed to that day.",
@@ -385,6 +388,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "plot.slower": "churns slower",
         "plot.faster": "churns faster",
         "plot.reference": "reference",
+        "plot.told_ratio": "hazard ratio {value}",
         "plot.not_estimated": "not estimated",
         "plot.idle_days": "Idle days that count as churn",
     }

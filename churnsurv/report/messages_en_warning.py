@@ -98,8 +98,8 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "surface.caption": "Shades: of the users still silent, the share who go on to churn, by {variable} as of the "
         "end of the day on which the silence began; a band holds its lower end. Lines: from which day on the rules "
         "hold.",
-        "surface.alt": "Probability of churn by idle days and {variable}, darker where it is higher, with outlines of "
-        "the rules. {rules}.",
+        "surface.alt": "Probability of churn by idle days and {variable}, in a stronger shade where it is higher, "
+        "with outlines of the rules. {rules}.",
         # tiers over time
         "timeline.last": "On {date}, of {n} living users, {items}.",
         "timeline.item": "{n} ({share}) are in tier {tier}",

@@ -33,8 +33,9 @@ WHO: Mapping[str, str] = MappingProxyType(
         "who.month": "{share} ({range}) of the churned users registered in {month}, more than in any other month; of "
         "all users {all} did.",
         "who.map": "Where churn sits",
-        "who.map_caption": "Each band is a lifecycle stage, each cell a channel in it. A large pale cell has many "
-        "churned users since it has many users; a small dark one has few users, most of whom churn.",
+        "who.map_caption": "Each band is a lifecycle stage, each cell a channel in it. A large cell in a weak shade "
+        "has many churned users since it has many users; a small one in a strong shade has few users, most of whom "
+        "churn.",
         "who.map_alt": "Shares of all churned users by stage and channel. {cells}.",
         "who.alt_cell": "{stage}, {channel}: {share}",
         "who.table_stage": "By lifecycle stage",

@@ -38,7 +38,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "months": "1 2 3 4 5 6 7 8 9 10 11 12",
         "date": "{year}年{month}月{day}日",
         "or": "{first}或{last}",
-        "and": "與",
+        "and": "、",
         "comma": "、",
         "semicolon": "；",
         "colon": "：",
@@ -47,12 +47,15 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "clauses.and": "；",
         "clauses.comma": "；",
         "range": "{low} 至 {high}",
+        "range.from": "{low}以上",
+        "range.up_to": "{high}以下",
         "units": "1e8 1e8 2 億; 1e4 1e4 2 萬",
         "noun.users": "用戶",
         "noun.spells": "使用期間",
         "noun.users.counted": "名用戶",
         "noun.spells.counted": "段使用期間",
         "any_event": "任何事件",
+        "kind": "「{kind}」",
         "group": "組別",
         "group.all": "全部{noun}",
         # page
@@ -64,7 +67,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "page.figure": "圖 {n}",
         "page.table": "表 {n}",
         "page.values": "圖中數值；左右鍵逐點移動，上下鍵切換線條",
-        "page.rows": "顯示全部 {n} 列",
+        "page.rows": "顯示全部{n}列",
         "page.fewer": "收合",
         "page.level": "括號內的範圍為{level}信賴區間。",
         "page.made": "由 churnsurv {version}製作。本頁不需要網路；資料在同一資料夾的檔案中。",
@@ -76,32 +79,31 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "tile.half_not": "{day}天內流失者未達半數",
         "tile.survival": "第{day}天仍活躍",
         # summary
-        "summary.scope": "共{n}{noun}，追蹤至{last}：其中已流失者{churned}，即連續{days}天沒有{activity}；"
-        "當時尚未流失者{censored}。",
+        "summary.scope": "共{n}{noun}，追蹤至{last}：其中{churned}{noun}已流失，即連續{days}天沒有{activity}；"
+        "另外{censored}{noun}當時尚未流失。",
         "summary.half": "到第{day}天（{range}），半數{noun}已流失。",
         "summary.half_open": "到第{day}天，半數{noun}已流失（下限為第{low}天；上限超出追蹤的最後一天）。",
         "summary.half_not": "到追蹤的最後一天，即第{day}天，流失的{noun}未達半數。",
         "summary.survival": "第{day}天仍活躍的比例為{share}（{range}）。",
         "summary.returned": "流失用戶中，{share}（{range}）在流失後{day}天內再度活躍。",
-        "summary.groups": "依{column}分組{among}：第{day}天仍活躍的比例，以{low}的{noun}最低，"
-        "為{low_share}（{low_range}）；以{high}的{noun}最高，為{high_share}（{high_range}）；log-rank 檢定 p {p}。",
-        "summary.groups_untested": "依{column}分組{among}：第{day}天仍活躍的比例，以{low}的{noun}最低，"
-        "為{low_share}（{low_range}）；以{high}的{noun}最高，為{high_share}（{high_range}）。",
+        "summary.groups": "依{column}分組{among}：第{day}天仍活躍的比例，以{low}{noun}最低，"
+        "為{low_share}（{low_range}）；以{high}{noun}最高，為{high_share}（{high_range}）；log-rank 檢定 p {p}。",
+        "summary.groups_untested": "依{column}分組{among}：第{day}天仍活躍的比例，以{low}{noun}最低，"
+        "為{low_share}（{low_range}）；以{high}{noun}最高，為{high_share}（{high_range}）。",
         "summary.groups_alike": "依{column}分組{among}：各曲線的差異未超出機遇範圍（log-rank 檢定 p {p}）；"
         "第{day}天仍活躍的比例介於{low_share}（{low_range}）與{high_share}（{high_range}）之間。",
         "summary.among": "（僅計至少有{n}{noun}的組別）",
         "summary.no_interval": "{share}時沒有區間",
-        "summary.ratio": "依{variable}：模型其他項相同時，{category}的{noun}流失速度，"
-        "為{reference}的{noun}之{ratio}倍（{range}）。",
-        "summary.ratio_numeric": "模型其他項相同時，{term}高一個單位的{noun}，"
-        "流失速度為低一個單位者的{ratio}倍（{range}）。",
+        "summary.ratio": "依{variable}：模型其他項相同時，{category}{noun}的流失速度"
+        "是{reference}{noun}的{ratio}倍（{range}）。",
+        "summary.ratio_numeric": "模型其他項相同時，{term}每高一個單位，{noun}的流失速度為{ratio}倍（{range}）。",
         "summary.ratio_none": "將比較次數納入考量後，模型中沒有任何{variable}與{reference}有明確差異。",
         "summary.sweep": "若以閒置{low_days}天（而非{high_days}天）為規則，"
         "第{day}天仍活躍的比例為{low_share}（{low_range}），而非{high_share}（{high_range}）。",
         "summary.sweep_same": "在本研究規則下明確的風險比，換成其他規則後，沒有任何一個方向相反。",
         "summary.sweep_turns": "在本研究規則下明確的{m}個風險比中，有{n}個在其他規則下方向相反：{terms}。",
         "summary.rejects": "共{m}列資料，其中{n}列無法使用；每一列都附有原因。",
-        "summary.note": "須留意：{note}",
+        "summary.note": "請留意：{note}",
         # what was studied
         "studied.title": "研究內容",
         "studied.rule": "流失是指連續{days}個日曆天沒有{activity}。用戶在這段期間的最後一天才算流失，絕不提前；"
@@ -116,10 +118,10 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "studied.undetermined": "{n}名用戶在紀錄開始前已註冊，而紀錄比流失規則的天數短：無法得知當時是否仍活躍。",
         "studied.returns": "資料列包含回流後的使用期間。同一名用戶可能有多段，區間已將此納入考量。",
         "studied.first": "只研究每名用戶的首次使用期間；流失後的回流另行計算。",
-        "studied.kept_in_mind": "須留意",
+        "studied.kept_in_mind": "注意事項",
         "studied.limits": "本研究無法得知的事",
-        "limit.rule": "流失指紀錄中的沉寂：連續{days}天沒有{activity}，就算流失，無論用戶本意如何。",
-        "limit.rule_back": "流失指紀錄中的沉寂：連續{days}天沒有{activity}，就算流失，無論用戶本意如何。"
+        "limit.rule": "這裡的流失只看紀錄：連續{days}天沒有{activity}，就算流失，無論用戶本意如何。",
+        "limit.rule_back": "這裡的流失只看紀錄：連續{days}天沒有{activity}，就算流失，無論用戶本意如何。"
         "流失用戶中，{share}（{range}）在{horizon}天內再度活躍。",
         "limit.follow_up": "沒有人被追蹤超過{last}天；之後的情形不得而知。第{day}天仍在追蹤且尚未流失的有{n}{noun}："
         "越往後，曲線所依據的越少，註冊也越早。",
@@ -236,8 +238,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "curves.n": "{noun}數",
         "curves.churned": "已流失",
         "curves.ratio": "實際／預期流失",
-        "curves.ratio_note": "「實際／預期流失」：假設各組流失情形相同且觀察時間相等，"
-        "每一次預期的流失所對應的實際流失次數。",
+        "curves.ratio_note": "「實際／預期流失」：若各組流失情形相同且觀察時間相等，每預期1次流失，實際發生的次數。",
         "curves.half": "半數流失所需天數",
         "curves.active": "第{day}天仍活躍",
         "curves.not_reached": "未達半數",
@@ -245,8 +246,8 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "curves.not_followed": "未追蹤到",
         "curves.note": "「未達半數」：在追蹤的最後一天，仍有超過半數活躍。「未追蹤到」：該組未追蹤到那一天。",
         "curves.more_rows": "僅列最大的{n}組；圖的資料檔有全部{m}組。",
-        "test.sentence": "{method}：卡方值{statistic}，自由度{df}，p {p}。假設各組流失情形相同，每一次預期的流失，"
-        "實際上有{low}次（{low_group}）到{high}次（{high_group}）。",
+        "test.sentence": "{method}：卡方值{statistic}，自由度{df}，p {p}。若各組流失情形相同，每預期1次流失，"
+        "各組實際發生{low}次（{low_group}）至{high}次（{high_group}）。",
         "test.short": "{method}：卡方值{statistic}，自由度{df}，p {p}。",
         # model
         "cox.title": "誰流失得較快：Cox 迴歸",
@@ -334,9 +335,9 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "source.who": "流失用戶的階段與行為",
         "source.bursts": "註冊高峰",
         "source.value": "通路的價值",
-        "source.reasons": "流失原因，依回答機率加權",
-        "source.experience": "問題與回流",
-        "source.monitor": "回流的監測",
+        "source.reasons": "流失原因，依回答傾向加權",
+        "source.experience": "問題與回訪",
+        "source.monitor": "回訪的監測",
         "source.shocks": "事件日前後",
         "source.idle_risk": "各閒置天數的流失風險",
         "source.tiers": "預警等級與接觸的價值",
@@ -372,6 +373,7 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "plot.slower": "流失較慢",
         "plot.faster": "流失較快",
         "plot.reference": "基準",
+        "plot.told_ratio": "風險比{value}",
         "plot.not_estimated": "未估計",
         "plot.idle_days": "視為流失的閒置天數",
     }

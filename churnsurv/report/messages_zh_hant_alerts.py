@@ -10,9 +10,9 @@ __all__ = ["ALERTS"]
 ALERTS: Mapping[str, str] = MappingProxyType(
     {
         "alerts.title": "今日預警：{date}",
-        "alerts.how_many": "截至{date}結束，{living}名尚未流失的用戶中有{n}名（{share}）處於預警等級：{tiers}。",
+        "alerts.how_many": "{date}結束時，{living}名尚未流失的用戶中有{n}名（{share}）處於預警等級：{tiers}。",
         "alerts.in_tier": "{tier}{n}名",
-        "alerts.nobody": "截至{date}結束，{living}名尚未流失的用戶中無人處於預警等級。",
+        "alerts.nobody": "{date}結束時，{living}名尚未流失的用戶中無人處於預警等級。",
         "alerts.changes": "與前一天相比：{items}。",
         "alerts.new": "新增{n}名",
         "alerts.upgraded": "升至較高等級{n}名",
@@ -23,7 +23,7 @@ ALERTS: Mapping[str, str] = MappingProxyType(
         "alerts.resolved_by_churn": "{n}名已流失",
         "alerts.resolved_by_state": "{n}名不再符合規則的條件",
         "alerts.expected": "若這些用戶的走向與過去條件相同的用戶一樣，{of}名中約有{n}名（{range}）會流失。",
-        "alerts.list": "此處不列出個別用戶。應接觸的名單見每日執行（churnsurv score）所寫的清單。",
+        "alerts.list": "此處不列出個別用戶。應接觸的名單見每日執行（churnsurv score）所產生的清單。",
         "alerts.table": "各預警等級的用戶",
         "alerts.tier": "等級",
         "alerts.n": "用戶數",
@@ -31,11 +31,11 @@ ALERTS: Mapping[str, str] = MappingProxyType(
         "alerts.idle": "閒置天數中位數",
         "alerts.left": "剩餘天數中位數",
         "alerts.risk": "預期流失比例",
-        "alerts.table_note": "剩餘天數：若持續沉默，距判定流失的天數。"
+        "alerts.table_note": "剩餘天數：若持續閒置，距判定流失的天數。"
         "預期流失比例：各用戶風險的平均，括號內為其{level}下限的平均至上限的平均。",
-        "alerts.reasons": "使用戶進入等級的條件",
+        "alerts.reasons": "用戶進入等級所符合的條件",
         "alerts.fired": "成立的條件",
         "alerts.more_rows": "共{m}項，列出人數最多的{n}項。",
-        "alerts.notes": "關於預警，請留意",
+        "alerts.notes": "關於預警的注意事項",
     }
 )

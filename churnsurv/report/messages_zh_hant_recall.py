@@ -120,7 +120,7 @@ RECALL: Mapping[str, str] = MappingProxyType(
         "plot_lift.risk_ratio": "回流比例之比",
         "plot_lift.users_per_return": "每多一人回流須接觸的用戶數",
         "plot_lift.days_to_return": "未回流天數",
-        "plot_lift.hazard_ratio": "回流風險率之比",
+        "plot_lift.hazard_ratio": "回流速度比（風險比）",
         "plot_lift.active_days": "活躍天數，每千名用戶",
         "plot_lift.reinvested": "再投資金額，每千名用戶",
         "plot_lift.net_value": "淨值，每千名用戶",

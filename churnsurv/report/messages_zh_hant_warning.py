@@ -55,8 +55,8 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "idle.intervals_table": "恢復活躍所需天數（在流失前恢復活躍的用戶）",
         "idle.intervals_col": "{share}恢復所需天數",
         "idle.intervals_note": "不含始於註冊的間隔。",
-        "idle.notes": "解讀閒置風險時請留意",
-        "idle.notes_by": "解讀各組閒置風險時請留意",
+        "idle.notes": "關於閒置風險的注意事項",
+        "idle.notes_by": "關於各組閒置風險的注意事項",
         # value by day
         "worth_day.best": "若在同一個閒置日接觸所有仍閒置的用戶，以第{day}天最好，此時其中{churn}後來會流失："
         "每千個非始於註冊的間隔，價值為{value}（{range}）。",
@@ -88,7 +88,7 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "surface.figure": "流失風險圖上的規則，依閒置天數與{variable}",
         "surface.caption": "色塊：仍閒置的用戶中後來流失的占比，{variable}以閒置開始當日結束時為準；"
         "每個級距包含其下限。線條：規則自哪一天起成立。",
-        "surface.alt": "依閒置天數與{variable}的流失機率，顏色越深機率越高，並標出規則的輪廓。{rules}。",
+        "surface.alt": "依閒置天數與{variable}的流失機率，顏色越濃機率越高，並標出規則的輪廓。{rules}。",
         # tiers over time
         "timeline.last": "在{date}，{n}名尚未流失的用戶中，{items}。",
         "timeline.item": "{n}名（{share}）屬於等級{tier}",
@@ -154,9 +154,9 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "tiers.loss": "現行規則少得的占比",
         "tiers.sensitivity_note": "在隨機分派的召回活動實測之前，接觸能挽留多少只是假設。價值以每千個間隔計。",
         "tiers.as_stated": "依設定",
-        "tiers.notes": "解讀預警等級時請留意",
+        "tiers.notes": "關於預警等級的注意事項",
         # what tiers are for
-        "objective.value": "以價值為目標：每挽留一名用戶{value}，每次接觸成本{cost}；挽留率曲線為{saving}",
+        "objective.value": "以價值為目標：每挽留一名用戶價值{value}，每次接觸成本{cost}；挽留率曲線為{saving}",
         "objective.precision": "命中率至少{target}%",
         "objective.capacity": "每天最多{n}則首次預警",
         "saving.plateau": "平台型，最高{top}，第{middle}天減半，寬度{width}天",
@@ -174,9 +174,9 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "首次預警的命中率為{precision}（{range}），而全部間隔中有{base}以流失結束；涵蓋{recall}的流失。",
         "backtest.tier_value": "每千個間隔的價值為{value}（{range}）。",
         "backtest.tier_empty": "等級{tier}在後續日期未接觸任何人。",
-        "backtest.worth_more": "等級{tier}的接觸，每千個間隔的價值比{other}多{value}（{range}）。",
-        "backtest.worth_less": "等級{tier}的接觸，每千個間隔的價值比{other}少{value}（{range}）。",
-        "backtest.worth_alike": "等級{tier}的接觸與{other}相比，價值沒有明確差異："
+        "backtest.worth_more": "依等級{tier}接觸，每千個間隔的價值比{other}高{value}（{range}）。",
+        "backtest.worth_less": "依等級{tier}接觸，每千個間隔的價值比{other}低{value}（{range}）。",
+        "backtest.worth_alike": "依等級{tier}接觸與{other}相比，價值沒有明確差異："
         "每千個間隔的差異為{value}（{range}）。",
         "backtest.nobody": "不接觸任何人",
         "backtest.everybody": "在閒置首日接觸所有人",
@@ -227,7 +227,7 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "backtest.rules": "各起算日的規則",
         "backtest.origin_col": "訂定所用資料截至",
         "backtest.rule_col": "規則",
-        "backtest.notes": "解讀後續日期的結果時請留意",
+        "backtest.notes": "關於後續日期的注意事項",
         # limits
         "warning.limits": "以上無法說明的事",
         "warning.limit_effect": "接觸能否留住用戶：風險只說明誰可能流失，不說明接觸能留住誰。要知道這一點，"
@@ -239,23 +239,23 @@ WARNING: Mapping[str, str] = MappingProxyType(
         "warning.limit_same": "此處假定未來與研究期間相似；附註說明風險是否變動。",
         # summary
         "summary.idle": "閒置{days}天的用戶，流失機率為{share}（{range}），此時距判定流失還有{left}天。",
-        "summary.tier": "等級{tier}在{rule}時預警，命中率為{precision}（{range}），平均在流失前{lead}天預警；"
+        "summary.tier": "等級{tier}在符合{rule}時預警，命中率為{precision}（{range}），平均在流失前{lead}天預警；"
         "全部間隔中有{base}以流失結束。",
-        "summary.tier_no_lead": "等級{tier}在{rule}時預警，命中率為{precision}（{range}）；"
+        "summary.tier_no_lead": "等級{tier}在符合{rule}時預警，命中率為{precision}（{range}）；"
         "全部間隔中有{base}以流失結束。",
-        "summary.tier_rule": "等級{tier}在{rule}時預警。",
+        "summary.tier_rule": "等級{tier}在符合{rule}時預警。",
         "summary.backtest": "在規則未見過的後續日期，等級{tier}的預警命中率為{precision}（{range}），"
         "而全部間隔中有{base}以流失結束；平均在流失前{lead}天預警，每天預警{alerts}次。",
         "summary.backtest_no_lead": "在規則未見過的後續日期，等級{tier}的預警命中率為{precision}（{range}），"
         "而全部間隔中有{base}以流失結束；每天預警{alerts}次。",
-        "backtest.summary_more": "其接觸在每千個間隔的價值比{other}多{value}（{range}）。",
-        "backtest.summary_less": "其接觸在每千個間隔的價值比{other}少{value}（{range}）。",
-        "backtest.summary_alike": "其接觸與{other}相比，價值沒有明確差異：每千個間隔的差異為{value}（{range}）。",
+        "backtest.summary_more": "依此等級接觸，每千個間隔的價值比{other}高{value}（{range}）。",
+        "backtest.summary_less": "依此等級接觸，每千個間隔的價值比{other}低{value}（{range}）。",
+        "backtest.summary_alike": "依此等級接觸與{other}相比，價值沒有明確差異：每千個間隔的差異為{value}（{range}）。",
         # methods
         "method.idle_risk": "閒置風險：在長度超過d天的間隔中，長度超過規則閒置天數者的占比，只計開始得夠早、"
         "結果已完全可知的間隔；變異數以用戶區塊線性化計算，上下限在 logit 尺度上對稱。",
-        "method.tiers": "預警等級：在門檻網格上精確搜尋所得的最佳規則，最多兩個選項，每個選項最多三個條件；"
-        "最高等級優先，每個間隔在每個等級預警一次。不確定性以用戶區塊重抽樣估計。",
+        "method.tiers": "預警等級：在門檻網格上精確搜尋所得的最佳規則，最多兩組條件（符合任一組即可），"
+        "每組最多三個條件；最高等級優先，每個間隔在每個等級預警一次。不確定性以用戶區塊重抽樣估計。",
         "method.backtest": "回測：等級以各起算日的已知資料訂定，再對照其後日子開始的間隔，這些間隔全都追蹤至結束；"
         "差異依用戶配對計算，並以 Holm 法校正。",
         # words of the figures

@@ -32,8 +32,8 @@ WHO: Mapping[str, str] = MappingProxyType(
         "{low}用戶最低，為{low_share}（{low_range}）。",
         "who.month": "流失用戶中有{share}（{range}）在{month}註冊，多於其他任何月份；全部用戶中則有{all}在該月註冊。",
         "who.map": "流失集中在哪裡",
-        "who.map_caption": "每一橫帶是一個生命週期階段，帶中每一格是一個通路。大而淺的格子流失用戶多，"
-        "因為用戶本來就多；小而深的格子用戶少，但其中大多數流失。",
+        "who.map_caption": "每一橫帶是一個生命週期階段，帶中每一格是一個通路。大而色淡的格子流失用戶多，"
+        "因為用戶本來就多；小而色濃的格子用戶少，但其中大多數流失。",
         "who.map_alt": "全部流失用戶依階段與通路的占比。{cells}。",
         "who.alt_cell": "{stage}、{channel}：{share}",
         "who.table_stage": "依生命週期階段",
@@ -163,7 +163,7 @@ WHO: Mapping[str, str] = MappingProxyType(
         "依星期與季節預期為{expected}筆。",
         "bursts.one": "註冊集中：{all}天中有{days}天屬於{bursts}個註冊高峰，全部{users}筆註冊中有{n}筆在其中；"
         "依星期與季節預期為{expected}筆。",
-        "bursts.none": "沒有特別突出的日或週：{days}天的{n}筆註冊依循星期與季節，差異在隨機範圍內。",
+        "bursts.none": "沒有特別突出的日或週：{days}天的{n}筆註冊依循星期與季節，差異未超出機遇範圍。",
         "bursts.each": "{days}：註冊{n}筆，預期{expected}筆，多{excess}筆（{range}）。",
         "bursts.each_named": "{days}，時值{event}：註冊{n}筆，預期{expected}筆，多{excess}筆（{range}）。",
         "bursts.span": "{first}至{last}",

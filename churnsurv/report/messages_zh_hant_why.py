@@ -47,7 +47,7 @@ WHY: Mapping[str, str] = MappingProxyType(
         "reasons.alt_share": "{reason}：{share}",
         "reasons.unknown": "原因未知",
         "reasons.over_time": "各原因的流失隨時間變化",
-        "reasons.over_time_caption": "截至各天已流失用戶的占比，依原因堆疊；最上方灰色：原因未知的流失。",
+        "reasons.over_time_caption": "截至各天，已流失者占全部用戶的比例，依原因堆疊；最上方灰色：原因未知的流失。",
         "reasons.over_time_alt": "至第{day}天已流失：{items}。",
         "reasons.table": "原因",
         "reasons.reason": "原因",
@@ -82,7 +82,7 @@ WHY: Mapping[str, str] = MappingProxyType(
         "problems.observed": "觀察性結果：遇到問題的用戶與未遇到者，在其他方面也可能不同。"
         "只有在他們原本的流失情形與對照的用戶相同時，占比與用戶數才成立。",
         "problems.first": "依觸及範圍與風險比，最先要修正的是：{kind}。{reach}的用戶遇過；在遇到此問題的那一天之後，"
-        "用戶流失的風險率為對照用戶的{ratio}倍（{range}）；若沒有此問題，全部流失中有{share}（{share_range}）不會發生，"
+        "用戶的流失速度為對照用戶的{ratio}倍（{range}）；若沒有此問題，全部流失中有{share}（{share_range}）不會發生，"
         "約為每月{lost}名用戶（{lost_range}）。",
         "problems.none": "這些問題中，沒有一項伴隨明確較多的流失。",
         "problems.each": "占比最大的是：{items}。",
@@ -107,7 +107,7 @@ WHY: Mapping[str, str] = MappingProxyType(
         "problems.exposed": "遇到的活躍日數",
         "problems.p": "校正後 p 值",
         "problems.against": "{what}，相對於{reference}",
-        "problems.ratios_note": "風險率是每個活躍日之後流失的風險率。上下限：{level}，個別成立；p 值已就所有列校正。",
+        "problems.ratios_note": "風險比就每個活躍日之後的流失計算。上下限：{level}，個別成立；p 值已就所有列校正。",
         "problems.figure": "各問題所占的流失",
         "problems.caption": "若遇到問題的用戶原本的流失情形與對照的用戶相同，沒有該問題就不會發生的流失占比。",
         "problems.alt": "各問題占流失的比例：{items}。",
@@ -135,7 +135,8 @@ WHY: Mapping[str, str] = MappingProxyType(
         "monitor.soon_half": "{group}的回訪若下降{drop}，半數情況可在{half}內察覺。",
         "monitor.group": "{group}用戶",
         "monitor.figure": "每日回訪數：{group}",
-        "monitor.caption": "上：回訪數，以及依先前日子對可能回訪的用戶所作的預期。下：下降的證據；超過界線即發出警報。",
+        "monitor.caption": "上：回訪數，以及依先前日子對可能回訪的用戶所作的預期；"
+        "回訪是指閒置用戶在流失前恢復活躍。下：下降的證據；超過界線即發出警報。",
         "monitor.caption_without": "回訪數為全部用戶的回訪；證據則在各組自身警報的日子排除該組。",
         "monitor.alt": "{group}自{first}至{last}的每日回訪數：合計{observed}次，預期{expected}次；{alarms}。",
         "monitor.alt_none": "沒有警報",
@@ -164,8 +165,8 @@ WHY: Mapping[str, str] = MappingProxyType(
         # shocks
         "shocks.title": "用戶為何離開：事件日之後的回訪",
         "shocks.assumed": "只有在所判讀的日子沒有其他新狀況時，以下內容才屬於該事件日：這不是實驗。",
-        "shocks.effect": "{name}，自{date}起：在{days}內，{group}回訪的風險率為先前日子所預期的{ratio}倍（{range}）。",
-        "shocks.effect_unclear": "{name}，自{date}起：在{days}內，{group}回訪的風險率為先前日子所預期的{ratio}倍（"
+        "shocks.effect": "{name}，自{date}起：在{days}內，{group}的回訪速度為先前日子所預期的{ratio}倍（{range}）。",
+        "shocks.effect_unclear": "{name}，自{date}起：在{days}內，{group}的回訪速度為先前日子所預期的{ratio}倍（"
         "{range}），沒有明確差異。",
         "shocks.none": "{name}，自{date}起：預期的回訪太少，無法計算比值。",
         "shocks.lost": "至{until}為止，流失用戶比原本預期的多{n}名（{range}）。",
@@ -179,9 +180,9 @@ WHY: Mapping[str, str] = MappingProxyType(
         "shocks.placebo": "將此日期與先前{n}個據所知無事發生的日期一併來看，比值偏離1的程度不小於此者占{share}。",
         "shocks.untouched": "與據稱未受影響的用戶（{groups}）相比，比值為{ratio}（{range}）。",
         "shocks.figure": "事件日前後的回訪：{name}",
-        "shocks.caption": "點：各日回訪的風險率與預期之比。線：事件日以來的各時段，附上下限（{level}）。陰影："
+        "shocks.caption": "點：各日回訪速度與預期之比。線：事件日以來的各時段，附上下限（{level}）。陰影："
         "先前日期的相同時段。",
-        "shocks.alt": "{name}前後回訪的風險率與預期之比：{items}。",
+        "shocks.alt": "{name}前後的回訪速度與預期之比：{items}。",
         "shocks.alt_item": "{window}：{ratio}（{range}）",
         "shocks.alt_none": "未估計",
         "shocks.table": "各時段的回訪",
@@ -190,7 +191,7 @@ WHY: Mapping[str, str] = MappingProxyType(
         "shocks.window": "事件日以來的天數",
         "shocks.expected": "預期回訪數",
         "shocks.observed": "回訪數",
-        "shocks.ratio": "回訪的風險比",
+        "shocks.ratio": "回訪速度比（風險比）",
         "shocks.p": "校正後 p 值",
         "shocks.placebo_p": "依安慰劑日期的 p 值",
         "shocks.all_days": "全部日子",
@@ -199,7 +200,8 @@ WHY: Mapping[str, str] = MappingProxyType(
         "shocks.missed": "缺少的回訪",
         "shocks.users_lost": "損失的用戶",
         "shocks.days": "持續天數",
-        "shocks.table_note": "僅計仍活躍的用戶。上下限：{level}，個別成立。",
+        "shocks.table_note": "僅計尚未流失的用戶。回訪速度：可能回訪的用戶中，當天回訪者的比率（統計上稱為風險率）；"
+        "回訪速度比是實際與預期之比。上下限：{level}，個別成立。",
         "shocks.lost_note": "低於0：增加的回訪或用戶。上下限：{level}。每次缺少的回訪，按其對流失機率的改變計入。"
         "各列個別成立：比值不明確時，損失的用戶可能為零。",
         "shocks.notes": "關於事件日的注意事項",
@@ -210,7 +212,7 @@ WHY: Mapping[str, str] = MappingProxyType(
         "reasons.on_tenure": "註冊至最後一次活躍的天數",
         "reasons.on_n_investments": "投資次數",
         # counts of the log
-        "count.feedback_read": "讀取的回答",
+        "count.feedback_read": "讀入的回答",
         "count.feedback_rejected": "剔除的回答",
         "count.feedback": "採用的回答",
         "reason.missing_reason": "沒有原因",
@@ -224,21 +226,21 @@ WHY: Mapping[str, str] = MappingProxyType(
         "summary.alarm": "警報：自{begun}起，{group}回訪的次數為預期的{ratio}倍（{range}）。",
         "summary.alarms": "有{n}次警報未解除；各組中最強的：自{begun}起，{group}回訪的次數為預期的{ratio}倍（"
         "{range}）。",
-        "summary.shock": "{name}（{date}）之後，若這些日子沒有其他新狀況：{group}回訪的風險率為預期的{ratio}倍（"
+        "summary.shock": "{name}（{date}）之後，若這些日子沒有其他新狀況：{group}的回訪速度為預期的{ratio}倍（"
         "{range}），至{until}損失{n}名用戶（{lost_range}）。",
         "summary.shock_kept": "{name}（{date}）之後，若這些日子沒有其他新狀況："
-        "{group}回訪的風險率為預期的{ratio}倍（{range}），至{until}留住{n}名用戶（{lost_range}）。",
+        "{group}的回訪速度為預期的{ratio}倍（{range}），至{until}留住{n}名用戶（{lost_range}）。",
         "summary.shock_unclear": "{name}（{date}）之後，若這些日子沒有其他新狀況："
-        "{group}回訪的風險率為預期的{ratio}倍（{range}）；至{until}損失的用戶：{n}名（{lost_range}），也可能沒有。",
-        "summary.shock_none": "{name}（{date}）之後，回訪與預期的差異未超出隨機範圍："
-        "風險率為預期的{ratio}倍（{range}）。",
+        "{group}的回訪速度為預期的{ratio}倍（{range}）；至{until}損失的用戶：{n}名（{lost_range}），也可能沒有。",
+        "summary.shock_none": "{name}（{date}）之後，回訪與預期的差異未超出機遇範圍："
+        "回訪速度為預期的{ratio}倍（{range}）。",
         # words of the figures
         "plot_problems.experience": "可歸因於各問題的流失占比，附{level}信賴區間（觀察性）",
         "plot_problems.experience_narrow": "可歸因於各問題的流失",
         "plot_problems.observational": "附{level}信賴區間，觀察性",
         "plot_problems.all_kinds": "全部合計",
         "plot_problems.reached": "{share}的用戶",
-        "plot_problems.effect": "風險率×{ratio}",
+        "plot_problems.effect": "流失速度×{ratio}",
         "plot_reasons.reasons": "流失用戶的原因占比，附{level}信賴區間",
         "plot_reasons.weighted": "依回答傾向加權",
         "plot_reasons.plain": "已回答者的占比",
@@ -255,7 +257,7 @@ WHY: Mapping[str, str] = MappingProxyType(
         "plot_returns.chart": "下降的證據；達到界線即為警報",
         "plot_shocks.title": "{name}，{group}",
         "plot_shocks.all": "{name}，全部用戶",
-        "plot_shocks.ratio": "回訪的風險率與預期之比，對數尺度",
+        "plot_shocks.ratio": "回訪速度與預期之比，對數尺度",
         "plot_shocks.day": "日",
         "plot_shocks.weekend": "週末",
         "plot_shocks.unused": "不計入的日子",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -11,7 +12,20 @@ from typing import Any, TypeAlias
 from churnsurv.errors import InputError, did_you_mean
 from churnsurv.tables import plain
 
-__all__ = ["QUOTES", "Block", "Figure", "Listing", "Part", "Report", "Section", "Sentence", "Table", "Tile"]
+__all__ = [
+    "QUOTES",
+    "Block",
+    "Figure",
+    "Listing",
+    "Part",
+    "Report",
+    "Section",
+    "Sentence",
+    "Table",
+    "Tile",
+    "chosen_sections",
+    "require_sound",
+]
 
 
 #: What stands around a user's own word, by language.
@@ -178,17 +192,19 @@ class Report:
     def only(self, sections: Iterable[str]) -> Report:
         """Return the report with some of its sections: those, and the tiles and sentences of the summary on them.
 
-        `results`, `config` and `provenance` stay whole: they tell what the report was made from.
+        `results`, `config` and `provenance` stay whole: they tell what the report was made from. The ids of the
+        sections that are kept stand in ``provenance["report"]["sections"]``.
 
         Parameters
         ----------
-        sections : iterable of str
-            Ids, or what an id begins with: "why" takes "why-reasons", "why-monitor" and the like.
+        sections : iterable of str, or str
+            Ids, or what an id begins with: "why" takes "why-reasons", "why-monitor" and the like. What is the whole id
+            of a section takes that one alone.
 
         Raises
         ------
         InputError
-            If a text is the beginning of no section: the ids that there are.
+            If there are none, or a text is the beginning of no section: the ids that there are.
 
         Examples
         --------
@@ -196,21 +212,14 @@ class Report:
         >>> [section.id for section in build(title="Churn").only(["meth"]).sections]
         ['method']
         """
-        asked = list(sections)
-        ids = [section.id for section in self.sections]
-        for each in asked:
-            if not each or not any(name.startswith(each) for name in ids):
-                raise InputError(
-                    f"The report has no section {each!r}.{did_you_mean(each, ids)} Sections: {', '.join(ids)}."
-                )
-        if not asked:
-            raise InputError(f"sections is empty. Sections: {', '.join(ids)}.")
-        kept = {name for name in ids if name.startswith(tuple(asked))}
+        kept = chosen_sections(sections, [section.id for section in self.sections])
+        made = {**(self.provenance.get("report") or {}), "sections": kept}
         return replace(
             self,
             tiles=tuple(tile for tile in self.tiles if tile.link in kept),
             summary=tuple(sentence for sentence in self.summary if sentence.link in kept),
             sections=tuple(section for section in self.sections if section.id in kept),
+            provenance={**self.provenance, "report": made},
         )
 
     def to_plain(self) -> dict[str, Any]:
@@ -245,11 +254,21 @@ class Report:
         InputError
             If it is no report of this version.
         """
-        if given.get("kind") != "Report" or given.get("version") != 2:
+        if not isinstance(given, Mapping) or given.get("kind") != "Report" or given.get("version") != 2:
+            kind, version = (given.get(key) if isinstance(given, Mapping) else None for key in ("kind", "version"))
             raise InputError(
-                f"This is no report of this version of churnsurv: kind {given.get('kind')!r}, version "
-                f"{given.get('version')!r}. Make the report again."
+                f"This is no report of this version of churnsurv: kind {kind!r}, version {version!r}. Make the report "
+                "again."
             )
+        try:
+            return cls._read(given)
+        except (KeyError, TypeError, ValueError, AttributeError) as fault:
+            said = f"{type(fault).__name__}: {fault}"
+            raise InputError(f"This report is not as it was written ({said}). Make the report again.") from fault
+
+    @classmethod
+    def _read(cls, given: Mapping[str, Any]) -> Report:
+        """What `to_plain` wrote, taken at its word."""
         return cls(
             title=given["title"],
             lang=given["lang"],
@@ -271,11 +290,95 @@ class Report:
 
     @classmethod
     def from_json(cls, text: str) -> Report:
-        """Return the report that `to_json` wrote."""
-        return cls.from_plain(json.loads(text))
+        """Return the report that `to_json` wrote.
+
+        Raises
+        ------
+        InputError
+            If the text is not JSON, or no report of this version.
+        """
+        try:
+            given = json.loads(text)
+        except ValueError as fault:
+            raise InputError(f"This is no report: the text is not JSON ({fault}).") from fault
+        return cls.from_plain(given)
 
     def __repr__(self) -> str:
         return f"<Report: {self.title}; {len(self.sections)} sections, {len(self.figures)} figures>"
+
+
+def chosen_sections(asked: Iterable[str], ids: Iterable[str]) -> list[str]:
+    """Return which sections are asked for, in the order of the report: by whole id, else by the beginning of ids.
+
+    Parameters
+    ----------
+    asked : iterable of str, or str
+    ids : iterable of str
+        The sections that there are.
+
+    Raises
+    ------
+    InputError
+        If none is asked for, or one that there is not.
+
+    Examples
+    --------
+    >>> ids = ["rule", "rules", "why-reasons", "why-shocks"]
+    >>> chosen_sections("rule", ids), chosen_sections(["why"], ids)
+    (['rule'], ['why-reasons', 'why-shocks'])
+    """
+    there = list(ids)
+    every = f"Sections: {', '.join(there)}."
+    texts = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, Iterable) else [asked]
+    if not texts:
+        raise InputError(f"sections is empty. {every}")
+    kept: set[str] = set()
+    for each in texts:
+        if not isinstance(each, str):
+            raise InputError(f"A section is named by a text, not by {each!r}. {every}")
+        found = {each} & {*there} or {name for name in there if each and name.startswith(each)}
+        if not found:
+            raise InputError(f"The report has no section {each!r}.{did_you_mean(each, there)} {every}")
+        kept |= found
+    return [name for name in there if name in kept]
+
+
+def require_sound(report: Report) -> None:
+    """Refuse a report, such as one made by hand, whose parts could not be told apart or set.
+
+    Raises
+    ------
+    InputError
+        If two sections have one id or two figures one name, the name of a figure could not be that of a file, or a
+        table has no columns or rows that are not as long as they are many.
+    """
+    _require_single("sections", "id", [section.id for section in report.sections])
+    names = [figure.name for figure in report.figures]
+    _require_single("figures", "name", names)
+    for name in names:
+        if not re.fullmatch("[A-Za-z0-9_]+", name):
+            raise InputError(f"The figure {name!r} names a file: its name must be letters, digits and _ alone.")
+    for section in report.sections:
+        for block in section.blocks:
+            if isinstance(block, Table):
+                _require_square(block, section.id)
+
+
+def _require_single(what: str, key: str, names: list[str]) -> None:
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise InputError(f"Two {what} of the report have the {key} {twice[0]!r}. Give each its own.")
+
+
+def _require_square(table: Table, section: str) -> None:
+    where, n = f"The table {table.title!r} in section {section!r}", len(table.columns)
+    if not n:
+        raise InputError(f"{where} has no columns.")
+    if len(table.numeric) != n:
+        raise InputError(f"{where} has {n} columns, but says of {len(table.numeric)} whether they are numeric.")
+    for place, row in enumerate(table.rows):
+        if len(row) != n:
+            raise InputError(f"{where} has {n} columns, but its row {place} has {len(row)} texts.")
 
 
 def _plain_sentence(sentence: Sentence, lang: str) -> dict[str, Any]:
@@ -325,6 +428,8 @@ def _block(given: Mapping[str, Any]) -> Block:
     if kind == "table":
         rows = tuple(tuple(row) for row in given["rows"])
         return Table(given["title"], tuple(given["columns"]), rows, tuple(given["numeric"]), given["note"])
+    if kind != "figure":
+        raise ValueError(f"there is no block of the kind {kind!r}")
     said = (given[key] for key in ("name", "plot", "title", "caption", "alt", "data", "options"))
     return Figure(*said)
 

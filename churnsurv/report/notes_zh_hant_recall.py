@@ -21,10 +21,10 @@ NOTES: Mapping[str, str] = MappingProxyType(
             "天數與金額以所有分派的用戶計，含回流之後的部分：回流者並非其中隨機的一部分，所以不單獨比較回流者。"
         ),
         "{n} arms are compared with one control: p-values by {method}; limits hold for all of them together.": (
-            "{n}組與同一個對照組比較：p 值{method}；上下限對所有組同時成立。"
+            "{n}組與同一個對照組比較；p 值的校正方法：{method}；上下限對所有組同時成立。"
         ),
         "{n} arms are compared with one control: p-values by {method}; limits hold each alone.": (
-            "{n}組與同一個對照組比較：p 值{method}；上下限只就各組單獨成立。"
+            "{n}組與同一個對照組比較；p 值的校正方法：{method}；上下限只就各組單獨成立。"
         ),
         "Rows with adjusted = True are adjusted for {names}, all known before the assignment; curves are not "
         "adjusted.": "「校正後」的數字已就{names}校正，這些都在分派前已知；曲線未校正。",
@@ -51,9 +51,9 @@ NOTES: Mapping[str, str] = MappingProxyType(
             "依{columns}的分群：效果在某一分群明確、在另一分群不明確，並不表示兩者不同；這要看異質性的 p 值。"
         ),
         "{campaign}, {arm}: {said}.": "{campaign}，{arm}：{said}。",
-        "no hazard ratio, as nobody of the control returned": "對照組無人回流，沒有風險比",
-        "no hazard ratio, as nobody of the arm returned": "該組無人回流，沒有風險比",
-        "no hazard ratio, as it is not finite": "風險比不是有限值，不列出",
+        "no hazard ratio, as nobody of the control returned": "對照組無人回流，沒有回流速度比",
+        "no hazard ratio, as nobody of the arm returned": "該組無人回流，沒有回流速度比",
+        "no hazard ratio, as it is not finite": "回流速度比不是有限值，不列出",
         "{campaign}: an arm of {n} is too small to adjust for {covariates} covariates.": (
             "{campaign}：有一組只有{n}名用戶，不足以就{covariates}個共變數校正。"
         ),
@@ -94,7 +94,7 @@ NOTES: Mapping[str, str] = MappingProxyType(
             "未校正的數字以接觸機率的倒數加權；校正後的數字為雙重穩健估計：接觸機率或結果的線性迴歸有一者正確即可。"
         ),
         "A hazard ratio is not given: weighted, it is not that of users who are alike.": (
-            "不列風險比：加權後的風險比並非相近用戶之間的風險比。"
+            "不列回流速度比（風險比）：加權後的比值並非相近用戶之間的比值。"
         ),
         # those who were reached
         "The effect on those reached because of the arm holds if the arm acts through the contact alone, and "
@@ -212,13 +212,13 @@ NOTES: Mapping[str, str] = MappingProxyType(
         "pre_invested": "分派前投資金額",
         "pre_balance": "分派前餘額",
         "pre_idle_days": "分派前閒置天數",
-        "holm": "以 Holm 法校正",
-        "dunnett": "以 Dunnett 法校正",
-        "bonferroni": "以 Bonferroni 法校正",
-        "hommel": "以 Hommel 法校正",
-        "fdr_bh": "以 Benjamini-Hochberg 法校正",
-        "fdr_by": "以 Benjamini-Yekutieli 法校正",
-        "no correction": "未校正",
+        "holm": "Holm 法",
+        "dunnett": "Dunnett 法",
+        "bonferroni": "Bonferroni 法",
+        "hommel": "Hommel 法",
+        "fdr_bh": "Benjamini-Hochberg 法",
+        "fdr_by": "Benjamini-Yekutieli 法",
+        "no correction": "無（未校正）",
         # parts of a study
         "what campaigns brought back": "召回活動帶回的成果",
         "what they brought back by group": "各分群帶回的成果",

@@ -58,7 +58,7 @@ NOTES: Mapping[str, str] = MappingProxyType(
         # tiers
         "Fitted to the {n} gaps between active days that began from {first} to {last}, all followed for {days} "
         "days; {registration} of them began at registration. {when}": (
-            "以{first}至{last}開始的{n}個活躍日間隔訂定，全部追蹤{days}天；其中{registration}個始於註冊。{when}"
+            "以{first}至{last}之間開始的{n}個活躍日間隔訂定，全部追蹤{days}天；其中{registration}個始於註冊。{when}"
         ),
         "Variables are as of the end of the first day of a gap.": "變數以間隔首日結束時為準。",
         "Variables are as of the end of the first day of a gap, and of each idle day where they change.": (
@@ -105,8 +105,8 @@ NOTES: Mapping[str, str] = MappingProxyType(
         "(bootstrap).": "等級「{tier}」：從全部規則中挑出最佳者，會使價值看起來約高估{share}（bootstrap 估計）。",
         "{tier}: the rule hangs on the saving curve. With {saving}, {rule} is best, and this rule misses {share} "
         "of its value.": (
-            "等級「{tier}」：規則取決於挽留率曲線的假設。若為{saving}，最佳規則是「{rule}」，現行規則的價值會比它少"
-            "{share}。"
+            "等級「{tier}」：規則取決於挽留率曲線的假設。若改為「{saving}」，最佳規則是「{rule}」，現行規則的價值會比"
+            "它少{share}。"
         ),
         "{tier}: as far as the data can tell, contacting nobody may be as good.": (
             "等級「{tier}」：就資料所能分辨，不接觸任何人可能一樣好。"
@@ -180,7 +180,7 @@ NOTES: Mapping[str, str] = MappingProxyType(
         "{n} without a value": "{n}列沒有值",
         "{n} of unknown users": "{n}列的用戶不在紀錄中",
         "{n} with dates outside the log": "{n}列的日期在紀錄期間之外",
-        "{n} without a user id": "{n}列沒有用戶識別碼",
+        "{n} without a user id": "{n}列沒有用戶編號",
         "{n} without a date": "{n}列沒有日期",
         "{n} with a date that cannot be read": "{n}列的日期無法讀取",
         "{n} that are there already": "{n}列重複",
@@ -188,7 +188,7 @@ NOTES: Mapping[str, str] = MappingProxyType(
             "等級「{tier}」：切點經過取整，在訓練期間使{what}減少{share}；取整前的最佳規則為「{rule}」。"
         ),
         "{tier}: the cut hangs on the saving curve. With {saving}, this one misses {share} of the value of the "
-        "best.": "等級「{tier}」：切點取決於挽留率曲線的假設。若為{saving}，現行切點的價值會比最佳者少{share}。",
+        "best.": "等級「{tier}」：切點取決於挽留率曲線的假設。若改為「{saving}」，現行切點的價值會比最佳者少{share}。",
         "{tier}: on no day more than {n} first alerts, those of the highest {first} first; the others wait while "
         "the score is above the cut. Figures are of the alerts that come of it, equals drawn by lot. The cut alone "
         "would alert {alone} a day on average.": (
@@ -291,7 +291,7 @@ NOTES: Mapping[str, str] = MappingProxyType(
         "{n} unknown user": "{n}列的用戶不在紀錄中",
         "{n} outside log": "{n}列的日期在紀錄期間之外",
         "{n} no score": "{n}列沒有分數",
-        "{n} missing user id": "{n}列沒有用戶識別碼",
+        "{n} missing user id": "{n}列沒有用戶編號",
         "{n} missing date": "{n}列沒有日期",
         "{n} unparsable date": "{n}列的日期無法讀取",
         "{n} repeated": "{n}列重複",
@@ -332,7 +332,7 @@ NOTES: Mapping[str, str] = MappingProxyType(
         ),
         "the {n} gaps": "{n}個間隔",
         "the {n} gaps of {some} users, drawn by their ids from {all}": (
-            "{n}個間隔（{some}名用戶，依識別碼從{all}名中抽出）"
+            "{n}個間隔（{some}名用戶，依用戶編號從{all}名中抽出）"
         ),
         "nothing else": "並無其他劃分",
         "{names}, drawn to that of all of them as if {n} more had it": (

@@ -13,13 +13,13 @@ __all__ = ["WHO"]
 WHO: Mapping[str, str] = MappingProxyType(
     {
         "{some}, {others}": "{some}、{others}",
-        "{some} and {others}": "{some}與{others}",
+        "{some} and {others}": "{some}、{others}",
         "{some}; {others}": "{some}；{others}",
         "{names}, ...": "{names}……",
         "'{name}'": "「{name}」",
         "{group} ({users})": "{group}（{users}）",
         "{group} (day {day})": "{group}（第{day}天）",
-        "{group} ({n})": "{group}（{n}名）",
+        "{group} ({n})": "{group}（{n}）",
         "{name} ({day})": "{name}（{day}）",
         "{reason} ({n})": "「{reason}」（{n}次）",
         "{reason} ({n}, modelled all the same)": "「{reason}」（{n}次，仍納入模型）",
@@ -83,8 +83,8 @@ WHO: Mapping[str, str] = MappingProxyType(
         "stage by channel: {days} days is the longest horizon that all cells reach.": (
             "階段與通路交叉：{days}天是所有格子都追蹤得到的最長天數。"
         ),
-        "since registration": "註冊起算",
-        "since the stage began": "進入該階段起算",
+        "since registration": "自註冊起算",
+        "since the stage began": "自進入該階段起算",
         "{variable}: no curve reaches day {day} {since} in {groups}: left out.": (
             "{variable}：{since}，{groups}的曲線未達第{day}天，因此從略。"
         ),
@@ -168,10 +168,10 @@ WHO: Mapping[str, str] = MappingProxyType(
             "未判讀各週：少於8週，無法得知各週之間的變動有多大。"
         ),
         "P-values are adjusted by {method}; bursts have at most {alpha}.": (
-            "p 值以{method}校正；註冊高峰的 p 值至多為{alpha}。"
+            "p 值的校正方法：{method}；註冊高峰的 p 值至多為{alpha}。"
         ),
         "P-values are adjusted by {method}; bursts have at most {alpha}; days and weeks have half of it each.": (
-            "p 值以{method}校正；註冊高峰的 p 值至多為{alpha}，日與週各占一半。"
+            "p 值的校正方法：{method}；註冊高峰的 p 值至多為{alpha}，日與週各占一半。"
         ),
         "Far fewer registrations than expected on {days}, which are no reference either.": (
             "有{days}的註冊數遠低於預期，同樣不作為參照。"

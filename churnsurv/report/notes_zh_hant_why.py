@@ -78,7 +78,7 @@ WHY: Mapping[str, str] = MappingProxyType(
         ),
         "the numbers": "有數值者",
         "a missing number": "無數值者",
-        "per doubling": "每增為2倍",
+        "per doubling": "每增加一倍",
         "per unit": "每增加1單位",
         "{variable}, {unit}": "{variable}，{unit}",
         "{variable} up to {high}, {unit}": "{variable}至多{high}，{unit}",
@@ -106,7 +106,7 @@ WHY: Mapping[str, str] = MappingProxyType(
         ),
         "{gaps} gaps of {users} users that began up to {until}, so that it is known of each whether {days} days "
         "passed without a return: {churned} did. A later gap is left out however it went.": (
-            "{users}名用戶在{until}以前開始的{gaps}段間隔，每一段都已知是否連續{days}天沒有活躍：其中{churned}段如此。"
+            "{users}名用戶在{until}以前開始的{gaps}個間隔，每一個都已知是否連續{days}天沒有活躍：其中{churned}個如此。"
             "更晚的間隔不論結果如何，一律不納入。"
         ),
         "A share is of churns at the activities that there were: some of those users would have left at a later "
@@ -120,11 +120,11 @@ WHY: Mapping[str, str] = MappingProxyType(
         "Left out: {gaps} that began with a problem without estimate.": "未納入：以沒有估計值的問題開始的{gaps}。",
         "{n} of {all} problems ({kinds}) happened on days without activity: not known when the gap began, they say "
         "nothing of it; the gap after it knows them as past ones.": (
-            "{all}次問題（{kinds}）中，有{n}次發生在沒有活躍行為的日子：間隔開始時尚未得知，因此與該段間隔無關；下一"
-            "段間隔將其計為先前的問題。"
+            "{all}次問題（{kinds}）中，有{n}次發生在沒有活躍行為的日子：間隔開始時尚未得知，因此與該間隔無關；下一個"
+            "間隔將其計為先前的問題。"
         ),
         "{cells} of {variables} with few churned or returned gaps ({n} gaps) count as one.": (
-            "依{variables}分出的格子中，有{cells}流失或再度活躍的間隔太少（共{n}段間隔），合併為一格。"
+            "依{variables}分出的格子中，有{cells}流失或再度活躍的間隔太少（共{n}個間隔），合併為一格。"
         ),
         "Of the answers the last of the {days} days before a gap counts, its first day included, each topic alone "
         "and not adjusted for problems, which may be what the answer is about. Who answers is not random: those "
@@ -157,7 +157,7 @@ WHY: Mapping[str, str] = MappingProxyType(
         "in {days} days, {lag} days before": "{lag}天之前的{days}天內",
         "dose": "次數",
         "recency": "時間遠近",
-        "score": "評分",
+        "score": "分數",
         "third": "三分位",
         "one point more": "高一分",
         "one point less": "低一分",
@@ -170,17 +170,17 @@ WHY: Mapping[str, str] = MappingProxyType(
         "{third} ({low} to {high})": "{third}（{low}至{high}）",
         "it never occurs in the log": "紀錄中從未發生",
         "no gap began with it": "沒有間隔以其開始",
-        "all scores are the same": "所有評分都相同",
-        "all scores lie in one third of them": "所有評分都落在同一個三分位",
+        "all scores are the same": "所有分數都相同",
+        "all scores lie in one third of them": "所有分數都落在同一個三分位",
         "no gap without it to compare with, all else equal": "其他條件相同時，沒有不帶此問題的間隔可供比較",
         "gaps like its own": "這類間隔",
         "its gaps": "這些間隔",
         "its gaps that others can be compared with": "可供比較的這些間隔",
         "the gaps to compare with": "對照的間隔",
-        "of {gaps} fewer than {least} would end in churn": "{gaps}中，預期以流失結束者少於{least}段",
-        "of {gaps} fewer than {least} would end in a return": "{gaps}中，預期再度活躍者少於{least}段",
+        "of {gaps} fewer than {least} would end in churn": "{gaps}中，預期以流失結束者少於{least}個",
+        "of {gaps} fewer than {least} would end in a return": "{gaps}中，預期再度活躍者少於{least}個",
         "{gaps} are, in effect, those of fewer than {least} users": "{gaps}實際上等於只來自不到{least}名用戶",
-        "none of {gaps} ended in churn: the hazard ratio has no limit": "{gaps}沒有一段以流失結束：風險比沒有界限",
+        "none of {gaps} ended in churn: the hazard ratio has no limit": "{gaps}沒有一個以流失結束：風險比沒有界限",
         "all of {gaps} ended in churn: the hazard ratio has no limit": "{gaps}全部以流失結束：風險比沒有界限",
         "more than half of the gaps are those of levels without an estimate": "超過一半的間隔屬於沒有估計值的類別",
         "its model cannot be fitted: {fault}": "模型無法估計：{fault}",
@@ -251,17 +251,17 @@ WHY: Mapping[str, str] = MappingProxyType(
         ),
         "Hazards of return by idle day, weekday, holidays and a straight trend, are learnt on the days before a "
         "shock alone. Whatever else was new on the days judged counts as done by the shock: this is no experiment.": (
-            "依閒置天數、星期、假日與直線趨勢的回訪風險率，只由事件之前的日子學習。判讀期間其他任何新狀況，都會算在該"
-            "事件上：這不是實驗。"
+            "依閒置天數、星期、假日與直線趨勢的回訪速度（風險率），只由事件之前的日子學習。判讀期間其他任何新狀況，都"
+            "會算在該事件上：這不是實驗。"
         ),
         "Hazards of return by idle day, weekday and holidays, are learnt on the days before a shock alone. "
         "Whatever else was new on the days judged counts as done by the shock: this is no experiment.": (
-            "依閒置天數、星期與假日的回訪風險率，只由事件之前的日子學習。判讀期間其他任何新狀況，都會算在該事件上：這"
-            "不是實驗。"
+            "依閒置天數、星期與假日的回訪速度（風險率），只由事件之前的日子學習。判讀期間其他任何新狀況，都會算在該事"
+            "件上：這不是實驗。"
         ),
         "Users lost counts returns missed on the days judged, each with what it changes in the chance of churn; "
         "after those days hazards are taken to be as before the shock.": (
-            "「損失的用戶」計入判讀期間缺少的回訪，每一次按其對流失機率的改變計算；此後的風險率視為與事件之前相同。"
+            "「損失的用戶」計入判讀期間缺少的回訪，每一次按其對流失機率的改變計算；此後的回訪速度視為與事件之前相同。"
         ),
         "Only users who were active on the date or later are judged: on the date itself there are none.": (
             "只判讀事件日當天或之後曾活躍的用戶：事件日當天本身沒有這樣的用戶。"
@@ -318,7 +318,7 @@ WHY: Mapping[str, str] = MappingProxyType(
             "事件日之前，{group}只有{days}天有用戶，而至少需要{least}天"
         ),
         "all users of {group} return on every day before the date, and no hazard can be learnt": (
-            "事件日之前，{group}的用戶每天全部回訪，無法學習風險率"
+            "事件日之前，{group}的用戶每天全部回訪，無法學習回訪速度"
         ),
         "on the days judged there are no users of {group} to reach": "判讀期間，{group}沒有可能受影響的用戶",
         "Days on which {names} may still show are not compared with.": "{names}可能仍有影響的日子，不作為對照。",

@@ -19,7 +19,15 @@ __all__ = [
 NOTHING = "–"
 
 # The words among numbers. `units`: from which size on, in which unit, with how many decimals, and its letter.
-_ENGLISH = MappingProxyType({"range": "{low} to {high}", "bracketed": " ({text})", "units": "1e6 1e6 2 M; 1e4 1e3 1 k"})
+_ENGLISH = MappingProxyType(
+    {
+        "range": "{low} to {high}",
+        "range.from": "{low} or more",
+        "range.up_to": "{high} or less",
+        "bracketed": " ({text})",
+        "units": "1e6 1e6 2 M; 1e4 1e3 1 k",
+    }
+)
 _WORDS: ContextVar[Mapping[str, str]] = ContextVar("words_of_numbers", default=_ENGLISH)
 
 
@@ -120,12 +128,12 @@ def number(value: Any) -> str:
 
     Examples
     --------
-    >>> number(812.3456), number(0.5), number(12345.6)
-    ('812.3', '0.5', '12,346')
+    >>> number(812.3456), number(0.5), number(12345.6), number(9999.6)
+    ('812.3', '0.5', '12,346', '10,000')
     """
     if not exists(value) or not math.isfinite(value):
         return NOTHING
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(float(f"{value:.4g}")) >= 10_000 else f"{value:.4g}"
 
 
 def quantity(value: Any) -> str:
@@ -138,7 +146,7 @@ def quantity(value: Any) -> str:
     """
     if not exists(value) or not math.isfinite(value):
         return NOTHING
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"
+    return f"{value:,.0f}" if round(abs(value), 2) >= 1000 else f"{value:.2f}"
 
 
 def returns(value: Any) -> str:
@@ -159,14 +167,15 @@ def money(value: Any) -> str:
 
     Examples
     --------
-    >>> money(4_303_379.0), money(-33_875.6), money(345.4), money(float("nan"))
-    ('4.30M', '-33.9k', '345', '–')
+    >>> money(4_303_379.0), money(-33_875.6), money(345.4), money(float("nan")), money(999_950.0)
+    ('4.30M', '-33.9k', '345', '–', '1.00M')
     """
     if not exists(value):
         return NOTHING
-    for line in _WORDS.get()["units"].split("; "):
-        least, unit, decimals, letter = line.split()
-        if abs(value) >= float(least):
+    units = [line.split() for line in _WORDS.get()["units"].split("; ")]
+    finer = [float(unit) / 10 ** int(decimals) for _, unit, decimals, _ in units[1:]] + [1.0]
+    for (least, unit, decimals, letter), step in zip(units, finer, strict=True):
+        if abs(value) >= float(least) - step / 2:  # the smaller unit would round to this one
             return f"{value / float(unit):,.{decimals}f}{letter}"
     return returns(value) if abs(value) >= 10 else quantity(value)
 
@@ -187,16 +196,22 @@ def p_value(value: Any) -> str:
 
 
 def between(low: str, high: str) -> str:
-    """Return an interval of two finished numbers.
+    """Return an interval of two finished numbers; of one number where the interval is open.
 
     Examples
     --------
     >>> between("41.2%", "43.0%"), between("71", "77"), between("-1", "2")
     ('41.2–43.0%', '71–77', '-1 to 2')
-    >>> between("0.5", NOTHING)
-    '0.5 to –'
+    >>> between("0.5", NOTHING), between("13.5", "∞"), between(NOTHING, "0.5")
+    ('0.5 or more', '13.5 or more', '0.5 or less')
     """
-    if NOTHING in (low, high) or "-" in (low[:1], high[:1]) or low[:1] in "<>" or high[:1] in "<>":
+    no_low, no_high = low in {NOTHING, "-∞"}, high in {NOTHING, "∞"}
+    if no_low or no_high:
+        words = _WORDS.get()
+        if no_low and no_high:
+            return NOTHING
+        return words["range.up_to"].format(high=high) if no_low else words["range.from"].format(low=low)
+    if "-" in (low[:1], high[:1]) or low[:1] in "<>" or high[:1] in "<>":
         return _WORDS.get()["range"].format(low=low, high=high)
     if low.endswith("%") and high.endswith("%"):
         low = low[:-1]

@@ -20,7 +20,7 @@ from churnsurv.plots.document import FONTS
 from churnsurv.report.catalogue import catalogue
 from churnsurv.report.figures import Drawing, drawings
 from churnsurv.report.fonts import PrintFonts, link_fonts, print_fonts, spelled
-from churnsurv.report.model import Report
+from churnsurv.report.model import Report, require_sound
 from churnsurv.report.pdf_content import content_of
 
 __all__ = ["render_pdf", "require_typst"]
@@ -46,7 +46,7 @@ def render_pdf(report: Report, drawn: Mapping[str, Sequence[Drawing]] | None = N
     Raises
     ------
     InputError
-        If typst is not installed.
+        If typst is not installed, or parts of a report made by hand do not fit.
 
     Warns
     -----
@@ -61,6 +61,7 @@ def render_pdf(report: Report, drawn: Mapping[str, Sequence[Drawing]] | None = N
     b'%PDF-'
     """
     typst = require_typst()
+    require_sound(report)
     made = {figure.name: drawings(figure) if drawn is None else drawn[figure.name] for figure in report.figures}
     content = content_of(report, made)
     pictures = {drawing.name: drawing.wide for each in made.values() for drawing in each}

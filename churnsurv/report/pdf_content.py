@@ -58,6 +58,7 @@ def content_of(report: Report, drawn: Mapping[str, Sequence[Drawing]]) -> dict[s
             "table": words.text("pdf.table"),
             "page": words.messages["pdf.page"],
             "pages": words.messages["pdf.pages"],
+            "continued": words.messages["pdf.continued"],
             "level": words.text("page.level", level=level) if (level := _level(report)) else "",
         },
         "notice": "",
@@ -89,7 +90,10 @@ def _facts(report: Report, words: Catalogue) -> list[tuple[str, list[str]]]:
         if isinstance(facts, Mapping) and facts.get("sha256")
     ]
     made = " ".join(["churnsurv", str(versions(given).get("churnsurv", ""))]).strip()
+    kept = (given.get("report") or {}).get("sections")
+    titles = [section.title for section in report.sections]
     facts = [
+        (words.text("pdf.sections"), [words.text("pdf.only", names=words.semicolons(titles))] if kept else []),
         (words.text("pdf.study"), [str(study["about"])] if study.get("about") else []),
         (words.text("pdf.data"), hashes),
         (words.text("pdf.seed"), [str(given["seed"])] if given.get("seed") is not None else []),
@@ -108,18 +112,18 @@ def _section(section: Section, lang: str, drawn: Mapping[str, Sequence[Drawing]]
         "id": section.id,
         "title": settable(section.title),
         "head": shown(section.title, 34),
-        "blocks": [_block(block, lang, drawn) for block in section.blocks],
+        "blocks": [_block(block, lang, drawn, f"{section.id}-{n}") for n, block in enumerate(section.blocks)],
     }
 
 
-def _block(block: Block, lang: str, drawn: Mapping[str, Sequence[Drawing]]) -> dict[str, Any]:
+def _block(block: Block, lang: str, drawn: Mapping[str, Sequence[Drawing]], key: str) -> dict[str, Any]:
     if isinstance(block, Sentence):
         heads = len(block.parts) == 1 and block.parts[0].role == "number"
         return {"kind": "head" if heads else "sentence", "runs": _runs(block, lang)}
     if isinstance(block, Listing):
         return {"kind": "list", "items": [_runs(sentence, lang) for sentence in block.sentences]}
     if isinstance(block, Table):
-        return _table(block)
+        return _table(block, key)
     return _figure(block, drawn[block.name])
 
 
@@ -138,7 +142,7 @@ def _size(document: str) -> list[float]:
     return [float(found[1]), float(found[2])] if found else [640.0, 400.0]
 
 
-def _table(table: Table) -> dict[str, Any]:
+def _table(table: Table, key: str) -> dict[str, Any]:
     columns = []
     for place, name in enumerate(table.columns):
         head = settable(shown(name, _HEAD)) if name.strip() else ""  # it is repeated on every page
@@ -157,7 +161,8 @@ def _table(table: Table) -> dict[str, Any]:
                 "head_words": _widest(_TOKENS.findall(head) + _wide_pair(head)),
             }
         )
-    return {"kind": "table", "title": settable(table.title), "note": settable(table.note), "columns": columns}
+    title, note = settable(table.title), settable(table.note)
+    return {"kind": "table", "key": key, "title": title, "note": note, "columns": columns}
 
 
 def _cell(text: str, numeric: bool) -> list[str]:

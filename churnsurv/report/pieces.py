@@ -36,13 +36,13 @@ __all__ = [
 
 
 def interval(point: Point, form: Callable[[Any], str]) -> str:
-    """Return the limits of an estimate as text; a dash for a limit that does not exist.
+    """Return the limits of an estimate as text; of one limit where the other does not exist, a dash without both.
 
     Examples
     --------
-    >>> from churnsurv.report.numbers import share
-    >>> interval(Point(0.4, 0.38, 0.42), share)
-    '38.0–42.0%'
+    >>> from churnsurv.report.numbers import day, share
+    >>> interval(Point(0.4, 0.38, 0.42), share), interval(Point(17.0, 13.5, float("nan")), day)
+    ('38.0–42.0%', '13.5 or more')
     """
     if not exists(point.lower) and not exists(point.upper):
         return NOTHING

@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -82,6 +83,7 @@ def render_html(report: Report, drawn: Mapping[str, Sequence[Drawing]] | None = 
             sorted_cells=lambda table: list(_sorted_cells(table, words)),
             kind=_kind,
             cell_of=_cell,
+            order_of=_order,
         )
     )
 
@@ -145,6 +147,11 @@ def _sorted_cells(table: Table, words: Catalogue) -> Iterator[list[float | None]
         sortable = len(table.rows) >= _LEAST_SORTED
         texts = [row[place] for row in table.rows]
         yield sort_keys(texts, words.messages, numeric=numeric) if sortable else None
+
+
+def _order(key: float) -> str:
+    """A sort key as the script reads it, which knows no "inf"."""
+    return f"{key:.12g}" if math.isfinite(key) else "Infinity" if key > 0 else "-Infinity"
 
 
 def _cell(text: str) -> tuple[str, str]:

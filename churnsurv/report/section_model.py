@@ -149,8 +149,14 @@ def _figure(material: Material, fit: Any, found: list[Ratio]) -> Figure:
         caption=words.paragraph(caption),
         alt=words.text("cox.alt", terms=words.semicolons(told)),
         data=columns_of(fit.table),
-        options={"level": _level(fit), "rows": _TERMS, "words": plot_words(words)},
+        options={"level": _level(fit), "rows": _TERMS, "words": plot_words(words, **_headings(words, found))},
     )
+
+
+def _headings(words: Catalogue, found: Iterable[Ratio]) -> dict[str, str]:
+    """Words of the figure for columns that every study has and this language calls by another name."""
+    columns = sorted({each.variable for each in found})
+    return {f"value.{each}": said for each in columns if (said := column_of(words, each)) != each}
 
 
 def _level(fit: Any) -> float:

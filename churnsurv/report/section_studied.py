@@ -47,7 +47,9 @@ def activity_words(material: Material) -> Part:
     """Return the kinds of activity in words: "login or invest"."""
     kinds = material.activity
     words = material.words
-    return Part(words.text("any_event")) if kinds is None else Part(words.listed(kinds))
+    if kinds is None:
+        return Part(words.text("any_event"))
+    return Part(words.listed([words.text("kind", kind=each) for each in kinds]))
 
 
 def _rule(material: Material) -> Sentence | None:

@@ -161,6 +161,8 @@ def _figure(material: Material, frame: pd.DataFrame, panels: list[str]) -> Figur
     caption = [words.text("sweep.caption", level=f"{100 * level:g}%", days=count(material.idle_days))]
     if "churned" in panels:
         caption.append(words.text("sweep.caption_churned"))
+    variables = sorted({variable for _, _, variable in (each.partition(": ") for each in panels) if variable})
+    said = {f"value.{each}": called for each in variables if (called := column_of(words, each)) != each}
     return Figure(
         name="churn_rules",
         kind="rule_sweep",
@@ -171,7 +173,9 @@ def _figure(material: Material, frame: pd.DataFrame, panels: list[str]) -> Figur
         options={
             "chosen": material.idle_days,
             "panels": [{"quantity": quantity, "alt": _alt(material, frame, quantity)} for quantity in panels],
-            "words": plot_words(words, **{f"quantity.{kind}": quantity_words(material, kind) for kind in FORMS}),
+            "words": plot_words(
+                words, **{f"quantity.{kind}": quantity_words(material, kind) for kind in FORMS}, **said
+            ),
         },
     )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from churnsurv.study.progress import stages
 
@@ -17,8 +17,16 @@ if TYPE_CHECKING:
 __all__ = ["Written", "report_study", "to_report", "write_report"]
 
 
-def to_report(result: StudyResult, *, lang: str) -> Report:
-    """Return the report as plain data."""
+#: Sections that a study may have, in the order of a report, but for those of its curves.
+_SECTIONS = (
+    *("studied", "who", "who-profile", "who-bursts", "who-value", "model"),
+    *("why-reasons", "why-problems", "why-monitor", "why-shocks"),
+    *("warning", "backtest", "alerts", "campaigns", "rule", "method", "reproduce"),
+)
+
+
+def to_report(result: StudyResult, *, lang: str, made: Mapping[str, Any] | None = None) -> Report:
+    """Return the report as plain data; `made` is what there is to know of how it is written."""
     from churnsurv.report import build
 
     log, spells = result.log, result.spells
@@ -65,7 +73,7 @@ def to_report(result: StudyResult, *, lang: str) -> Report:
         lift=result.campaigns.lift,
         lift_groups=result.campaigns.groups,
         lift_monitors=result.campaigns.monitors,
-        provenance=result.provenance,
+        provenance={**result.provenance, **({"report": made} if made else {})},
         notes=[note for note in result.notes if note not in absent],
         absent=absent,
     )
@@ -73,9 +81,10 @@ def to_report(result: StudyResult, *, lang: str) -> Report:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Where a report stands, and its summary in sentences."""
+    """Where a report stands: the page to open, and every page; and its summary in sentences."""
 
     page: Path
+    pages: tuple[Path, ...]
     findings: tuple[str, ...]
 
 
@@ -83,41 +92,64 @@ def report_study(
     study: Study,
     folder: str | Path | None = None,
     *,
-    formats: Sequence[str] | None = None,
+    formats: Sequence[str] | str | None = None,
     lang: str | None = None,
-    sections: Sequence[str] | None = None,
+    sections: Sequence[str] | str | None = None,
     progress: bool = False,
 ) -> Written:
     """Run a study and write its report; see `Study.report`."""
     from churnsurv.report.catalogue import catalogue
-    from churnsurv.report.folder import require_formats
+    from churnsurv.report.folder import require_formats, require_place
+    from churnsurv.report.model import chosen_sections
 
-    chosen, said = tuple(formats or study.config.formats), lang or study.config.lang
-    require_formats(chosen)  # before a long run
+    said = lang or study.config.lang
+    place = Path(folder) if folder is not None else _place(study, part=sections is not None)
+    # All that can be refused is refused before a long run.
+    chosen = require_formats(study.config.formats if formats is None else formats)
     catalogue(said)
-    place = Path(folder) if folder is not None else study.folder
+    if sections is not None:
+        chosen_sections(sections, _section_ids(study))
+    require_place(place)
     result = study.run(progress=progress)
     return write_report(result, place, formats=chosen, lang=said, sections=sections, progress=progress)
+
+
+def _place(study: Study, *, part: bool) -> Path:
+    """The study's own folder; a part goes beside it, so that it never replaces the whole."""
+    whole = study.folder.resolve()
+    return whole.with_name(f"{whole.name}-part") if part else whole
+
+
+def _section_ids(study: Study) -> list[str]:
+    """The ids of all sections that the study can have."""
+    from churnsurv.report.section_curves import section_id
+
+    taken: set[str] = set()
+    return [*_SECTIONS, *(section_id(label, taken) for label in ("all", *study.config.by))]
 
 
 def write_report(
     result: StudyResult,
     folder: Path,
     *,
-    formats: tuple[str, ...],
+    formats: Sequence[str] | str,
     lang: str,
-    sections: Sequence[str] | None = None,
+    sections: Sequence[str] | str | None = None,
     progress: bool = False,
 ) -> Written:
     """Write the report into a folder, whole or not at all."""
     from churnsurv.report import write
-    from churnsurv.report.folder import require_formats
+    from churnsurv.report.folder import FORMATS, require_formats
 
-    require_formats(formats)
+    chosen = require_formats(formats)
     with stages(("write the report",), progress=progress) as stage:
         stage()
-        report = to_report(result, lang=lang)
+        made: dict[str, Any] = {"lang": lang, "formats": list(chosen)}
+        if sections is not None:
+            made["sections"] = [sections] if isinstance(sections, str) else list(sections)
+        report = to_report(result, lang=lang, made=made)
         if sections is not None:
             report = report.only(sections)
-        page = write(report, folder, formats)
-    return Written(page, tuple(sentence.quoted(lang) for sentence in report.summary))
+        page = write(report, folder, chosen)
+    pages = tuple(page.with_name(FORMATS[name]) for name in chosen)
+    return Written(page, pages, tuple(sentence.quoted(lang) for sentence in report.summary))

@@ -81,9 +81,9 @@ class StudyResult:
         self,
         folder: str | Path,
         *,
-        formats: Sequence[str] = ("html",),
+        formats: Sequence[str] | str = ("html",),
         lang: str = "en",
-        sections: Sequence[str] | None = None,
+        sections: Sequence[str] | str | None = None,
         progress: bool = False,
     ) -> Path:
         """Write the report into a folder.
@@ -97,7 +97,8 @@ class StudyResult:
         lang : {"en", "zh-Hant"}
             Language of the report.
         sections : sequence of str, optional
-            Only these sections, by id or by its beginning: ``["warning", "why"]``.
+            Only these sections, by id or by its beginning: ``["warning", "why"]``. Pages and manifest say that they are
+            a part.
         progress : bool
             Show a progress bar on a terminal.
 
@@ -113,8 +114,7 @@ class StudyResult:
         """
         from churnsurv.study.reporting import write_report
 
-        chosen = tuple(formats)
-        return write_report(self, Path(folder), formats=chosen, lang=lang, sections=sections, progress=progress).page
+        return write_report(self, Path(folder), formats=formats, lang=lang, sections=sections, progress=progress).page
 
     @property
     def findings(self) -> tuple[str, ...]:

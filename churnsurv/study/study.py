@@ -133,9 +133,9 @@ class Study:
         self,
         folder: str | Path | None = None,
         *,
-        formats: Sequence[str] | None = None,
+        formats: Sequence[str] | str | None = None,
         lang: str | None = None,
-        sections: Sequence[str] | None = None,
+        sections: Sequence[str] | str | None = None,
         progress: bool = False,
     ) -> Path:
         """Run the study and write its report.
@@ -143,13 +143,15 @@ class Study:
         Parameters
         ----------
         folder : str or Path, optional
-            By default `study.folder`. A report already in it is replaced whole.
+            By default `study.folder`; with `sections`, the folder beside it whose name ends in "-part". A report
+            already in it is replaced whole.
         formats : sequence of {"html", "pdf"}, optional
             By default `report.formats` of the study.
         lang : {"en", "zh-Hant"}, optional
             By default `study.lang`.
         sections : sequence of str, optional
-            Only these sections, by id or by its beginning: ``["warning", "why"]``.
+            Only these sections, by id or by its beginning: ``["warning", "why"]``. Pages and manifest say that they are
+            a part.
         progress : bool
             Show a progress bar on a terminal.
 
@@ -161,7 +163,8 @@ class Study:
         Raises
         ------
         ChurnsurvError
-            As `run` does; before it runs, if a format or a language is unknown or typst is missing.
+            As `run` does; before it runs, if a format, a language or a section is unknown, typst is
+            missing, or the folder cannot be replaced.
         """
         from churnsurv.study.reporting import report_study
 

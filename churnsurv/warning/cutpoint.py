@@ -173,9 +173,9 @@ def cutpoint(
         Cuts have at least this share of the users on either side; 0 <= min_share < 0.5.
     p_value : {"asymptotic", "permutation"}
         The chance of an absolute z as large at any cut if nothing differs. "asymptotic": of a Markov chain of normal
-        deviates with the correlations of the risk sets, from cut to cut; the skewness of few events is taken out before.
-        "permutation": by moving the users' outcomes around; valid where neither censoring nor entry has to do with the
-        variable.
+        deviates with the correlations of the risk sets, from cut to cut; the skewness of few events is taken out
+        before. "permutation": by moving the users' outcomes around; valid where neither censoring nor entry has to do
+        with the variable.
     standardise : {"log-rank", "permutation"}, optional
         The variance that z is divided by: that of the log-rank test at each cut (default), or that over permutations,
         as R's ``maxstat`` does (default with p_value="permutation", which has no other).

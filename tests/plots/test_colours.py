@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from churnsurv.plots.colours import DARK, FAINT, INK, MUTED, PAPER, SERIES, _oklab, _rgb, ramp
+from churnsurv.plots.colours import DARK, FAINT, INK, MUTED, PAPER, SERIES, TIER, _oklab, _rgb, ramp
+from churnsurv.plots.shades import tier_shade
 
 # Machado, Oliveira and Fernandes (2009), table for severity 1, on linear RGB.
 SIGHT = {
@@ -47,6 +48,16 @@ def test_text_is_read_on_its_paper(dark: bool) -> None:
     assert contrast(ink, paper) >= 12
     assert contrast(muted, paper) >= 4.5
     assert contrast(faint, paper) >= 1.6
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_names_on_tiers_are_read_and_edges_of_light_ones_are_seen(dark: bool) -> None:
+    ink, paper, tier, edge = (DARK[c] if dark else c for c in (INK, PAPER, TIER, SERIES[1]))
+    for place in range(3):
+        shade = tier_shade(place, 3)
+        own = [round(shade * int(tier[i : i + 2], 16) + (1 - shade) * int(paper[i : i + 2], 16)) for i in (1, 3, 5)]
+        assert contrast(ink, "#" + "".join(f"{each:02x}" for each in own)) >= 4.5
+    assert contrast(edge, paper) >= 3
 
 
 def test_the_ramp_rises_in_lightness_and_is_seen_on_dark_paper() -> None:

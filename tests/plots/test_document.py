@@ -42,6 +42,18 @@ def test_user_text_stays_text_and_is_escaped(document: str) -> None:
     assert not list(root.iter(f"{SVG}script"))
 
 
+def test_characters_that_xml_cannot_hold_are_replaced_wherever_they_come_from() -> None:
+    bad = "\x00\x1b\uffff"
+
+    def draw(ax: Axes) -> None:
+        ax.set_title(f"a{bad}b")
+        ax.plot([0, 1], [1, 0], gid=f"churnsurv-{bad}")
+
+    made = svg(style.Frame(200, 100, 20, 10, 10, 20), draw)
+    assert "a\ufffd\ufffd\ufffdb" in [element.text for element in parsed(made).iter(f"{SVG}text")]
+    assert 'id="churnsurv-\ufffd\ufffd\ufffd"' in made
+
+
 def test_a_missing_font_changes_nothing(table: pd.DataFrame, document: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "_fonts_for", lambda characters: ((), characters))
     again = svg(survival_curves_frame(table, 640), lambda ax: survival_curves(table, ax))
@@ -52,7 +64,14 @@ def test_viewers_get_a_list_of_fonts(document: str) -> None:
     root = parsed(document)
     assert "Noto Sans CJK TC" in root.attrib["font-family"]
     assert "DejaVu" not in document
-    assert all("font-size" in element.attrib["style"] for element in root.iter(f"{SVG}text"))
+    assert root.attrib["style"] == f"font-size: {style.SIZE:g}px"
+    assert "font-size" not in document.split(">", 1)[1]
+
+
+def test_texts_of_another_size_say_so_themselves() -> None:
+    made = svg(style.Frame(200, 100, 20, 10, 10, 20), lambda ax: ax.text(0, 0, "a", fontsize=14))
+    sizes = {e.text: "font-size: 14px" in e.attrib.get("style", "") for e in parsed(made).iter(f"{SVG}text")}
+    assert sizes["a"]
 
 
 def test_only_ids_that_are_used_stay_and_no_empty_group(document: str) -> None:

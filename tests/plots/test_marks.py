@@ -16,7 +16,7 @@ from churnsurv.plots.document import Picture, picture
 from churnsurv.plots.marks import collecting, mark
 from churnsurv.plots.style import Frame
 from churnsurv.report.catalogue import catalogue
-from churnsurv.report.figures import _PLOTS, Drawing, drawings
+from churnsurv.report.figures import _PLOTS, WIDE, Drawing, _drawn, drawings
 from churnsurv.report.model import Figure
 from churnsurv.report.pieces import plot_words
 
@@ -238,6 +238,26 @@ def test_every_figure_says_what_stands_where(kind: str) -> None:
                 assert text.strip()
 
 
+def dirty(value: Any) -> Any:
+    """The table or the options with what no XML can hold in every name of a user."""
+    if isinstance(value, dict):
+        return {dirty(name): dirty(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [dirty(each) for each in value]
+    return f"{value}\x00\x1b\uffff\ud800" if isinstance(value, str) and value > "\u3000" else value
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_that_no_xml_can_hold_cost_no_figure(kind: str) -> None:
+    room, data, options = KINDS[kind]
+    words = {name: text for name, text in plot_words(catalogue("en"), room).items() if name != "all"}
+    if kind == "survival_curves":
+        words["time"] = "Days"
+    figure = Figure("f", kind, "", "", "", dirty(data), {**dirty(options), "words": words})
+    quantity = figure.panels[0]["quantity"] if figure.panels else None
+    assert not re.search("[\x00\x1b\uffff\ud800]", _drawn(figure, WIDE, quantity).document)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_figure_in_chinese_has_no_english_word(kind: str) -> None:
     made = drawn(kind, "zh-Hant")
@@ -261,7 +281,7 @@ def test_texts_by_hand() -> None:
         "day 0: 100%; 4 at risk", "day 30: 50.0% (25.0–75.0%); 4 at risk", "day 45: 25.0% (12.5–50.0%); 2 at risk",
     ]  # fmt: skip
     assert said("survival_curves", "zh-Hant")["甲"][1] == "第30天：50.0%（25.0–75.0%）；追蹤中4人"
-    assert said("forest") == {"管道: 自然": ["reference"], "管道: 付費": ["1.80 (1.60–2.00)"]}
+    assert said("forest") == {"管道: 自然": ["reference"], "管道: 付費": ["hazard ratio 1.80 (1.60–2.00)"]}
     assert said("rule_sweep") == {"all users": ["14 idle days: 40 (38–42) days", "30 idle days: 60 (57–63) days"]}
     assert said("churn_structure")["新"][0] == (
         "甲: 50.0% (40.0–60.0%) of all churned users; 60.0% (50.0–70.0%) churn out of it within 90 days"
@@ -271,11 +291,12 @@ def test_texts_by_hand() -> None:
     assert said("churn_profile")["retained"] == ["at most 0: 10.0% (5.0–20.0%)", "at most 250k: 30.0% (20.0–40.0%)"]
     assert said("churn_profile", "zh-Hant")["留存"][1] == "25萬以下：30.0%（20.0–40.0%）"
     assert said("cohort_bursts")["bursts"] == ["2024-01-02: 春節; 40 registrations; expected 6.0 (2.0–11.0)"]
-    assert said("channel_value")["乙"] == ["-1.00 (-2.00 to 0.50) watch"]
+    assert said("channel_value")["乙"] == ["value of a user: -1.00 (-2.00 to 0.50) watch"]
     assert said("experience")["all together"] == ["2.0% (1.0–3.0); 30.0% of users"]
     assert said("churn_monitor")["observed"][1] == "2024-01-02: 2 returned; expected 10.0 (4.0–17.0); alarm"
     assert said("shock_effect")["days"][1] == "2024-01-07: 70% of the expected hazard"
-    assert said("idle_risk")["below 100"][1::2] == ["idle day 1: 40.0% (30.0–50.0%)", "50%: idle day 1.2 (1.0–1.5)"]
+    assert said("idle_risk")["below 100"][1] == "idle day 1: 40.0% (30.0–50.0%)"
+    assert said("idle_risk")["below 100, day on which a risk is reached"] == ["50%: idle day 1.2 (1.0–1.5)"]
     assert said("idle_risk", "zh-Hant")["低於100"][1] == "閒置第1天：40.0%（30.0–50.0%）"
     assert said("idle_risk")["高"] == ["some of the users on idle days 1–2"]
     assert said("tier_bands")["高"] == ["投資 1 and above, 餘額 below 100: idle days 16–29"]
@@ -284,13 +305,63 @@ def test_texts_by_hand() -> None:
     assert said("tier_timeline")["低"] == ["2024-01-01: 4 users", "2024-03-08: 50,000 users"]
     assert said("backtest")["15 alerts a day"][0] == "2024-01-31: 900 (800–1,000) per 1,000 gaps"
     assert said("backtest_gains")["高"] == ["4.0 alerts a day: 40.0% of the churn"]
-    assert said("lift_over_time")["簡訊"][1] == (
+    assert said("lift_over_time")["簡訊"][0] == (
         "day 1: +10.0 (+0.0 to +20.0) per 1,000 users; all days together -5.0 to +25.0"
     )
     assert said("lift_forest") == {"簡訊": ["Net value, per 1,000 users: +21.0 (-9.0 to +33.0) thousand"]}
-    assert said("lift_forest", "zh-Hant") == {"簡訊": ["淨值，每千名用戶：+2.10 (-0.90 至 +3.30)萬"]}
+    assert said("lift_forest", "zh-Hant") == {"簡訊": ["淨值，每千名用戶：+2.10（-0.90 至 +3.30）萬"]}
     assert list(said("lift_groups")) == ["甲", "other", "all users"]
-    assert said("lift_monitor")["簡訊"][1] == "2024-05-02: 1.60 (1.10–2.20); e-value 30; lift"
+    assert said("lift_monitor")["簡訊"][1] == "2024-05-02: odds ratio 1.60 (1.10–2.20); e-value 30; lift"
+
+
+def texts_of(kind: str, **columns: list[Any]) -> dict[str, list[str]]:
+    """What a figure says with these columns in place of its own."""
+    room, data, options = KINDS[kind]
+    words = {name: text for name, text in plot_words(catalogue("en"), room).items() if name != "all"}
+    made = drawings(Figure("f", kind, "", "", "", {**data, **columns}, {**options, "words": words}))[0]
+    return {each.name: [text for _, _, text in each.points] for each in made.marks_wide}
+
+
+def test_a_cell_of_the_surface_says_how_many_gaps_it_is_of_and_its_limits_where_it_is_one_row() -> None:
+    below, late = ["below 100"] * 2, [False, True]
+    both = {"lower": [0.3, 0.1, 0.4], "upper": [0.5, 0.9, 0.6]}
+    told = texts_of(
+        "risk_surface", group=[*below, "below 100"], registration_gap=[*late, False], idle_days=[0, 0, 1],
+        n_gaps=[10, 2, 1200], churn=[0.4, 1.0, 0.5], 餘額=[*below, "below 100"], **both,
+    )  # fmt: skip
+    assert told["餘額 below 100"] == ["idle day 0: 50.0%; 12 gaps", "idle day 1: 50.0% (40.0–60.0%); 1,200 gaps"]
+
+
+def test_days_of_a_shock_say_their_limits() -> None:
+    told = texts_of("shock_effect", lower=[0.46, 0.5, 0.4, N], upper=[2.35, 2.0, 1.2, N])
+    assert told["days"][0] == "2024-01-05: 100% (46–235%) of the expected hazard"
+    assert told["days that do not count"] == ["2024-01-08: 80% of the expected hazard"]
+
+
+@pytest.mark.parametrize("kind", ["return_curves", "lift_over_time"])
+def test_no_day_is_told_that_the_table_does_not_have(kind: str) -> None:
+    assert {text.split(":")[0] for each in said(kind).values() for text in each} == {"day 1", "day 2"}
+
+
+def test_a_band_of_no_width_is_not_told() -> None:
+    told = texts_of("lift_over_time", band_lower=[0.0, -1.0], band_upper=[0.0, 2.0])["簡訊"]
+    assert [("all days" in each) for each in told] == [False, True]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_two_series_of_a_figure_with_the_same_name_lie_apart(kind: str) -> None:
+    names = [each.name for each in drawn(kind, "en").marks_wide]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("kind", ["forest", "lift_forest"])
+def test_numbers_over_lines_stand_on_paper(kind: str) -> None:
+    made = drawn(kind, "en")
+    narrow = made.narrow or made.wide  # panels are small in both
+    plates = re.findall(r'style="fill: #ffffff"', narrow)
+    numbers = re.findall(r"<text[^>]*>[^<]*(?:\d \(|\d\)|reference)[^<]*</text>", narrow)
+    assert numbers
+    assert len(plates) >= 2 * len(numbers)  # of the name and of the number
 
 
 def line(n: int, *, few: bool = False) -> Picture:

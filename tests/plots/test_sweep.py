@@ -45,6 +45,12 @@ def test_one_axes_for_each_quantity_comes_back() -> None:
     assert {"all users", "paid", "分銷"} <= set(texts(given[0]))
 
 
+def test_the_variable_has_the_words_of_the_caller() -> None:
+    (ax,) = axes(1)
+    rule_sweep(sweep(), ax, quantity="hazard_ratio: channel", words={"value.channel": "通路"})
+    assert "Hazard ratio, log scale (通路)" in texts(ax)
+
+
 def test_points_are_the_estimates_and_lines_the_intervals() -> None:
     (ax,) = axes(1)
     assert rule_sweep(sweep(), ax, quantity="hazard_ratio: age", chosen=30) is ax

@@ -212,7 +212,7 @@ def test_variables_and_rules_have_the_words_of_the_caller() -> None:
         assert text in made.document
     assert any("餘額 未滿" in text for text in told_at)
     # the room above is that of the words that are drawn
-    assert frame.top < tier_bands_frame(table).top
+    assert tier_bands_frame(table, 240, words=words).top < tier_bands_frame(table, 240).top
 
 
 def test_bad_tables_are_named(ax: Axes) -> None:

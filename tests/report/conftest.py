@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import churnsurv as ch
 from churnsurv.report import Report, build
+from churnsurv.report.figures import Drawing, drawings
+from churnsurv.report.model import Figure
 from churnsurv.warning import Capacity, Precision, Saving, Value, backtest, fit_tiers, idle_risk, tier_timeline
 
 HOSTILE = {
@@ -117,11 +121,30 @@ def report(study: Mapping[str, Any]) -> Report:
     return build(**study)
 
 
+Drawn = Callable[[Report], dict[str, list[Drawing]]]
+
+
 @pytest.fixture(scope="session")
-def page(report: Report) -> str:
+def drawn() -> Drawn:
+    """Draw the figures of a report; what was drawn for another report already is not drawn again."""
+    made: dict[str, list[Drawing]] = {}
+
+    def once(figure: Figure) -> list[Drawing]:
+        key = json.dumps([figure.kind, figure.data, figure.options])
+        if key not in made:
+            made[key] = drawings(figure)
+        if figure.panels:
+            return [replace(each, name=f"{figure.name}_{place}") for place, each in enumerate(made[key], 1)]
+        return [replace(each, name=figure.name, alt=figure.alt) for each in made[key]]
+
+    return lambda report: {figure.name: once(figure) for figure in report.figures}
+
+
+@pytest.fixture(scope="session")
+def page(report: Report, drawn: Drawn) -> str:
     from churnsurv.report import render_html
 
-    return render_html(report)
+    return render_html(report, drawn(report))
 
 
 @pytest.fixture

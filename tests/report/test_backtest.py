@@ -15,7 +15,7 @@ from churnsurv.report import Report, build, render_html
 from churnsurv.report.figures import drawings, figure_csv
 from churnsurv.report.numbers import between, quantity, share
 from churnsurv.warning import backtest
-from tests.report.conftest import ASKED, HOSTILE
+from tests.report.conftest import ASKED, HOSTILE, Drawn
 from tests.report.test_render import Page
 from tests.report.test_who import like, section, table, text_of
 
@@ -222,18 +222,19 @@ def test_without_any_worth_precision_is_drawn(hostile: Mapping[str, Any]) -> Non
 # ------------------------------------------------------------------------------------------------------------ the page
 
 
-def test_figures_have_their_data_and_are_drawn(told: Report, judged: Mapping[str, Any]) -> None:
+def test_figures_have_their_data_and_are_drawn(told: Report, judged: Mapping[str, Any], drawn: Drawn) -> None:
+    made = drawn(told)
     figures = {figure.name: figure for figure in told.figures}
     assert [name for name in figures if name in NEW] == list(NEW)
     for name in NEW:
         assert figures[name].alt
         assert figure_csv(figures[name]).count("\n") == len(next(iter(figures[name].data.values()))) + 1
-        assert drawings(figures[name])[0].narrow is not None
+        assert made[name][0].narrow is not None
     assert figures["value_by_day"].data["value"] == pytest.approx(judged["value_by_day"]["value"].tolist())
 
 
-def test_hostile_names_are_text(told: Report) -> None:
-    page = Page(render_html(told))
+def test_hostile_names_are_text(told: Report, drawn: Drawn) -> None:
+    page = Page(render_html(told, drawn(told)))
     assert {*HOSTILE.values(), "<i>low</i>"} <= set(page.texts)
     kinds = [attrs.get("type") for attrs in page.named("script")]
     assert kinds.count(None) == 1, "the script of the page alone"

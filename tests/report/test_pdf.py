@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from churnsurv.errors import ChurnsurvWarning, InputError
 from churnsurv.plots import text as plot_text
 from churnsurv.report import Report, build, pdf, write
 from churnsurv.report.catalogue import catalogue
-from churnsurv.report.figures import drawings
 from churnsurv.report.fonts import print_fonts
 from churnsurv.report.model import Figure, Listing, Part, Section, Sentence, Table, Tile
 from churnsurv.report.pdf import render_pdf
 from churnsurv.report.pdf_content import BREAK, settable
+from tests.report.conftest import Drawn
 
 pytest.importorskip("typst", reason="the extra `pdf` is not installed")
 pypdf = pytest.importorskip("pypdf", reason="reads the PDFs that are made here")
@@ -39,8 +40,14 @@ def squeezed(text: str) -> str:
     return "".join(text.replace("-", "").replace("\u2010", "").split())
 
 
+@cache
+def pages_of(content: bytes) -> tuple[str, ...]:
+    """The text of each page."""
+    return tuple(squeezed(page.extract_text()) for page in read(content).pages)
+
+
 def text_of(content: bytes) -> str:
-    return squeezed("".join(page.extract_text() for page in read(content).pages))
+    return "".join(pages_of(content))
 
 
 def elements(reader: Any) -> list[Any]:
@@ -90,7 +97,7 @@ def table(columns: int, rows: int, text: str = "text", **changes: Any) -> Table:
 
 
 @pytest.fixture
-def pages(monkeypatch: pytest.MonkeyPatch) -> Callable[[Report], list[np.ndarray]]:
+def pages(monkeypatch: pytest.MonkeyPatch, drawn: Drawn) -> Callable[[Report], list[np.ndarray]]:
     """Draw the pages of a report: grey values, one pixel for two points."""
     from matplotlib.image import imread
 
@@ -103,7 +110,8 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> Callable[[Report], list[np.ndarray
     def draw(report: Report) -> list[np.ndarray]:
         with monkeypatch.context() as patched:
             patched.setattr(pdf, "_compiled", compiled)
-            return [imread(io.BytesIO(page))[:, :, :3].mean(axis=2) for page in render_pdf(report)]
+            whole = render_pdf(report, drawn(report))
+            return [imread(io.BytesIO(page))[:, :, :3].mean(axis=2) for page in whole]
 
     return draw
 
@@ -114,12 +122,12 @@ def clear_margins(page: np.ndarray) -> bool:
 
 
 @pytest.fixture(scope="module")
-def made(report: Report) -> bytes:
-    return render_pdf(report)
+def made(report: Report, drawn: Drawn) -> bytes:
+    return render_pdf(report, drawn(report))
 
 
 def test_it_has_title_contents_summary_and_every_section(report: Report, made: bytes) -> None:
-    pages = [squeezed(page.extract_text()) for page in read(made).pages]
+    pages = pages_of(made)
     words, whole = catalogue("en"), "".join(pages)
     assert squeezed(report.title) in pages[0]
     for title in (words.text("page.contents"), *(section.title for section in report.sections)):
@@ -234,19 +242,68 @@ def test_wide_tables_get_smaller_then_turn_the_page(
 
 def test_long_tables_repeat_their_heads_and_lose_no_row() -> None:
     content = render_pdf(one(table(3, 200)))
-    pages = [squeezed(page.extract_text()) for page in read(content).pages[2:]]
+    pages = pages_of(content)[2:]
     assert len(pages) >= 4
     assert all("text0text1text2" in page for page in pages)
     whole = "".join(pages)
     assert all(f"text{row}0text{row}1text{row}2" in whole for row in range(200))
 
 
-def test_many_channels_with_long_names(pages: Callable[[Report], list[np.ndarray]]) -> None:
+def reading(content: bytes) -> list[Any]:
+    """The pages with text, after title and contents."""
+    return [page for page in read(content).pages if squeezed(page.extract_text())][2:]
+
+
+def test_a_table_too_wide_for_any_page_is_parted_under_its_heading() -> None:
+    name = "the shop by the sea " * 10
+    limits = tuple(f"{place} (-117 to 196)" for place in range(24))
+    wide = Table(
+        "t", ("Users", *(f"arm {n}" for n in range(24))), ((name, *limits),), (False,) + (True,) * 24, "Noted."
+    )
+    pages = reading(render_pdf(one(Sentence((Part("Before."),)), wide)))
+    texts = [squeezed(page.extract_text()) for page in pages]
+    assert all(page.mediabox.width > page.mediabox.height for page in pages)
+    assert "Onesection" in texts[0].replace("1Small", "")
+    assert "Before." in texts[0]
+    assert [text for text in texts if "Table1,continued" in text]
+    whole = "".join(texts)
+    assert all(squeezed(each) in whole for each in limits)
+    assert (whole.count("Users"), whole.count("Noted.")) == (whole.count("Table1"), 1)
+    sizes: list[float] = []
+    for page in pages:
+        page.extract_text(
+            visitor_text=lambda text, _, at, __, size: sizes.append(size * abs(at[3])) if text.strip() else None
+        )
+    assert min(sizes) >= 6
+
+
+def test_short_tables_stay_whole_and_long_ones_say_that_they_go_on() -> None:
+    report = one(Sentence((Part("word " * 900),)), table(2, 9, "short"), Sentence((Part("word " * 300),)), table(2, 90))
+    texts = [squeezed(page.extract_text()) for page in reading(render_pdf(report))]
+    assert sum("short10" in text for text in texts) == 1
+    (holding,) = (text for text in texts if "short10" in text)
+    assert "short80" in holding
+    on = ["Table2,continued" in text for text in texts]
+    begins = next(place for place, text in enumerate(texts) if "text00text01" in text)
+    ends = next(place for place, text in enumerate(texts) if "text890" in text)
+    assert ends > begins
+    assert [place for place, going in enumerate(on) if going] == list(range(begins + 1, ends + 1))
+    assert not any("Table1,continued" in text for text in texts)
+
+
+def test_notes_stay_with_the_last_row() -> None:
+    for rows in (38, 40):
+        texts = [squeezed(page.extract_text()) for page in reading(render_pdf(one(table(2, rows, note="Noted."))))]
+        (noted,) = (text for text in texts if "Noted." in text)
+        assert f"text{rows - 1}0" in noted
+        assert f"text{rows - 3}0" in noted  # no single row is left over
+
+
+def test_many_channels_with_long_names(pages: Callable[[Report], list[np.ndarray]], drawn: Drawn) -> None:
     rows = pd.DataFrame({"duration": [30.0, 45.0, 60.0, 61.0] * 60, "churned": [True, False, True, True] * 60})
     rows["channel"] = [f"{place:02d} {LONG}" for place in range(60) for _ in range(4)]
     report = build(title="Sixty", curves={"channel": ch.kaplan_meier(rows, by="channel")})
-    drawn = {figure.name: drawings(figure) for figure in report.figures}
-    whole = text_of(render_pdf(report, drawn))
+    whole = text_of(render_pdf(report, drawn(report)))
     assert all(f"{place:02d}wealth_supermarket" in whole for place in range(60))
     assert all(clear_margins(page) for page in pages(report))
 
@@ -304,7 +361,7 @@ def test_characters_without_a_font_are_spelled_and_said(monkeypatch: pytest.Monk
     whole = text_of(content)
     assert "“U+5206U+92B7”" in whole
     assert whole.count("U+92B7") >= 2  # in the figure too
-    assert "nofontfor2ofitscharacters" in squeezed(read(content).pages[0].extract_text())
+    assert "nofontfor2ofitscharacters" in pages_of(content)[0]
 
 
 def curves() -> dict[str, list[Any]]:
@@ -364,22 +421,39 @@ def test_the_folder_has_the_pages_asked_for(small: Callable[..., Report], tmp_pa
             write(small(), tmp_path / "r", formats)
 
 
-def test_only_some_sections(report: Report) -> None:
+def test_only_some_sections(report: Report, drawn: Drawn) -> None:
+    from churnsurv.report import render_html
+
     kept = report.only(["curves-c", "method"])
     assert [section.id for section in kept.sections] == ["curves-channel", "curves-cohort", "method"]
     assert kept.summary
     assert {sentence.link for sentence in kept.summary} <= {"curves-channel", "curves-cohort"}
     assert kept.tiles == ()
     assert kept.results is report.results
-    assert "Churn by channel" in render_html_of(kept)
+    assert "Churn by channel" in render_html(kept, drawn(kept))
     for asked in (["whyy"], [""], ["curves", "nothing"]):
         with pytest.raises(InputError, match=r"has no section .* Sections: .*curves-all"):
             report.only(asked)
     with pytest.raises(InputError, match="sections is empty"):
         report.only([])
+    with pytest.raises(InputError, match="named by a text, not by None"):
+        report.only(None)
+    assert kept.provenance["report"]["sections"] == ["curves-channel", "curves-cohort", "method"]
+    assert "onlytheseofthewholereport:Churnbychannel" in pages_of(render_pdf(kept, drawn(kept)))[0]
+    assert [section.id for section in report.only("method").sections] == ["method"]
 
 
-def render_html_of(report: Report) -> str:
-    from churnsurv.report import render_html
+def test_the_search_for_fonts_is_silent_on_weights(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from matplotlib import font_manager
 
-    return render_html(report)
+    real = font_manager.findfont
+
+    def found(*given: Any, **more: Any) -> Any:
+        font_manager._log.warning("findfont: Failed to find font weight")
+        return real(*given, **more)
+
+    monkeypatch.setattr(font_manager, "findfont", found)
+    assert ord("a") in plot_text._glyphs("DejaVu Sans")
+    assert caplog.text == ""

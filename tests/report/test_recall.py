@@ -11,51 +11,27 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import churnsurv as ch
 from churnsurv.notes import note
 from churnsurv.plots import lift_curves, lift_forests, lift_monitors
-from churnsurv.recall import campaign_lift, lift_monitor
 from churnsurv.report import Report, build, render_html
 from churnsurv.report.catalogue import LANGUAGES, catalogue
 from churnsurv.report.figures import drawings, figure_csv
 from churnsurv.report.model import Figure, Sentence, Table
 from churnsurv.report.numbers import between, money, returns
 from churnsurv.report.pieces import plot_words
+from tests.report.conftest import ARMS
 from tests.report.test_who import section, table, text_of
 
-ARMS = {
-    "none": "<b>none</b>",
-    "push": "<script>alert(1)</script>",
-    "push_then_sms": "推送",
-    "sms": "$x$ & co",
-    "voucher": "voucher",
-}
 NOTHING, BEST = ARMS["none"], ARMS["voucher"]
 LOG = {"rule": {"idle_days": 30, "activity": ("login", "invest")}}
 CAUSAL = ("because of", "brought back", "effect of it")
 
 
 @pytest.fixture(scope="module")
-def app() -> Any:
-    return ch.simulate_app(1500, seed=3)
-
-
-@pytest.fixture(scope="module")
-def given(app: Any) -> Mapping[str, Any]:
+def given(campaigns: Mapping[str, Any]) -> Mapping[str, Any]:
     """The arguments of `build`, from a campaign whose arms have hostile names and one of which surely works."""
-    table = app.campaigns
-    table = table[table["campaign"] == "recall"].assign(campaign="春 <i>recall</i>")
-    table["arm"] = table["arm"].astype(str).map(ARMS)
-    asked = {"assignments": table, "log": app.log, "control": NOTHING}
-    lift = campaign_lift(**asked, horizon=60, margin=0.01, covariates=["pre_active_days"])
-    groups = campaign_lift(**asked, horizon=60, outcomes=["return_probability"], covariates=(), by=["channel"])
-    campaign = lift.campaigns[0]
-    return {
-        "log_facts": LOG,
-        "lift": changed(lift, BEST, estimate=80.0, lower=30.0, upper=130.0, arm_value=180.0, control_value=100.0),
-        "lift_groups": groups,
-        "lift_monitors": {campaign: lift_monitor(**asked, horizon=60, smallest_lift=1.2)},
-    }
+    worked = {"estimate": 80.0, "lower": 30.0, "upper": 130.0, "arm_value": 180.0, "control_value": 100.0}
+    return {**campaigns, "log_facts": LOG, "lift": changed(campaigns["lift"], BEST, **worked)}
 
 
 def changed(lift: Any, arm: str, outcome: str = "return_probability", **numbers: float) -> Any:

@@ -5,7 +5,9 @@ import math
 import pytest
 
 from churnsurv.report.catalogue import LANGUAGES, catalogue
-from churnsurv.report.numbers import between, count, in_words_of, money, p_value, ratio, share
+from churnsurv.report.material import Point
+from churnsurv.report.numbers import between, count, day, in_words_of, money, p_value, ratio, share
+from churnsurv.report.pieces import estimate
 from churnsurv.report.sorting import sort_keys, value_of
 
 EN, ZH = (catalogue(lang).messages for lang in LANGUAGES)
@@ -27,6 +29,8 @@ EN, ZH = (catalogue(lang).messages for lang in LANGUAGES)
         ("from day 68", 68),
         ("∞", math.inf),
         ("not reached", None),
+        ("17 (13.5 or more)", 17),
+        ("13.5 or more", 13.5),
     ],
 )
 def test_the_first_number_of_a_text(text: str, value: float | None) -> None:
@@ -56,6 +60,21 @@ def test_numbers_as_the_report_writes_them(messages: dict[str, str]) -> None:
         assert None not in keys
         assert keys == sorted(keys)
         assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("messages", "text", "said"),
+    [(EN, "17.0 (13.5 or more)", "0.5 or less"), (ZH, "17.0（13.5以上）", "0.5以下")],
+    ids=LANGUAGES,
+)
+def test_open_intervals_are_said_and_sorted(messages: dict[str, str], text: str, said: str) -> None:
+    with in_words_of(messages):
+        found = estimate(Point(17.0, 13.5, math.nan), lambda value: day(value) if value != 17.0 else "17.0")
+        assert found == text
+        assert between("0.5", "∞") == between("0.5", "–")
+        assert (between("-∞", "0.5"), between("–", "–")) == (said, "–")
+        amount = f"{money(12_000.0)} ({between(money(10_000.0), money(math.nan))})"
+    assert sort_keys([text, amount], messages, numeric=True) == [17, 12_000]
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

@@ -13,10 +13,10 @@ import pytest
 
 import churnsurv as ch
 from churnsurv.report import Report, build
-from churnsurv.report.figures import drawings, figure_csv
+from churnsurv.report.figures import figure_csv
 from churnsurv.report.numbers import share
 from churnsurv.warning import Value, fit_tiers, idle_risk
-from tests.report.conftest import SAVING
+from tests.report.conftest import SAVING, Drawn
 from tests.report.test_who import like, section, stub, table, text_of
 
 
@@ -191,13 +191,14 @@ def test_days_that_are_told_fit_the_rule(hostile: Mapping[str, Any], idle_days: 
     assert [int(each) for each in said.groups()] == expected
 
 
-def test_figures_have_their_data_and_are_drawn(told: Report, warned: Mapping[str, Any]) -> None:
+def test_figures_have_their_data_and_are_drawn(told: Report, warned: Mapping[str, Any], drawn: Drawn) -> None:
+    made = drawn(told)
     figures = {figure.name: figure for figure in told.figures if figure.kind in ("idle_risk", "tier_bands")}
     assert list(figures) == ["idle_risk", "idle_risk_by", "warning_tiers"]
     for figure in figures.values():
         assert figure.alt
         assert figure_csv(figure).count("\n") == len(next(iter(figure.data.values()))) + 1
-        assert drawings(figure)[0].narrow is not None
+        assert made[figure.name][0].narrow is not None
     assert figures["idle_risk"].data["churn"] == pytest.approx(warned["idle_risk"].table["churn"].tolist())
 
 
@@ -253,6 +254,6 @@ def test_rules_objectives_and_groups_are_said_in_the_language(judged: Mapping[st
     found = section(report, "warning")
     tiers = table(found, "預警等級，由高至低")
     assert all(re.search("閒置天數|不接觸任何人", row[1]) for row in tiers.rows)
-    assert "以價值為目標：每挽留一名用戶60" in text_of(found)
+    assert "以價值為目標：每挽留一名用戶價值60" in text_of(found)
     (sentence,) = (each for each in report.summary if each.link == "warning")
     assert "閒置天數 >" in sentence.text

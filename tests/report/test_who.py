@@ -18,7 +18,7 @@ from churnsurv.report.figures import drawings, figure_csv
 from churnsurv.report.model import Figure, Listing, Section, Sentence, Table
 from churnsurv.report.numbers import share
 from churnsurv.report.profile_words import side_of
-from tests.report.conftest import HOSTILE
+from tests.report.conftest import HOSTILE, Drawn
 from tests.report.test_render import Page
 
 IDS = ["who", "who-profile", "who-bursts", "who-value"]
@@ -30,8 +30,8 @@ def told(study: Mapping[str, Any], who: Mapping[str, Any]) -> Report:
 
 
 @pytest.fixture(scope="module")
-def page(told: Report) -> Page:
-    return Page(render_html(told))
+def page(told: Report, drawn: Drawn) -> Page:
+    return Page(render_html(told, drawn(told)))
 
 
 def section(report: Report, name: str) -> Section:

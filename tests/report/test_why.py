@@ -16,7 +16,7 @@ from churnsurv.notes import note
 from churnsurv.report import Report, build, render_html
 from churnsurv.report.figures import drawings, figure_csv
 from churnsurv.report.numbers import ratio, share
-from tests.report.conftest import KINDS, NAMED, SHOCK
+from tests.report.conftest import KINDS, NAMED, SHOCK, Drawn
 from tests.report.test_render import Page
 from tests.report.test_who import like, section, sole, table, text_of
 
@@ -29,8 +29,9 @@ def told(study: Mapping[str, Any], why: Mapping[str, Any]) -> Report:
 
 
 @pytest.fixture(scope="module")
-def page(why: Mapping[str, Any]) -> Page:
-    return Page(render_html(build(title="t", **why)))
+def page(why: Mapping[str, Any], drawn: Drawn) -> Page:
+    report = build(title="t", **why)
+    return Page(render_html(report, drawn(report)))
 
 
 # ------------------------------------------------------------------------------------------------------ the sections
@@ -81,7 +82,10 @@ def test_hostile_and_chinese_names_are_text(page: Page, told: Report) -> None:
     assert "'=lag" in csv
 
 
-def test_figures_are_drawn_in_both_widths_from_data_that_are_plain(told: Report, why: Mapping[str, Any]) -> None:
+def test_figures_are_drawn_in_both_widths_from_data_that_are_plain(
+    told: Report, why: Mapping[str, Any], drawn: Drawn
+) -> None:
+    there = drawn(told)
     figures = {figure.name: figure for figure in told.figures}
     mine = ["reasons", "reasons_over_time", "problems", "returns", "date_script_alert_5_script"]
     assert [name for name in figures if name in mine] == mine
@@ -89,8 +93,8 @@ def test_figures_are_drawn_in_both_widths_from_data_that_are_plain(told: Report,
         figure = figures[name]
         json.dumps([dict(figure.data), dict(figure.options)])
         assert figure.alt
-        (drawn,) = drawings(figure)
-        assert drawn.narrow
+        (made,) = there[name]
+        assert made.narrow
     assert figures["returns"].data["date"][-1] == str(why["monitor"].last_day)
 
 
@@ -412,7 +416,7 @@ def test_levels_windows_and_terms_are_said_in_chinese(why: Mapping[str, Any]) ->
     assert windows[0] == "事件期間"
     assert windows[-1] == "全部日子"
     terms = [row[0] for row in table(section(report, "why-reasons"), "哪些人回答").rows]
-    assert any(re.fullmatch(r"註冊至最後一次活躍的天數至多[\d.]+，每增為2倍", term) for term in terms)
+    assert any(re.fullmatch(r"註冊至最後一次活躍的天數至多[\d.]+，每增加一倍", term) for term in terms)
     assert any(re.fullmatch(r"「.+」相對於「.+」（通路）", term) for term in terms)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping
 
@@ -114,3 +115,11 @@ def test_file_names_are_safe_and_unique() -> None:
     names = [safe_name("survival", label, taken) for label in ("../../etc", "分銷", "流失", "A b", "a-B", "x" * 300)]
     assert names[:5] == ["survival_etc", "survival", "survival_2", "survival_a_b", "survival_a_b_2"]
     assert len(names[5]) < 60
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_shades_are_named_for_light_and_dark_paper_alike(lang: str) -> None:
+    """On dark paper what is high is bright: texts speak of strong and weak shades."""
+    said = {key: text for key, text in catalogue(lang).messages.items() if key != "page.dark"}
+    colours = re.compile(r"\b(dark|darker|pale|paler|bright|brighter)\b|深色|淺色|越深|越淺|而深|而淺")
+    assert [key for key, text in said.items() if colours.search(text)] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -12,7 +13,8 @@ import pandas as pd
 import pytest
 
 import churnsurv as ch
-from churnsurv.study import StudyResult, check_study, in_words
+from churnsurv import report
+from churnsurv.study import StudyResult, check_study, in_words, reporting
 from tests.study.conftest import write_study
 
 MODEL = """
@@ -63,6 +65,7 @@ def test_a_study_of_two_tables_alone(study_file: StudyFile) -> None:
     assert list(result.curves) == ["all"]
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_the_findings_are_the_summary_of_the_report(result: StudyResult, tmp_path: Path) -> None:
     page = result.report(tmp_path / "out")
     assert page == tmp_path / "out/report.html"
@@ -84,10 +87,11 @@ def test_what_a_report_cannot_be(result: StudyResult, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_a_study_writes_its_own_report(study_file: StudyFile, tmp_path: Path) -> None:
     study = ch.Study.from_toml(study_file('[rule]\nsensitivity = []\n[study]\nfolder = "mine"\nlang = "zh-Hant"\n'))
     page = study.report(sections=["method"])
-    assert page == tmp_path / "mine/report.html"
+    assert page == tmp_path / "mine-part/report.html"
     facts = json.loads((page.parent / "result.json").read_text(encoding="utf-8"))
     assert (facts["lang"], [section["id"] for section in facts["sections"]]) == ("zh-Hant", ["method"])
     page = study.report(tmp_path / "other", formats=["pdf", "html"], lang="en", sections=["studied", "curves"])
@@ -106,6 +110,24 @@ def test_what_cannot_be_written_stops_a_study_before_it_runs(
         study.report(formats=["pdf"])
     with pytest.raises(ch.InputError, match=r"no report in the language 'zh'\. Languages: en, zh-Hant"):
         study.report(lang="zh")
+    for sections in (["mehtod"], "curves-chanel", [], [""], "", ["method", "nothing"]):
+        with pytest.raises(ch.InputError, match=r"(no section|sections is empty).*Sections: studied, who"):
+            study.report(sections=sections)
+    with pytest.raises(ch.InputError, match="formats is empty"):
+        study.report(formats=[])
+    (study.folder).mkdir()
+    (study.folder / "mine.txt").write_text("work")
+    with pytest.raises(ch.InputError, match="no manifest of a report"):
+        study.report()
+
+
+def test_every_section_of_the_report_is_known_before_the_run() -> None:
+    """Each module of sections names its id once."""
+    found: set[str] = set()
+    for path in Path(report.__file__).parent.glob("section_*.py"):
+        text = path.read_text(encoding="utf-8")
+        found |= set(re.findall(r'^_LINK = "(.+)"', text, re.MULTILINE)) | set(re.findall(r'Section\("(.+?)"', text))
+    assert set(reporting._SECTIONS) == found
 
 
 def test_a_result_cannot_be_changed(result: StudyResult) -> None:

@@ -121,7 +121,7 @@ def test_a_log_too_short_for_a_backtest_has_the_rest(study_file: StudyFile) -> N
 
 
 def test_other_names_of_tiers_stand_highest_first(study_file: StudyFile) -> None:
-    text = "[warning.tiers.red]\nprecision = 0.7\n[warning.tiers.amber]\nprecision = 0.4\n"
+    text = "[warning]\nvariables = []\n[warning.tiers.red]\nprecision = 0.7\n[warning.tiers.amber]\nprecision = 0.4\n"
     warning = found(study_file, text)
     assert warning.tiers.table["tier"].tolist() == ["red", "amber"]
 

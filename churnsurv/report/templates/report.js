@@ -41,7 +41,11 @@
       if (item.top < list.top) nav.scrollTop -= list.top - item.top;
       if (item.bottom > list.bottom) nav.scrollTop += item.bottom - list.bottom;
     };
-    const fit = () => { fold.open = desk.matches; };
+    const fit = () => {
+      fold.open = desk.matches;
+      fold.firstElementChild.tabIndex = desk.matches ? -1 : 0; // a desk has room: the list stays open
+    };
+    fold.addEventListener("toggle", () => { if (desk.matches) fold.open = true; });
     desk.addEventListener("change", fit);
     nav.addEventListener("click", (event) => { if (event.target.closest("a")) fit(); });
     addEventListener("scroll", () => {
@@ -149,7 +153,10 @@
       const above = y - tip.offsetHeight - 12;
       tip.style.translate = `${left}px ${above < -40 ? y + 14 : above}px`;
     };
-    const hide = () => drawing.classList.remove("told");
+    const hide = () => {
+      drawing.classList.remove("told");
+      [dot, tip].forEach((each) => { each.style.translate = ""; }); // where they stood may be off a smaller page
+    };
     const near = async ({ clientX, clientY }) => {
       await load();
       const place = placing();
@@ -178,6 +185,7 @@
     drawing.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") hide(); });
     document.addEventListener("pointerdown", (event) => drawing.contains(event.target) || hide());
     document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
+    addEventListener("resize", hide);
     drawing.append(range, dot, tip);
   };
   const figured = (figure) => {
@@ -190,7 +198,7 @@
     const link = figure.querySelector("a.data");
     link.addEventListener("click", async (event) => {
       event.preventDefault();
-      const url = URL.createObjectURL(new Blob([(await data()).csv], { type: "text/csv" }));
+      const url = URL.createObjectURL(new Blob(["\ufeff", (await data()).csv], { type: "text/csv" }));
       made("a", { href: url, download: link.getAttribute("href").split("/").pop() }).click();
       setTimeout(() => URL.revokeObjectURL(url), 1000);
     });
