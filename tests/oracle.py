@@ -141,7 +141,7 @@ def read(
     clock = (timestamps, time_zone)
     event_days = readable_days(events, "event_at", clock)
     until = observed_until or max(event_days)
-    since = observed_from or min(event_days + readable_days(users, "registered_at", clock))
+    since = observed_from or min(readable_days(users, "registered_at", clock))
     people, late, user_rejects, collapsed = read_users(users, until, clock)
     outside, event_rejects = read_events(events, people | late, (since, until), clock)
     accepted = [event for person in people.values() for event in person.events]
